@@ -1,0 +1,151 @@
+use std::path::Path;
+
+use burn::module::Module;
+use burn::store::{
+    ApplyError, FloatCastAdapter, ModuleAdapter, ModuleSnapshot, ModuleStore, PyTorchToBurnAdapter,
+    SafetensorsStore,
+};
+use burn::tensor::{DType, Device};
+
+use super::keys::{TO_MODULE, to_hugging_face};
+use crate::{FeedForwardKind, T5, T5Config, T5Error};
+
+impl T5 {
+    /// Load a model directory in Hugging Face layout: `config.json` and `model.safetensors`.
+    ///
+    /// Weights are converted to f32. Load on a plain device, not on an autodiff one, to keep them frozen:
+    /// then they get no gradients, and cost neither memory nor time for them.
+    ///
+    /// | tensor in the file | module |
+    /// |---|---|
+    /// | `shared.weight` | `shared` |
+    /// | `{s}.block.0.layer.0.SelfAttention.relative_attention_bias.weight` | `{s}.position_bias` |
+    /// | `{s}.block.{i}.layer.0.SelfAttention.{q,k,v,o}.weight` | `{s}.block[i].attention` |
+    /// | `{s}.block.{i}.layer.0.layer_norm.weight` | `{s}.block[i].attention_norm` |
+    /// | `decoder.block.{i}.layer.1.EncDecAttention.{q,k,v,o}.weight` | `decoder.block[i].cross_attention` |
+    /// | `decoder.block.{i}.layer.1.layer_norm.weight` | `decoder.block[i].cross_attention_norm` |
+    /// | `{s}.block.{i}.layer.{1 or 2}.DenseReluDense.{wi,wi_0,wi_1,wo}.weight` | `{s}.block[i].feed_forward` |
+    /// | `{s}.block.{i}.layer.{1 or 2}.layer_norm.weight` | `{s}.block[i].feed_forward_norm` |
+    /// | `{s}.final_layer_norm.weight` | `{s}.final_norm` |
+    /// | `lm_head.weight` | `lm_head`; dropped where it equals `shared.weight` and the config ties them |
+    /// | `{s}.embed_tokens.weight` | passed over: duplicates of `shared.weight` |
+    ///
+    /// `{s}` is `encoder` or `decoder`. Linear weights are stored `[out, in]` and held `[in, out]`.
+    ///
+    /// # Errors
+    /// Missing, surplus and misshapen tensors are listed all at once ([`T5Error::Tensors`]); see
+    /// [`T5Error`] for the rest.
+    pub fn from_pretrained(directory: impl AsRef<Path>, device: &Device) -> Result<Self, T5Error> {
+        let directory = directory.as_ref();
+        let config = T5Config::from_file(directory.join("config.json"))?;
+        Self::from_safetensors(&config, directory.join("model.safetensors"), device)
+    }
+
+    /// Load the weights of one `.safetensors` file for `config`; see [`T5::from_pretrained`].
+    ///
+    /// # Errors
+    /// As [`T5::from_pretrained`].
+    pub fn from_safetensors(
+        config: &T5Config,
+        path: impl AsRef<Path>,
+        device: &Device,
+    ) -> Result<Self, T5Error> {
+        let path = path.as_ref();
+        // The store reports an absent file like a damaged one: tell them apart here.
+        std::fs::File::open(path).map_err(|source| T5Error::Read {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        let mut store = SafetensorsStore::from_file(path)
+            .with_from_adapter(PyTorchToBurnAdapter.chain(FloatCastAdapter::to(DType::F32)))
+            .allow_partial(true)
+            .validate(false);
+        for (pattern, replacement) in TO_MODULE {
+            store = store.with_key_remapping(pattern, *replacement);
+        }
+        let damaged = |reason: String| T5Error::Weights {
+            path: path.to_path_buf(),
+            reason,
+        };
+        let names = store.keys().map_err(|error| damaged(error.to_string()))?;
+        let own_head = !config.tie_word_embeddings || names.iter().any(|n| n == "lm_head.weight");
+
+        let mut model = Self::with_head(config, own_head, device);
+        let result = model
+            .load_from(&mut store)
+            .map_err(|error| damaged(error.to_string()))?;
+
+        let gated = config.feed_forward_proj == FeedForwardKind::GatedGelu;
+        let name = |path: &str| to_hugging_face(path, gated);
+        let mut problems = Vec::new();
+        for error in &result.errors {
+            problems.push(match error {
+                ApplyError::ShapeMismatch {
+                    path,
+                    expected,
+                    found,
+                } => {
+                    // Linear weights are transposed on the way in: show the file's orientation.
+                    let file = |shape: &burn::tensor::Shape| {
+                        let mut dims: Vec<usize> = shape.iter().copied().collect();
+                        if is_linear(path) {
+                            dims.reverse();
+                        }
+                        dims
+                    };
+                    format!(
+                        "  misshapen: {} is {:?}, should be {:?}",
+                        name(path),
+                        file(found),
+                        file(expected)
+                    )
+                }
+                ApplyError::DTypeMismatch { path, found, .. } => {
+                    format!("  unusable: {} is of type {found:?}", name(path))
+                }
+                ApplyError::AdapterError { path, message }
+                | ApplyError::LoadError { path, message } => {
+                    return Err(damaged(format!("{}: {message}", name(path))));
+                }
+            });
+        }
+        for (path, _) in &result.missing {
+            problems.push(format!("  missing: {}", name(path)));
+        }
+        let surplus = |path: &&String| !path.ends_with("embed_tokens.weight");
+        for path in result.unused.iter().filter(surplus) {
+            problems.push(format!("  surplus: {}", name(path)));
+        }
+        if !problems.is_empty() {
+            problems.sort();
+            return Err(T5Error::Tensors {
+                path: path.to_path_buf(),
+                problems,
+            });
+        }
+        if config.tie_word_embeddings && model.head_equals_embedding() {
+            model.lm_head = None;
+        }
+        Ok(model.no_grad())
+    }
+
+    /// Whether a separate head only repeats the embedding.
+    fn head_equals_embedding(&self) -> bool {
+        self.lm_head.as_ref().is_some_and(|head| {
+            head.weight
+                .val()
+                .transpose()
+                .equal(self.shared.weight.val())
+                .all()
+                .into_scalar::<bool>()
+        })
+    }
+}
+
+/// Whether the parameter at this path is a `Linear`'s.
+fn is_linear(path: &str) -> bool {
+    [".q.", ".k.", ".v.", ".o.", ".wi_0.", ".wi_1.", ".wo."]
+        .iter()
+        .any(|part| path.contains(part))
+        || path.starts_with("lm_head.")
+}

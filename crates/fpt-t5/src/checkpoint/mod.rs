@@ -1,0 +1,5 @@
+//! Hugging Face checkpoints.
+
+mod keys;
+mod load;
+mod save;

@@ -1,0 +1,188 @@
+//! `config.json` of a T5 checkpoint.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::T5Error;
+
+/// Which feed-forward network a T5 has (`feed_forward_proj`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FeedForwardKind {
+    /// `wo(gelu_new(wi_0 x) * wi_1 x)`: T5 v1.1, LM-adapted and Flan-T5.
+    #[serde(rename = "gated-gelu")]
+    GatedGelu,
+    /// `wo(relu(wi x))`: the original T5.
+    #[serde(rename = "relu")]
+    Relu,
+}
+
+/// The shape of a T5, with the names of Hugging Face's `config.json`.
+///
+/// Unknown keys are ignored, as checkpoints carry many that do not concern the model's arithmetic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct T5Config {
+    /// Rows of the embedding, padding rows included.
+    pub vocab_size: usize,
+    /// Width of the residual stream.
+    pub d_model: usize,
+    /// Width of one attention head.
+    pub d_kv: usize,
+    /// Width of the feed-forward network's hidden layer.
+    pub d_ff: usize,
+    /// Attention heads of every layer; `num_heads * d_kv` need not equal `d_model`.
+    pub num_heads: usize,
+    /// Encoder layers.
+    pub num_layers: usize,
+    /// Decoder layers; absent means as many as the encoder has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub num_decoder_layers: Option<usize>,
+    /// Buckets of the relative-position bias.
+    #[serde(default = "default_buckets")]
+    pub relative_attention_num_buckets: usize,
+    /// Distance from which on all positions share the last bucket.
+    #[serde(default = "default_max_distance")]
+    pub relative_attention_max_distance: usize,
+    /// Epsilon of the layer norm.
+    #[serde(default = "default_epsilon")]
+    pub layer_norm_epsilon: f64,
+    /// The feed-forward network; absent means ReLU, as in Hugging Face.
+    #[serde(default = "default_feed_forward")]
+    pub feed_forward_proj: FeedForwardKind,
+    /// Whether the output projection is the embedding (original T5) or a matrix of its own (v1.1).
+    #[serde(default = "default_tied")]
+    pub tie_word_embeddings: bool,
+    /// Whether the decoder's output is multiplied by `d_model^-0.5`; absent means exactly when tied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale_decoder_outputs: Option<bool>,
+    /// Padding token.
+    #[serde(default)]
+    pub pad_token_id: u32,
+    /// End-of-sequence token.
+    #[serde(default = "default_eos")]
+    pub eos_token_id: u32,
+    /// First input of the decoder.
+    #[serde(default)]
+    pub decoder_start_token_id: u32,
+}
+
+fn default_buckets() -> usize {
+    32
+}
+fn default_max_distance() -> usize {
+    128
+}
+fn default_epsilon() -> f64 {
+    1e-6
+}
+fn default_feed_forward() -> FeedForwardKind {
+    FeedForwardKind::Relu
+}
+fn default_tied() -> bool {
+    true
+}
+fn default_eos() -> u32 {
+    1
+}
+
+/// More layers than any T5 has: a larger number is a damaged file, not a model.
+const MAX_LAYERS: usize = 1024;
+
+impl T5Config {
+    /// Read `config.json`.
+    ///
+    /// # Errors
+    /// [`T5Error::Read`] if the file can't be read, [`T5Error::Config`] if a key is missing, has an
+    /// unsupported value, or makes no sense.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, T5Error> {
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path).map_err(|source| T5Error::Read {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        let config_error = |reason: String| T5Error::Config {
+            path: path.to_path_buf(),
+            reason,
+        };
+        let config: Self =
+            serde_json::from_str(&text).map_err(|error| config_error(error.to_string()))?;
+        config.check().map_err(config_error)?;
+        Ok(config)
+    }
+
+    /// Decoder layers, with the default filled in.
+    pub fn decoder_layers(&self) -> usize {
+        self.num_decoder_layers.unwrap_or(self.num_layers)
+    }
+
+    /// Width of all heads together, `num_heads * d_kv`.
+    pub fn inner_dim(&self) -> usize {
+        self.num_heads * self.d_kv
+    }
+
+    fn check(&self) -> Result<(), String> {
+        for (key, value) in [
+            ("vocab_size", self.vocab_size),
+            ("d_model", self.d_model),
+            ("d_kv", self.d_kv),
+            ("d_ff", self.d_ff),
+            ("num_heads", self.num_heads),
+            ("num_layers", self.num_layers),
+            ("num_decoder_layers", self.decoder_layers()),
+        ] {
+            if value == 0 {
+                return Err(format!("`{key}` must be at least 1"));
+            }
+        }
+        for (key, value) in [
+            ("num_layers", self.num_layers),
+            ("num_decoder_layers", self.decoder_layers()),
+        ] {
+            if value > MAX_LAYERS {
+                return Err(format!("`{key}` is {value}, more than the {MAX_LAYERS} supported"));
+            }
+        }
+        // The bidirectional encoder halves the buckets twice: once for the sign, once for the log part.
+        if self.relative_attention_num_buckets < 4 {
+            return Err("`relative_attention_num_buckets` must be at least 4".into());
+        }
+        if self.relative_attention_max_distance <= self.relative_attention_num_buckets / 2 {
+            return Err(
+                "`relative_attention_max_distance` must exceed half of `relative_attention_num_buckets`"
+                    .into(),
+            );
+        }
+        let tokens = [
+            ("pad_token_id", self.pad_token_id),
+            ("eos_token_id", self.eos_token_id),
+            ("decoder_start_token_id", self.decoder_start_token_id),
+        ];
+        for (key, id) in tokens {
+            if id as usize >= self.vocab_size {
+                return Err(format!(
+                    "`{key}` is {id}, outside the vocabulary of {}",
+                    self.vocab_size
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The `config.json` text that transformers reads as `T5ForConditionalGeneration`.
+    pub fn to_json(&self) -> String {
+        let mut value = serde_json::json!({
+            "architectures": ["T5ForConditionalGeneration"],
+            "model_type": "t5",
+            "is_encoder_decoder": true,
+            "use_cache": true,
+            "dropout_rate": 0.0,
+            "initializer_factor": 1.0,
+        });
+        if let (Some(object), Ok(serde_json::Value::Object(own))) =
+            (value.as_object_mut(), serde_json::to_value(self))
+        {
+            object.extend(own);
+        }
+        format!("{value:#}\n")
+    }
+}

@@ -1,0 +1,149 @@
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use crate::{
+    Attention, AttentionKind, EncoderOutput, FeedForward, KeysValues, RelativePositionBias,
+    StackKind, T5Config, T5LayerNorm, Taps, causal_mask, padding_mask,
+};
+
+/// One decoder layer: self-attention, cross-attention and feed-forward network.
+#[derive(Module, Debug)]
+pub struct DecoderBlock {
+    /// Norm before the self-attention.
+    pub attention_norm: T5LayerNorm,
+    /// Self-attention.
+    pub attention: Attention,
+    /// Norm before the cross-attention.
+    pub cross_attention_norm: T5LayerNorm,
+    /// Attention to the encoder's output.
+    pub cross_attention: Attention,
+    /// Norm before the feed-forward network.
+    pub feed_forward_norm: T5LayerNorm,
+    /// Feed-forward network.
+    pub feed_forward: FeedForward,
+}
+
+/// The decoder stack.
+#[derive(Module, Debug)]
+pub struct Decoder {
+    /// Bias shared by all blocks.
+    pub position_bias: RelativePositionBias,
+    /// The layers.
+    pub block: Vec<DecoderBlock>,
+    /// Norm of the output.
+    pub final_norm: T5LayerNorm,
+}
+
+/// What a decoder remembers between the tokens of one batch; the caller holds it, so that the model stays
+/// immutable and one model can serve many generations.
+#[derive(Clone, Debug, Default)]
+pub struct KvCache {
+    layers: Vec<LayerCache>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct LayerCache {
+    own: Option<KeysValues>,
+    cross: Option<KeysValues>,
+}
+
+impl KvCache {
+    /// An empty cache.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Number of positions decoded so far.
+    pub fn length(&self) -> usize {
+        self.layers
+            .first()
+            .and_then(|layer| layer.own.as_ref())
+            .map_or(0, KeysValues::length)
+    }
+}
+
+impl Decoder {
+    /// Random weights.
+    pub fn init(config: &T5Config, device: &Device) -> Self {
+        let norm = || T5LayerNorm::init(config.d_model, config.layer_norm_epsilon, device);
+        Self {
+            position_bias: RelativePositionBias::init(config, false, device),
+            block: (0..config.decoder_layers())
+                .map(|_| DecoderBlock {
+                    attention_norm: norm(),
+                    attention: Attention::init(config, device),
+                    cross_attention_norm: norm(),
+                    cross_attention: Attention::init(config, device),
+                    feed_forward_norm: norm(),
+                    feed_forward: FeedForward::init(config, device),
+                })
+                .collect(),
+            final_norm: norm(),
+        }
+    }
+
+    /// Decode `embeddings`, `[batch, length, d_model]`, which follow the positions in `cache`.
+    ///
+    /// Teacher forcing is one call with an empty cache; generation is a call per token with the same cache.
+    /// The cache belongs to one `encoded`: its cross-attention keys are computed on first use.
+    /// Returns `[batch, length, d_model]`.
+    pub fn forward(
+        &self,
+        embeddings: Tensor<3>,
+        encoded: &EncoderOutput,
+        cache: &mut KvCache,
+        taps: &mut dyn Taps,
+    ) -> Tensor<3> {
+        let [_, length, _] = embeddings.dims();
+        let offset = cache.length();
+        let mut own_bias = self.position_bias.forward(offset, length, offset + length);
+        if length > 1 {
+            own_bias = own_bias + self.future_mask(offset, length, &embeddings.device());
+        }
+        let cross_mask = padding_mask(encoded.mask.clone());
+        cache.layers.resize_with(self.block.len(), LayerCache::default);
+
+        let mut x = embeddings;
+        for (layer, (block, cache)) in self.block.iter().zip(&mut cache.layers).enumerate() {
+            let normed = block.attention_norm.forward(x.clone());
+            let new = block.attention.keys_values(normed.clone());
+            let own = match cache.own.take() {
+                Some(before) => before.append(new),
+                None => new,
+            };
+            cache.own = Some(own.clone());
+            let place = (StackKind::Decoder, layer, AttentionKind::SelfAttention);
+            x = x + block
+                .attention
+                .forward(normed, own, Some(own_bias.clone()), place, taps);
+
+            let normed = block.cross_attention_norm.forward(x.clone());
+            let cross = cache
+                .cross
+                .get_or_insert_with(|| block.cross_attention.keys_values(encoded.hidden.clone()))
+                .clone();
+            let place = (StackKind::Decoder, layer, AttentionKind::CrossAttention);
+            x = x + block
+                .cross_attention
+                .forward(normed, cross, Some(cross_mask.clone()), place, taps);
+
+            let normed = block.feed_forward_norm.forward(x.clone());
+            x = x + block
+                .feed_forward
+                .forward(normed, StackKind::Decoder, layer, taps);
+        }
+        self.final_norm.forward(x)
+    }
+
+    /// Everything cached is visible; within the new positions, only the past is.
+    fn future_mask(&self, offset: usize, length: usize, device: &Device) -> Tensor<4> {
+        let causal = causal_mask(length, &device.clone().inner());
+        match offset {
+            0 => causal,
+            _ => Tensor::cat(
+                vec![Tensor::zeros([1, 1, length, offset], &causal.device()), causal],
+                3,
+            ),
+        }
+    }
+}

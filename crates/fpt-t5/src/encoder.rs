@@ -1,0 +1,72 @@
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use crate::{
+    Attention, AttentionKind, FeedForward, RelativePositionBias, StackKind, T5Config, T5LayerNorm,
+    Taps, padding_mask,
+};
+
+/// One encoder layer: self-attention and feed-forward network, each on a normalised input and added to it.
+#[derive(Module, Debug)]
+pub struct EncoderBlock {
+    /// Norm before the attention.
+    pub attention_norm: T5LayerNorm,
+    /// Self-attention.
+    pub attention: Attention,
+    /// Norm before the feed-forward network.
+    pub feed_forward_norm: T5LayerNorm,
+    /// Feed-forward network.
+    pub feed_forward: FeedForward,
+}
+
+/// The encoder stack.
+#[derive(Module, Debug)]
+pub struct Encoder {
+    /// Bias shared by all blocks.
+    pub position_bias: RelativePositionBias,
+    /// The layers.
+    pub block: Vec<EncoderBlock>,
+    /// Norm of the output.
+    pub final_norm: T5LayerNorm,
+}
+
+impl Encoder {
+    /// Random weights.
+    pub fn init(config: &T5Config, device: &Device) -> Self {
+        let norm = || T5LayerNorm::init(config.d_model, config.layer_norm_epsilon, device);
+        Self {
+            position_bias: RelativePositionBias::init(config, true, device),
+            block: (0..config.num_layers)
+                .map(|_| EncoderBlock {
+                    attention_norm: norm(),
+                    attention: Attention::init(config, device),
+                    feed_forward_norm: norm(),
+                    feed_forward: FeedForward::init(config, device),
+                })
+                .collect(),
+            final_norm: norm(),
+        }
+    }
+
+    /// Encode `embeddings`, `[batch, length, d_model]`, whose padding is marked by zeros in `mask`,
+    /// `[batch, length]`. Returns `[batch, length, d_model]`; rows of padding hold no meaning.
+    pub fn forward(&self, embeddings: Tensor<3>, mask: Tensor<2>, taps: &mut dyn Taps) -> Tensor<3> {
+        let [_, length, _] = embeddings.dims();
+        // Position bias and padding are added up once, not in every layer.
+        let bias = self.position_bias.forward(0, length, length) + padding_mask(mask);
+        let mut x = embeddings;
+        for (layer, block) in self.block.iter().enumerate() {
+            let normed = block.attention_norm.forward(x.clone());
+            let source = block.attention.keys_values(normed.clone());
+            let place = (StackKind::Encoder, layer, AttentionKind::SelfAttention);
+            x = x + block
+                .attention
+                .forward(normed, source, Some(bias.clone()), place, taps);
+            let normed = block.feed_forward_norm.forward(x.clone());
+            x = x + block
+                .feed_forward
+                .forward(normed, StackKind::Encoder, layer, taps);
+        }
+        self.final_norm.forward(x)
+    }
+}

@@ -1,0 +1,57 @@
+use std::path::PathBuf;
+
+/// What can go wrong with a checkpoint or a tokenizer.
+#[derive(Debug, thiserror::Error)]
+pub enum T5Error {
+    /// A file can't be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file can't be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// `config.json` is not the configuration of a supported T5.
+    #[error("{}: not a supported T5 configuration: {reason}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Key and problem.
+        reason: String,
+    },
+    /// The weights are not a readable safetensors file.
+    #[error("{}: not a complete safetensors file: {reason} (was the download interrupted? fetch it again)", path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What the reader says.
+        reason: String,
+    },
+    /// Tensors do not fit the configuration; every one of them is listed.
+    #[error("{}: the tensors do not fit config.json\n{}", path.display(), problems.join("\n"))]
+    Tensors {
+        /// The file.
+        path: PathBuf,
+        /// One line a tensor.
+        problems: Vec<String>,
+    },
+    /// The tokenizer's file is damaged or of another kind.
+    #[error("{}: cannot be used as a tokenizer: {reason}", path.display())]
+    Tokenizer {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A text can't be encoded or ids can't be decoded.
+    #[error("cannot tokenize: {0}")]
+    Tokenize(String),
+}

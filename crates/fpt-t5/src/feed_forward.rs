@@ -1,0 +1,64 @@
+use burn::module::Module;
+use burn::nn::{Initializer, Linear, LinearConfig};
+use burn::tensor::{Device, Tensor, activation};
+
+use crate::{FeedForwardKind, StackKind, T5Config, Taps};
+
+/// The feed-forward network of a layer (`T5DenseGatedActDense`, `T5DenseActDense` in transformers).
+///
+/// Its width is that of its matrices, so a network with some neurons left out is the same type.
+#[derive(Module, Debug)]
+pub struct FeedForward {
+    /// `[d_model, d_ff]`: `wi_0` of the gated form, `wi` of the ReLU form.
+    pub wi_0: Linear,
+    /// `[d_model, d_ff]`: the gate's partner; absent in the ReLU form.
+    pub wi_1: Option<Linear>,
+    /// `[d_ff, d_model]`.
+    pub wo: Linear,
+}
+
+impl FeedForward {
+    /// Random weights with the standard deviations of transformers' `T5PreTrainedModel._init_weights`.
+    pub fn init(config: &T5Config, device: &Device) -> Self {
+        let wi = || linear(config.d_model, config.d_ff, (config.d_model as f64).powf(-0.5), device);
+        Self {
+            wi_0: wi(),
+            wi_1: (config.feed_forward_proj == FeedForwardKind::GatedGelu).then(wi),
+            wo: linear(config.d_ff, config.d_model, (config.d_ff as f64).powf(-0.5), device),
+        }
+    }
+
+    /// `[batch, length, d_model]` in and out.
+    pub fn forward(
+        &self,
+        x: Tensor<3>,
+        stack: StackKind,
+        layer: usize,
+        taps: &mut dyn Taps,
+    ) -> Tensor<3> {
+        let hidden = match &self.wi_1 {
+            Some(wi_1) => gelu_new(self.wi_0.forward(x.clone())) * wi_1.forward(x),
+            None => activation::relu(self.wi_0.forward(x)),
+        };
+        taps.feed_forward(stack, layer, &hidden);
+        self.wo.forward(hidden)
+    }
+}
+
+/// GELU in its tanh form, `x/2 · (1 + tanh(u))` with `u = sqrt(2/π)(x + 0.044715 x³)`.
+///
+/// Since `(1 + tanh(u))/2 = sigmoid(2u)`, it is written `x · sigmoid(2u)`: the same function at a fraction
+/// of the cost of `powf` and `tanh`.
+fn gelu_new(x: Tensor<3>) -> Tensor<3> {
+    const TWICE_SQRT_2_OVER_PI: f64 = 1.595_769_121_605_730_8;
+    let u2 = (x.clone().square() * 0.044715 + 1.0) * x.clone() * TWICE_SQRT_2_OVER_PI;
+    x * activation::sigmoid(u2)
+}
+
+/// A linear layer without bias, normally distributed.
+pub(crate) fn linear(input: usize, output: usize, std: f64, device: &Device) -> Linear {
+    LinearConfig::new(input, output)
+        .with_bias(false)
+        .with_initializer(Initializer::Normal { mean: 0.0, std })
+        .init(device)
+}

@@ -1,0 +1,31 @@
+#![doc = include_str!("../README.md")]
+
+mod attention;
+mod checkpoint;
+mod config;
+mod decoder;
+mod encoder;
+mod error;
+mod feed_forward;
+mod generate;
+mod loss;
+mod mask;
+mod model;
+mod norm;
+mod position;
+mod taps;
+mod tokenizer;
+
+pub use attention::{Attention, KeysValues};
+pub use config::{FeedForwardKind, T5Config};
+pub use decoder::{Decoder, DecoderBlock, KvCache};
+pub use encoder::{Encoder, EncoderBlock};
+pub use error::T5Error;
+pub use feed_forward::FeedForward;
+pub use loss::{IGNORED_LABEL, cross_entropy};
+pub use mask::{causal_mask, padding_mask, prepend_visible};
+pub use model::{EncoderOutput, T5};
+pub use norm::T5LayerNorm;
+pub use position::RelativePositionBias;
+pub use taps::{AttentionKind, NoTaps, StackKind, Taps};
+pub use tokenizer::T5Tokenizer;

@@ -1,0 +1,145 @@
+use burn::module::Module;
+use burn::nn::{Embedding, EmbeddingConfig, Initializer, Linear};
+use burn::tensor::{Bool, Device, Int, Tensor};
+
+use crate::{
+    Decoder, Encoder, IGNORED_LABEL, KvCache, NoTaps, T5Config, Taps, feed_forward::linear,
+};
+
+/// A T5 for conditional generation.
+///
+/// The base model never knows of prompts: [`T5::encode`] takes embeddings, so a caller can put anything
+/// before them.
+#[derive(Module, Debug)]
+pub struct T5 {
+    /// Embedding of encoder and decoder, `[vocabulary, d_model]`.
+    pub shared: Embedding,
+    /// Encoder stack.
+    pub encoder: Encoder,
+    /// Decoder stack.
+    pub decoder: Decoder,
+    /// Output projection `[d_model, vocabulary]`; absent where it is tied to the embedding.
+    pub lm_head: Option<Linear>,
+    #[module(skip)]
+    config: T5Config,
+}
+
+/// What the decoder attends to.
+#[derive(Clone, Debug)]
+pub struct EncoderOutput {
+    /// `[batch, length, d_model]`.
+    pub hidden: Tensor<3>,
+    /// `[batch, length]`: 1 for real positions, 0 for padding.
+    pub mask: Tensor<2>,
+}
+
+impl T5 {
+    /// Random weights, as transformers' `T5PreTrainedModel._init_weights` draws them (factor 1).
+    ///
+    /// Parameters are created on first use; call [`Module::materialize`] after [`Device::seed`] for
+    /// weights that do not depend on the order of use.
+    pub fn init(config: &T5Config, device: &Device) -> Self {
+        Self::with_head(config, !config.tie_word_embeddings, device)
+    }
+
+    pub(crate) fn with_head(config: &T5Config, own_head: bool, device: &Device) -> Self {
+        Self {
+            shared: EmbeddingConfig::new(config.vocab_size, config.d_model)
+                .with_initializer(Initializer::Normal { mean: 0.0, std: 1.0 })
+                .init(device),
+            encoder: Encoder::init(config, device),
+            decoder: Decoder::init(config, device),
+            lm_head: own_head.then(|| linear(config.d_model, config.vocab_size, 1.0, device)),
+            config: config.clone(),
+        }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &T5Config {
+        &self.config
+    }
+
+    /// The device that holds the weights.
+    pub fn device(&self) -> Device {
+        self.shared.weight.val().device()
+    }
+
+    /// Embeddings of `ids`, `[batch, length]` to `[batch, length, d_model]`.
+    pub fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        self.shared.forward(ids)
+    }
+
+    /// Run the encoder on `embeddings`, `[batch, length, d_model]`, under `mask`, `[batch, length]`
+    /// (1 = real, 0 = padding).
+    pub fn encode(&self, embeddings: Tensor<3>, mask: Tensor<2>) -> EncoderOutput {
+        self.encode_tapped(embeddings, mask, &mut NoTaps)
+    }
+
+    /// [`T5::encode`] with a look at the activations.
+    pub fn encode_tapped(
+        &self,
+        embeddings: Tensor<3>,
+        mask: Tensor<2>,
+        taps: &mut dyn Taps,
+    ) -> EncoderOutput {
+        EncoderOutput {
+            hidden: self.encoder.forward(embeddings, mask.clone(), taps),
+            mask,
+        }
+    }
+
+    /// Logits `[batch, length, vocabulary]` of the decoder for `ids`, `[batch, length]`, that follow what
+    /// is in `cache`. With an empty cache this is teacher forcing.
+    pub fn decode(
+        &self,
+        ids: Tensor<2, Int>,
+        encoded: &EncoderOutput,
+        cache: &mut KvCache,
+    ) -> Tensor<3> {
+        self.decode_tapped(ids, encoded, cache, &mut NoTaps)
+    }
+
+    /// [`T5::decode`] with a look at the activations.
+    pub fn decode_tapped(
+        &self,
+        ids: Tensor<2, Int>,
+        encoded: &EncoderOutput,
+        cache: &mut KvCache,
+        taps: &mut dyn Taps,
+    ) -> Tensor<3> {
+        let hidden = self
+            .decoder
+            .forward(self.embed(ids), encoded, cache, taps);
+        self.project(hidden)
+    }
+
+    /// Decoder inputs for `labels`, `[batch, length]`: the start token, then all labels but the last, with
+    /// ignored ones as padding.
+    pub fn shift_right(&self, labels: Tensor<2, Int>) -> Tensor<2, Int> {
+        let [batch, length] = labels.dims();
+        let start = Tensor::<2, Int>::full(
+            [batch, 1],
+            self.config.decoder_start_token_id as i32,
+            &labels.device(),
+        );
+        let ignored: Tensor<2, Bool> = labels.clone().equal_scalar(IGNORED_LABEL);
+        let labels = labels.mask_fill(ignored, self.config.pad_token_id as i32);
+        Tensor::cat(vec![start, labels.slice([0..batch, 0..length - 1])], 1)
+    }
+
+    /// Logits of decoder outputs. A tied head multiplies by the embedding, scaled by `d_model^-0.5`.
+    fn project(&self, hidden: Tensor<3>) -> Tensor<3> {
+        let scaled = self
+            .config
+            .scale_decoder_outputs
+            .unwrap_or(self.lm_head.is_none());
+        let hidden = match scaled {
+            true => hidden * (self.config.d_model as f64).powf(-0.5),
+            false => hidden,
+        };
+        match &self.lm_head {
+            Some(head) => head.forward(hidden),
+            None => hidden.matmul(self.shared.weight.val().transpose().unsqueeze()),
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! Equality with transformers' T5 on the fixtures of `tests/golden/make_fixtures.py`.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use fpt_t5::{
+    AttentionKind, EncoderOutput, KvCache, NoTaps, StackKind, T5, Taps, cross_entropy,
+    prepend_visible,
+};
+use safetensors::{Dtype, SafeTensors};
+
+fn directory(case: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(case)
+}
+
+/// The expectations of a case: name to shape and values.
+struct Expected(HashMap<String, (Vec<usize>, Vec<f64>)>);
+
+impl Expected {
+    fn read(case: &str) -> Self {
+        let bytes = std::fs::read(directory(case).join("expected.safetensors")).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let tensors = file.tensors().into_iter().map(|(name, view)| {
+            let data = view.data();
+            let values = match view.dtype() {
+                Dtype::I64 => data
+                    .chunks_exact(8)
+                    .map(|c| i64::from_le_bytes(c.try_into().unwrap()) as f64)
+                    .collect(),
+                Dtype::F32 => data
+                    .chunks_exact(4)
+                    .map(|c| f32::from_le_bytes(c.try_into().unwrap()) as f64)
+                    .collect(),
+                other => panic!("{name} is {other:?}"),
+            };
+            (name, (view.shape().to_vec(), values))
+        });
+        Self(tensors.collect())
+    }
+
+    fn values(&self, name: &str) -> &[f64] {
+        &self.0[name].1
+    }
+
+    fn ints(&self, name: &str, device: &Device) -> Tensor<2, Int> {
+        let (shape, values) = &self.0[name];
+        let values: Vec<i32> = values.iter().map(|&v| v as i32).collect();
+        Tensor::from_data(TensorData::new(values, shape.clone()), device)
+    }
+
+    fn floats(&self, name: &str, device: &Device) -> Tensor<2> {
+        let (shape, values) = &self.0[name];
+        let values: Vec<f32> = values.iter().map(|&v| v as f32).collect();
+        Tensor::from_data(TensorData::new(values, shape.clone()), device)
+    }
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor
+        .into_data()
+        .iter::<f32>()
+        .map(f64::from)
+        .collect()
+}
+
+/// |a - b| / |b| in the Euclidean norm.
+fn relative_error(ours: &[f64], theirs: &[f64]) -> f64 {
+    assert_eq!(ours.len(), theirs.len());
+    let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|v| v * v).sum::<f64>().sqrt();
+    let difference = norm(&mut ours.iter().zip(theirs).map(|(a, b)| a - b));
+    difference / norm(&mut theirs.iter().copied())
+}
+
+/// `rows` of `[batch, length, width]` values whose mask is 1: padding rows hold no meaning.
+fn visible(values: &[f64], mask: &[f64]) -> Vec<f64> {
+    let width = values.len() / mask.len();
+    let rows = values.chunks_exact(width).zip(mask);
+    rows.filter(|(_, m)| **m == 1.0)
+        .flat_map(|(row, _)| row.to_vec())
+        .collect()
+}
+
+fn assert_close(what: &str, ours: &[f64], theirs: &[f64], limit: f64) {
+    let error = relative_error(ours, theirs);
+    assert!(error <= limit, "{what}: relative error {error:e} > {limit:e}");
+}
+
+fn assert_logits(what: &str, ours: &[f64], theirs: &[f64]) {
+    assert_eq!(ours.len(), theirs.len(), "{what}");
+    let worst = ours
+        .iter()
+        .zip(theirs)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f64::max);
+    assert!(worst <= 1e-3, "{what}: logits differ by {worst:e}");
+}
+
+/// Everything the fixtures hold about one case.
+fn check(case: &str) {
+    let device = Device::flex();
+    let model = T5::from_pretrained(directory(case), &device).unwrap();
+    let expected = Expected::read(case);
+    let ids = expected.ints("input_ids", &device);
+    let mask = expected.floats("attention_mask", &device);
+    let labels = expected.ints("labels", &device);
+
+    // Without a prompt.
+    let encoded = model.encode(model.embed(ids.clone()), mask.clone());
+    assert_close(
+        &format!("{case}: encoder output"),
+        &visible(
+            &values(encoded.hidden.clone()),
+            expected.values("attention_mask"),
+        ),
+        &visible(
+            expected.values("noprompt.encoder_output"),
+            expected.values("attention_mask"),
+        ),
+        1e-4,
+    );
+    let logits = model.decode(
+        model.shift_right(labels.clone()),
+        &encoded,
+        &mut KvCache::new(),
+    );
+    assert_logits(
+        case,
+        &values(logits.clone()),
+        expected.values("noprompt.logits"),
+    );
+    let loss = values(cross_entropy(logits, labels.clone()));
+    assert_close(
+        &format!("{case}: loss"),
+        &loss,
+        expected.values("noprompt.loss"),
+        1e-4,
+    );
+
+    // With a trainable prompt before the input, on frozen weights.
+    let prompt = expected
+        .floats("prompt", &device.clone().autodiff())
+        .require_grad();
+    let [count, width] = prompt.dims();
+    let [batch, _] = ids.dims();
+    let rows = prompt
+        .clone()
+        .unsqueeze::<3>()
+        .expand([batch, count, width]);
+    let embeddings = Tensor::cat(vec![rows, model.embed(ids)], 1);
+    let mask = prepend_visible(mask, count);
+    let mask_values = values(mask.clone());
+    let encoded = model.encode(embeddings, mask);
+    assert_close(
+        &format!("{case}: prompted encoder output"),
+        &visible(&values(encoded.hidden.clone().inner()), &mask_values),
+        &visible(expected.values("encoder_output"), &mask_values),
+        1e-4,
+    );
+    let logits = model.decode(
+        model.shift_right(labels.clone()),
+        &encoded,
+        &mut KvCache::new(),
+    );
+    assert_logits(
+        case,
+        &values(logits.clone().inner()),
+        expected.values("logits"),
+    );
+    let loss = cross_entropy(logits, labels);
+    assert_close(
+        &format!("{case}: prompted loss"),
+        &values(loss.clone().inner()),
+        expected.values("loss"),
+        1e-4,
+    );
+    let gradients = loss.backward();
+    assert_close(
+        &format!("{case}: prompt gradient"),
+        &values(prompt.grad(&gradients).unwrap()),
+        expected.values("prompt_grad"),
+        1e-4,
+    );
+
+    // Greedy generation: transformers' rows start with the start token and are padded.
+    let encoded = EncoderOutput {
+        hidden: encoded.hidden.inner(),
+        mask: encoded.mask,
+    };
+    let length = expected.0["generated"].0[1];
+    let generated = model.generate(&encoded, length - 1);
+    for (row, theirs) in generated
+        .iter()
+        .zip(expected.values("generated").chunks_exact(length))
+    {
+        let mut ours = vec![model.config().decoder_start_token_id];
+        ours.extend(row);
+        ours.resize(length, model.config().pad_token_id);
+        let theirs: Vec<u32> = theirs.iter().map(|&id| id as u32).collect();
+        assert_eq!(ours, theirs, "{case}: generated ids");
+    }
+    assert!(
+        generated.iter().any(|row| row.last() == Some(&1)) || case.starts_with("long"),
+        "{case}: the fixture should exercise the end of a sequence"
+    );
+}
+
+#[test]
+fn gated_untied_uneven_depth() {
+    check("gated_untied");
+}
+
+#[test]
+fn relu_tied() {
+    check("relu_tied");
+}
+
+#[test]
+fn gated_tied() {
+    check("gated_tied");
+}
+
+#[test]
+fn relu_untied() {
+    check("relu_untied");
+}
+
+#[test]
+fn far_positions_small_buckets() {
+    check("long");
+}
+
+#[test]
+fn far_positions_default_buckets() {
+    check("long_default");
+}
+
+#[test]
+fn weights_stored_as_bf16() {
+    check("bf16");
+}
+
+/// Collects what passes.
+#[derive(Default)]
+struct Collector(HashMap<String, Vec<f64>>);
+
+impl Taps for Collector {
+    fn feed_forward(&mut self, stack: StackKind, layer: usize, activation: &Tensor<3>) {
+        let stack = format!("{stack:?}").to_lowercase();
+        self.0
+            .insert(format!("tap.{stack}.{layer}.ffn"), values(activation.clone()));
+    }
+
+    fn heads(&mut self, stack: StackKind, layer: usize, kind: AttentionKind, heads: &Tensor<4>) {
+        let kind = match kind {
+            AttentionKind::SelfAttention => "self_heads",
+            AttentionKind::CrossAttention => "cross_heads",
+        };
+        let stack = format!("{stack:?}").to_lowercase();
+        // The fixture has [batch, length, heads, d_kv].
+        self.0.insert(
+            format!("tap.{stack}.{layer}.{kind}"),
+            values(heads.clone().swap_dims(1, 2)),
+        );
+    }
+}
+
+#[test]
+fn taps_see_what_hooks_see() {
+    for case in ["gated_untied", "relu_tied"] {
+        let device = Device::flex();
+        let model = T5::from_pretrained(directory(case), &device).unwrap();
+        let expected = Expected::read(case);
+        let ids = expected.ints("input_ids", &device);
+        let prompt = expected.floats("prompt", &device);
+        let [count, width] = prompt.dims();
+        let [batch, _] = ids.dims();
+        let rows = prompt.unsqueeze::<3>().expand([batch, count, width]);
+        let embeddings = Tensor::cat(vec![rows, model.embed(ids)], 1);
+        let mask = prepend_visible(expected.floats("attention_mask", &device), count);
+        let source_mask = values(mask.clone());
+        let mut taps = Collector::default();
+        let encoded = model.encode_tapped(embeddings, mask, &mut taps);
+        let inputs = model.shift_right(expected.ints("labels", &device));
+        model.decode_tapped(inputs, &encoded, &mut KvCache::new(), &mut taps);
+
+        let names: Vec<&String> = expected
+            .0
+            .keys()
+            .filter(|name| name.starts_with("tap."))
+            .collect();
+        assert_eq!(names.len(), taps.0.len(), "{case}");
+        for name in names {
+            let (ours, theirs) = (&taps.0[name], expected.values(name));
+            if name.contains(".encoder.") {
+                let (ours, theirs) = (visible(ours, &source_mask), visible(theirs, &source_mask));
+                assert_close(&format!("{case}: {name}"), &ours, &theirs, 1e-4);
+            } else {
+                assert_close(&format!("{case}: {name}"), ours, theirs, 1e-4);
+            }
+        }
+    }
+}
+
+#[test]
+fn decoding_step_by_step_equals_teacher_forcing() {
+    let device = Device::flex();
+    let model = T5::from_pretrained(directory("gated_untied"), &device).unwrap();
+    let expected = Expected::read("gated_untied");
+    let encoded = model.encode(
+        model.embed(expected.ints("input_ids", &device)),
+        expected.floats("attention_mask", &device),
+    );
+    let inputs = model.shift_right(expected.ints("labels", &device));
+    let [batch, length] = inputs.dims();
+    let whole = model.decode(inputs.clone(), &encoded, &mut KvCache::new());
+
+    // In pieces of one, of two, and the rest: the cache must not care how it was filled.
+    let mut cache = KvCache::new();
+    let mut pieces = Vec::new();
+    for (from, to) in [(0, 1), (1, 3), (3, length)] {
+        let piece = inputs.clone().slice([0..batch, from..to]);
+        pieces.push(model.decode_tapped(piece, &encoded, &mut cache, &mut NoTaps));
+        assert_eq!(cache.length(), to);
+    }
+    assert_close(
+        "stepwise logits",
+        &values(Tensor::cat(pieces, 1)),
+        &values(whole),
+        1e-5,
+    );
+}
+
+#[test]
+fn saved_checkpoint_loads_with_the_same_weights() {
+    for case in ["gated_untied", "relu_tied", "gated_tied", "relu_untied"] {
+        let device = Device::flex();
+        let model = T5::from_pretrained(directory(case), &device).unwrap();
+        let copy = tempfile::tempdir().unwrap();
+        model.save_pretrained(copy.path()).unwrap();
+        let again = T5::from_pretrained(copy.path(), &device).unwrap();
+        assert_eq!(again.config(), model.config(), "{case}");
+
+        // The names and bytes of the original file come back.
+        let read = |path: PathBuf| std::fs::read(path.join("model.safetensors")).unwrap();
+        let (before, after) = (read(directory(case)), read(copy.path().to_path_buf()));
+        let before = SafeTensors::deserialize(&before).unwrap();
+        let after = SafeTensors::deserialize(&after).unwrap();
+        let mut compared = 0;
+        for (name, view) in before.tensors() {
+            let tied_copy = name == "lm_head.weight" && model.lm_head.is_none();
+            if tied_copy || name.ends_with("embed_tokens.weight") {
+                continue;
+            }
+            let copied = after.tensor(&name).unwrap();
+            assert_eq!(copied.shape(), view.shape(), "{case}: {name}");
+            assert_eq!(copied.data(), view.data(), "{case}: {name}");
+            compared += 1;
+        }
+        assert_eq!(compared, after.len(), "{case}");
+    }
+}
+
+#[test]
+fn frozen_weights_get_no_gradients() {
+    let device = Device::flex();
+    let model = T5::from_pretrained(directory("gated_untied"), &device).unwrap();
+    let weight = model.encoder.block[0].feed_forward.wo.weight.val();
+    assert!(!weight.is_require_grad());
+    assert!(!weight.is_autodiff());
+}

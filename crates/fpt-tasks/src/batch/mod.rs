@@ -1,0 +1,22 @@
+//! Batches of similar length, padded no further than needed.
+
+mod eval;
+mod padded;
+mod train;
+
+pub use eval::EvalBatches;
+pub use padded::{PadTo, TokenBatch};
+use thiserror::Error;
+pub use train::TrainBatches;
+
+/// Why batches can't be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum BatchError {
+    /// A batch needs at least one example.
+    #[error("the batch size is 0; set it to at least 1")]
+    ZeroSize,
+    /// There is nothing to train on.
+    #[error("no examples to make training batches of")]
+    NoExamples,
+}

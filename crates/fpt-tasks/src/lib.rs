@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
+
+pub mod batch;
+mod example;
+mod kind;
+pub mod metrics;
+mod read;
+mod tasks;
+mod text;
+mod tokenize;
+
+pub use batch::{BatchError, EvalBatches, PadTo, TokenBatch, TrainBatches};
+pub use example::{Candidate, Dataset, Example, Gold};
+pub use kind::{Split, TaskKind, UnknownName};
+pub use metrics::{ScoreError, Scores};
+pub use read::{TaskError, Warning, Warnings};
+pub use tasks::{Baseline, Mnli, Qqp, Record, Squad2, Task, Xsum, read_split, split_path, task};
+pub use tokenize::{Lengths, PAPER_SOURCE_LENGTH, TokenizeError, TokenizedExample, tokenize};

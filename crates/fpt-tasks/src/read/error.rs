@@ -1,0 +1,89 @@
+//! Why a file could not be read.
+
+use std::{io, path::PathBuf};
+
+use thiserror::Error;
+
+use super::Warning;
+
+/// Why a file could not be read. Messages name the file and, where there is one, the line.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// The file is missing or unreadable.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The file is not UTF-8 text.
+    #[error("{}:{line}: invalid UTF-8; convert the file to UTF-8", path.display())]
+    Utf8 {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+    },
+    /// The file has no examples.
+    #[error("{}: no examples; expected {expected}", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+        /// The format in a few words.
+        expected: &'static str,
+    },
+    /// The header line lacks a column.
+    #[error("{}:1: no column `{column}` in the header ({found}); is this the task's own file?", path.display())]
+    Column {
+        /// The file.
+        path: PathBuf,
+        /// The missing column.
+        column: &'static str,
+        /// The columns there are.
+        found: String,
+    },
+    /// A row has the right shape but a value that makes no sense.
+    #[error("{}:{line}: {reason}", path.display())]
+    Row {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong and what was expected.
+        reason: String,
+    },
+    /// Too many rows have the wrong number of columns to be accidents.
+    #[error("{}: {malformed} of {rows} rows are malformed, so this is not such a file; the first: {first}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// How many rows are malformed.
+        malformed: usize,
+        /// How many rows there are.
+        rows: usize,
+        /// The first malformed row.
+        first: Warning,
+    },
+    /// Broken JSON, or a field that is missing or of the wrong type.
+    #[error("{}:{line}:{column}: {reason}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1.
+        column: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An example of a training or dev file has no label.
+    #[error("{}: example `{id}` has no label or answer; only a test file may hide them", path.display())]
+    Unlabelled {
+        /// The file.
+        path: PathBuf,
+        /// The first such example.
+        id: String,
+    },
+}

@@ -1,0 +1,86 @@
+//! QQP: do two questions ask the same?
+
+use std::{io::BufRead, path::Path};
+
+use super::Task;
+use crate::{
+    Dataset, Example, ScoreError, Scores, Split, TaskError, TaskKind,
+    metrics::{
+        self,
+        classification::{accuracy, binary_f1},
+    },
+    read::{Header, Lines, read_rows},
+};
+
+const EXPECTED: &str = "a GLUE table with the columns question1, question2 and is_duplicate";
+const NEGATIVE: &str = "not_duplicate";
+const POSITIVE: &str = "is_duplicate";
+
+/// QQP in GLUE's files. Source `question1: {question1} question2: {question2}`, target
+/// `not_duplicate` or `is_duplicate`.
+#[derive(Debug, Clone, Copy)]
+pub struct Qqp;
+
+impl Task for Qqp {
+    fn kind(&self) -> TaskKind {
+        TaskKind::Qqp
+    }
+
+    fn file(&self, split: Split) -> &'static str {
+        match split {
+            Split::Train => "train.tsv",
+            Split::Dev => "dev.tsv",
+            Split::Test => "test.tsv",
+        }
+    }
+
+    /// The published files have a few rows of the wrong width; they are skipped with a warning.
+    fn read_from(&self, reader: &mut dyn BufRead, path: &Path) -> Result<Dataset, TaskError> {
+        let mut lines = Lines::new(reader, path);
+        let header = Header::read(&mut lines, EXPECTED)?;
+        let first = header.require(path, "question1")?;
+        let second = header.require(path, "question2")?;
+        let label = header.find("is_duplicate");
+        let id = header.find("id");
+        read_rows(lines, header.len(), EXPECTED, &mut |row, _| {
+            let target = match label.map(|column| row.cells[column]) {
+                None => None,
+                Some("0") => Some(NEGATIVE),
+                Some("1") => Some(POSITIVE),
+                Some(other) => {
+                    let reason = format!("is_duplicate is `{other}`; expected 0 or 1");
+                    return Err(row.error(reason));
+                }
+            };
+            let source = format!(
+                "question1: {} question2: {}",
+                row.cells[first], row.cells[second]
+            );
+            Ok(Some(row.example(id, source, target)))
+        })
+    }
+
+    fn max_target_length(&self) -> usize {
+        10
+    }
+
+    /// `accuracy`; `f1` of `is_duplicate`; `paper_f1`, the same but with every prediction that is
+    /// neither label counted as `is_duplicate`, as the authors do; the mean is that of `accuracy`
+    /// and `paper_f1`.
+    fn score(&self, examples: &[Example], predictions: &[String]) -> Result<Scores, ScoreError> {
+        let pairs = metrics::single_answers(examples, predictions)?;
+        let f1 = |positive: fn(&str) -> bool| {
+            binary_f1(
+                pairs
+                    .iter()
+                    .map(|&(p, gold)| (positive(p), gold == POSITIVE)),
+            )
+        };
+        let values = [
+            ("f1", f1(|p| p == POSITIVE)),
+            ("paper_f1", f1(|p| p != NEGATIVE)),
+            ("accuracy", accuracy(pairs)),
+        ];
+        Ok(Scores::new("accuracy", &["accuracy", "paper_f1"], values))
+    }
+}

@@ -1,0 +1,237 @@
+//! ReCoRD: which entity of a news passage is missing from a statement about it?
+
+use std::{io::BufRead, path::Path, sync::Arc};
+
+use serde::Deserialize;
+
+use super::{Baseline, Task, baseline};
+use crate::{
+    Candidate, Dataset, Example, Gold, ScoreError, Scores, Split, TaskError, TaskKind, Warning,
+    Warnings,
+    metrics::{self, paper, record},
+    read::{Lines, json_error},
+    text::{count_word, distinct},
+};
+
+const HIGHLIGHT: &str = "\n@highlight\n";
+/// After these a passage needs no further full stop.
+const END_MARKS: [char; 5] = ['.', '?', '!', '"', '\''];
+
+/// ReCoRD in SuperGLUE's JSON lines. Source `query: {query} entities: {e1, e2, ...} passage:
+/// {passage}`, one example for each distinct answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Record;
+
+#[derive(Deserialize)]
+struct Line {
+    passage: Passage,
+    qas: Vec<Query>,
+}
+
+#[derive(Deserialize)]
+struct Passage {
+    text: String,
+    entities: Vec<Span>,
+}
+
+/// In characters, the end included.
+#[derive(Deserialize)]
+struct Span {
+    start: usize,
+    end: usize,
+}
+
+#[derive(Deserialize)]
+struct Query {
+    query: String,
+    answers: Option<Vec<Answer>>,
+    idx: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    text: String,
+}
+
+impl Task for Record {
+    fn kind(&self) -> TaskKind {
+        TaskKind::Record
+    }
+
+    fn file(&self, split: Split) -> &'static str {
+        match split {
+            Split::Train => "train.jsonl",
+            Split::Dev => "val.jsonl",
+            Split::Test => "test.jsonl",
+        }
+    }
+
+    /// Entities are deduplicated in order of appearance. Queries with an empty list of answers are
+    /// skipped with a warning; those without the key `answers` have a hidden answer.
+    fn read_from(&self, reader: &mut dyn BufRead, path: &Path) -> Result<Dataset, TaskError> {
+        let mut lines = Lines::new(reader, path);
+        let mut examples = Vec::new();
+        let mut warnings = Warnings::default();
+        let mut group = 0;
+        while let Some((line, text)) = lines.next_line()? {
+            let row: Line =
+                serde_json::from_str(text).map_err(|e| json_error(path, Some(line), &e))?;
+            let error = |reason: String| TaskError::Row {
+                path: path.to_owned(),
+                line,
+                reason,
+            };
+            let candidates: Arc<[Candidate]> = candidates(&row.passage).map_err(error)?.into();
+            let names: Vec<_> = candidates.iter().map(|c| &*c.text).collect();
+            let context = format!(
+                "entities: {} passage: {}",
+                names.join(", "),
+                plain_passage(&row.passage.text)
+            );
+            for query in row.qas {
+                let base = Example {
+                    id: query
+                        .idx
+                        .map_or_else(|| group.to_string(), |idx| idx.to_string()),
+                    source: format!("query: {} {context}", query.query),
+                    target: None,
+                    gold: Gold::Hidden,
+                    group,
+                    candidates: Arc::clone(&candidates),
+                };
+                group += 1;
+                let Some(answers) = query.answers else {
+                    examples.push(base);
+                    continue;
+                };
+                let answers = distinct(answers.iter().map(|a| &*a.text));
+                if answers.is_empty() {
+                    let reason = format!("query `{}` has no answers; skipped", base.id);
+                    warnings.push(Warning::at_line(path, line, reason));
+                }
+                if let Some(answer) = answers.iter().find(|a| !names.contains(a)) {
+                    return Err(error(format!(
+                        "answer `{answer}` of query `{}` is none of the passage's entities",
+                        base.id
+                    )));
+                }
+                let gold: Vec<_> = answers.iter().map(|&a| a.to_owned()).collect();
+                examples.extend(answers.iter().map(|&answer| Example {
+                    target: Some(answer.to_owned()),
+                    gold: Gold::Answers(gold.clone()),
+                    ..base.clone()
+                }));
+            }
+        }
+        if examples.is_empty() {
+            return Err(TaskError::Empty {
+                path: path.to_owned(),
+                expected: "one JSON object with passage and qas a line",
+            });
+        }
+        Ok(Dataset { examples, warnings })
+    }
+
+    fn max_target_length(&self) -> usize {
+        200
+    }
+
+    /// As the authors: `paper_em` and `paper_f1` (F1 of raw words), whose mean is the mean. As the
+    /// official script: `em` and `f1`. All take the best answer. Score
+    /// [evaluation sets](Dataset::evaluation), or queries with several answers count repeatedly.
+    fn score(&self, examples: &[Example], predictions: &[String]) -> Result<Scores, ScoreError> {
+        let pairs = metrics::answers(examples, predictions)?;
+        let best = |metric: fn(&str, &str) -> f64| {
+            metrics::mean_percent(pairs.iter().map(|(prediction, answers)| {
+                let scores = answers.iter().map(|answer| metric(answer, prediction));
+                scores.fold(0.0, f64::max)
+            }))
+        };
+        let exact = pairs
+            .iter()
+            .map(|(p, answers)| f64::from(paper::exact_match(p, answers)));
+        let values = [
+            ("paper_em", metrics::mean_percent(exact)),
+            ("paper_f1", best(paper::word_f1)),
+            ("em", best(record::exact_match)),
+            ("f1", best(record::f1)),
+        ];
+        Ok(Scores::new("paper_em", &["paper_em", "paper_f1"], values))
+    }
+
+    fn baseline(&self, _train: &[Example], eval: &[Example]) -> Result<Baseline, ScoreError> {
+        baseline::most_frequent_entity(self.kind(), eval)
+    }
+}
+
+/// The distinct entities of a passage, in order of appearance.
+fn candidates(passage: &Passage) -> Result<Vec<Candidate>, String> {
+    let text = &*passage.text;
+    // Byte offset of every character, and of the end.
+    let offsets: Vec<_> = text
+        .char_indices()
+        .map(|(offset, _)| offset)
+        .chain([text.len()])
+        .collect();
+    let characters = offsets.len() - 1;
+    let mut names = Vec::with_capacity(passage.entities.len());
+    for &Span { start, end } in &passage.entities {
+        if start > end || end >= characters {
+            return Err(format!(
+                "entity span {start}..={end} is not within the passage of {characters} characters"
+            ));
+        }
+        names.push(&text[offsets[start]..offsets[end + 1]]);
+    }
+    let candidates = distinct(names).into_iter().map(|name| Candidate {
+        text: name.to_owned(),
+        mentions: count_word(text, name),
+    });
+    Ok(candidates.collect())
+}
+
+/// The passage as the authors show it: highlights joined as sentences, a full stop at the end.
+fn plain_passage(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len() + 8);
+    let mut parts = text.split(HIGHLIGHT);
+    plain.extend(parts.next());
+    let mut previous = plain.chars().next_back();
+    for part in parts {
+        let ended = previous.is_some_and(|c| END_MARKS.contains(&c));
+        plain.push_str(if ended { " " } else { ". " });
+        plain.push_str(part);
+        // Of two highlights in a row the first leaves a line break before the second.
+        previous = part.chars().next_back().or(Some('\n'));
+    }
+    if !plain.ends_with(END_MARKS) {
+        plain.push('.');
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Expected values made with the regular expressions of the authors' reader.
+    #[test]
+    fn passages_read_as_the_authors() {
+        for (text, expected) in [
+            ("One", "One."),
+            (
+                "One.\n@highlight\nTwo!\n@highlight\nThree",
+                "One. Two! Three.",
+            ),
+            (
+                "One\n@highlight\nTwo\"\n@highlight\n'Three'",
+                "One. Two\" 'Three'",
+            ),
+            ("\n@highlight\nTwo", ". Two."),
+            ("One\n@highlight\n\n@highlight\nTwo?", "One. . Two?"),
+            ("One.\n@highlight\n@highlight\nTwo", "One. @highlight\nTwo."),
+            ("One\n@highlight\n", "One. ."),
+        ] {
+            assert_eq!(plain_passage(text), expected, "{text:?}");
+        }
+    }
+}

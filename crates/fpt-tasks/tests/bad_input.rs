@@ -1,0 +1,233 @@
+//! Broken files give one error that names file and line, never a panic.
+
+#![allow(clippy::unwrap_used)]
+
+use fpt_tasks::{ScoreError, Split, TaskError, TaskKind, read_split, task};
+use proptest::prelude::*;
+
+const QQP_HEADER: &str = "id\tquestion1\tquestion2\tis_duplicate\n";
+
+fn error(kind: TaskKind, bytes: &[u8]) -> String {
+    let result = task(kind).read_from(&mut &*bytes, "dir/file".as_ref());
+    result.unwrap_err().to_string()
+}
+
+#[test]
+fn missing_files_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    for kind in TaskKind::ALL {
+        let error = read_split(dir.path(), kind, Split::Dev).unwrap_err();
+        assert!(matches!(error, TaskError::Io { .. }));
+        let file = task(kind).file(Split::Dev);
+        let message = error.to_string();
+        assert!(
+            message.contains(kind.name()) && message.contains(file),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn empty_files_say_what_was_expected() {
+    for (kind, text) in [
+        (TaskKind::Mnli, ""),
+        (TaskKind::Mnli, "index\tsentence1\tsentence2\tgold_label\n"),
+        (TaskKind::Qqp, "\n\n"),
+        (TaskKind::Squad2, r#"{"data": []}"#),
+        (TaskKind::Record, "\n"),
+        (TaskKind::Xsum, ""),
+    ] {
+        let message = error(kind, text.as_bytes());
+        assert!(
+            message.starts_with("dir/file: no examples; expected "),
+            "{message}"
+        );
+    }
+    assert_eq!(
+        error(TaskKind::Squad2, b""),
+        "dir/file:1:0: EOF while parsing a value"
+    );
+}
+
+#[test]
+fn invalid_utf8_is_named_by_line() {
+    for (kind, head) in [
+        (TaskKind::Mnli, "index\tsentence1\tsentence2\tgold_label\n"),
+        (TaskKind::Qqp, QQP_HEADER),
+        (TaskKind::Squad2, "{\n"),
+        (TaskKind::Xsum, "a\tb\n"),
+    ] {
+        let bytes = [head.as_bytes(), b"\xff\xfe\n"].concat();
+        let expected = "dir/file:2: invalid UTF-8; convert the file to UTF-8";
+        assert_eq!(error(kind, &bytes), expected);
+    }
+    assert!(error(TaskKind::Record, b"\xff\n").starts_with("dir/file:1: invalid UTF-8"));
+}
+
+#[test]
+fn missing_columns_are_named() {
+    assert_eq!(
+        error(TaskKind::Mnli, b"index\tpremise\thypothesis\n"),
+        "dir/file:1: no column `sentence1` in the header (index, premise, hypothesis); is this the task's own file?"
+    );
+    assert!(error(TaskKind::Qqp, b"id\tquestion1\n").contains("`question2`"));
+}
+
+#[test]
+fn unknown_labels_are_named_by_line() {
+    assert_eq!(
+        error(
+            TaskKind::Mnli,
+            b"index\tsentence1\tsentence2\tgold_label\n0\ta\tb\thidden\n"
+        ),
+        "dir/file:2: gold_label is `hidden`; expected contradiction, entailment, neutral or -"
+    );
+    let table = format!("{QQP_HEADER}0\ta\tb\t1\n1\ta\tb\tyes\n");
+    assert_eq!(
+        error(TaskKind::Qqp, table.as_bytes()),
+        "dir/file:3: is_duplicate is `yes`; expected 0 or 1"
+    );
+}
+
+#[test]
+fn many_broken_rows_mean_another_file() {
+    let table = |good: usize, bad: usize| {
+        format!(
+            "{QQP_HEADER}{}{}",
+            "0\ta\tb\t1\n".repeat(good),
+            "0\ta\n".repeat(bad)
+        )
+    };
+    let read =
+        |text: &str| task(TaskKind::Qqp).read_from(&mut text.as_bytes(), "dir/file".as_ref());
+    // Nine are accidents in any file, ten are not unless they are at most 1 %.
+    assert_eq!(read(&table(5, 9)).unwrap().warnings.count(), 9);
+    assert_eq!(read(&table(990, 10)).unwrap().warnings.count(), 10);
+    assert_eq!(
+        read(&table(989, 10)).unwrap_err().to_string(),
+        "dir/file: 10 of 999 rows are malformed, so this is not such a file; \
+         the first: dir/file:991: 2 columns instead of 4; skipped"
+    );
+    assert!(error(TaskKind::Xsum, "one column\n".repeat(20).as_bytes()).contains("20 of 20 rows"));
+}
+
+#[test]
+fn json_errors_have_line_column_and_field() {
+    let squad = |text: &str| error(TaskKind::Squad2, text.as_bytes());
+    assert_eq!(
+        squad("{\"data\": [\n {\"paragraphs\": [{\"qas\": []}]}]}"),
+        "dir/file:2:28: missing field `context`"
+    );
+    assert!(squad("{\"data\": [\n").starts_with("dir/file:2:0: EOF"));
+    assert!(squad("{\"data\": 3}").contains("invalid type: integer `3`"));
+
+    let record = |text: &str| error(TaskKind::Record, text.as_bytes());
+    let good = r#"{"passage": {"text": "Ann", "entities": []}, "qas": [{"query": "q"}]}"#;
+    let cases = [
+        (
+            r#"{"passage": {"text": "Ann"}, "qas": []}"#,
+            "dir/file:2:27: missing field `entities`",
+        ),
+        (
+            r#"{"passage": "#,
+            "dir/file:2:12: EOF while parsing a value",
+        ),
+        (
+            r#"{"passage": {"text": "né", "entities": [{"start": 0, "end": 2}]}, "qas": []}"#,
+            "dir/file:2: entity span 0..=2 is not within the passage of 2 characters",
+        ),
+        (
+            r#"{"passage": {"text": "né", "entities": [{"start": 1, "end": 0}]}, "qas": []}"#,
+            "dir/file:2: entity span 1..=0 is not within the passage of 2 characters",
+        ),
+        (
+            r#"{"passage": {"text": "Ann", "entities": []}, "qas": [{"query": "q", "idx": 4, "answers": [{"text": "Bob"}]}]}"#,
+            "dir/file:2: answer `Bob` of query `4` is none of the passage's entities",
+        ),
+    ];
+    for (line, expected) in cases {
+        assert_eq!(record(&format!("{good}\n{line}\n")), expected);
+    }
+}
+
+#[test]
+fn train_and_dev_need_labels() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("qqp")).unwrap();
+    let text = "id\tquestion1\tquestion2\n17\ta\tb\n";
+    for file in ["dev.tsv", "test.tsv"] {
+        std::fs::write(dir.path().join("qqp").join(file), text).unwrap();
+    }
+    let error = read_split(dir.path(), TaskKind::Qqp, Split::Dev).unwrap_err();
+    assert!(
+        error.to_string().ends_with(
+            "dev.tsv: example `17` has no label or answer; only a test file may hide them"
+        )
+    );
+    let test = read_split(dir.path(), TaskKind::Qqp, Split::Test).unwrap();
+    let score = task(TaskKind::Qqp).score(&test.examples, &["x".to_owned()]);
+    assert_eq!(
+        score,
+        Err(ScoreError::Hidden {
+            id: "17".to_owned()
+        })
+    );
+    assert_eq!(
+        task(TaskKind::Qqp).score(&test.examples, &[]),
+        Err(ScoreError::Count {
+            examples: 1,
+            predictions: 0
+        })
+    );
+    for kind in TaskKind::ALL {
+        assert_eq!(task(kind).score(&[], &[]), Err(ScoreError::NoExamples));
+        let baseline = task(kind).baseline(&[], &test.examples);
+        assert!(
+            baseline.is_err(),
+            "{kind}: nothing to learn from, or hidden answers"
+        );
+    }
+}
+
+/// Whole small files, to be damaged.
+fn valid_file() -> impl Strategy<Value = (TaskKind, Vec<u8>)> {
+    let file = |kind: TaskKind| -> (TaskKind, Vec<u8>) {
+        let bytes: &[u8] = match kind {
+            TaskKind::Mnli => include_bytes!("files/mnli/train.tsv"),
+            TaskKind::Qqp => include_bytes!("files/qqp/train.tsv"),
+            TaskKind::Squad2 => include_bytes!("files/squad2/dev-v2.0.json"),
+            TaskKind::Record => include_bytes!("files/record/train.jsonl"),
+            TaskKind::Xsum => include_bytes!("files/xsum/xsum_train.tsv"),
+        };
+        (kind, bytes.to_vec())
+    };
+    proptest::sample::select(TaskKind::ALL.to_vec()).prop_map(file)
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        for kind in TaskKind::ALL {
+            if let Err(error) = task(kind).read_from(&mut &*bytes, "dir/file".as_ref()) {
+                prop_assert!(error.to_string().starts_with("dir/file:"));
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_files_never_panic(
+        (kind, mut bytes) in valid_file(),
+        damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..5),
+        cut in any::<proptest::sample::Index>(),
+    ) {
+        for (at, byte) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        bytes.truncate(cut.index(bytes.len() * 4));
+        match task(kind).read_from(&mut &*bytes, "dir/file".as_ref()) {
+            Ok(data) => prop_assert!(!data.examples.is_empty()),
+            Err(error) => prop_assert!(error.to_string().starts_with("dir/file:")),
+        }
+    }
+}

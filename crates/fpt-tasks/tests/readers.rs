@@ -1,0 +1,295 @@
+//! The five native formats, read from small hand-made files under `files/`, and their oddities.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+
+use fpt_tasks::{
+    Dataset, Example, Gold, Lengths, Split, TaskKind, read_split, split_path, task, tokenize,
+};
+
+fn dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files")
+}
+
+fn read(kind: TaskKind, split: Split) -> Dataset {
+    read_split(&dir(), kind, split).unwrap()
+}
+
+fn read_text(kind: TaskKind, text: &str) -> Dataset {
+    task(kind)
+        .read_from(&mut text.as_bytes(), "odd".as_ref())
+        .unwrap()
+}
+
+fn targets(examples: &[Example]) -> Vec<&str> {
+    examples
+        .iter()
+        .map(|e| e.target.as_deref().unwrap())
+        .collect()
+}
+
+fn answers(texts: &[&str]) -> Gold {
+    Gold::Answers(texts.iter().map(|&t| t.to_owned()).collect())
+}
+
+#[test]
+fn names_and_files() {
+    for kind in TaskKind::ALL {
+        assert_eq!(kind.to_string().parse(), Ok(kind));
+        assert_eq!(task(kind).kind(), kind);
+        let json = serde_json::to_string(&kind).unwrap();
+        assert_eq!(json, format!("\"{kind}\""));
+        for split in Split::ALL {
+            assert_eq!(split.to_string().parse(), Ok(split));
+            assert!(split_path(&dir(), kind, split).is_file(), "{kind} {split}");
+            assert!(!read(kind, split).examples.is_empty());
+        }
+    }
+    let error = "glue".parse::<TaskKind>().unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "unknown task `glue`; expected one of mnli, qqp, squad2, record, xsum"
+    );
+    let error = "val".parse::<Split>().unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "unknown split `val`; expected one of train, dev, test"
+    );
+}
+
+#[test]
+fn mnli_finds_columns_by_name() {
+    let train = read(TaskKind::Mnli, Split::Train);
+    assert_eq!(
+        targets(&train.examples),
+        ["entailment", "contradiction", "neutral", "entailment"]
+    );
+    // Quotes are ordinary characters.
+    assert_eq!(
+        train.examples[0].source,
+        "hypothesis: He spoke. premise: He said \"go."
+    );
+    assert_eq!(train.examples[2].id, "3");
+    assert_eq!(train.warnings.count(), 1);
+    let warning = train.warnings.to_string();
+    assert!(
+        warning.ends_with("train.tsv:4: no gold label (`-`); skipped"),
+        "{warning}"
+    );
+
+    let dev = read(TaskKind::Mnli, Split::Dev);
+    assert_eq!(targets(&dev.examples), ["neutral", "contradiction"]);
+
+    let test = read(TaskKind::Mnli, Split::Test);
+    assert_eq!(test.examples[0].target, None);
+    assert_eq!(test.examples[0].gold, Gold::Hidden);
+}
+
+#[test]
+fn qqp_skips_broken_rows() {
+    let train = read(TaskKind::Qqp, Split::Train);
+    assert_eq!(
+        targets(&train.examples),
+        ["not_duplicate", "is_duplicate", "not_duplicate"]
+    );
+    assert_eq!(
+        train.examples[0].source,
+        "question1: How is \"life\"? question2: What is life?"
+    );
+    assert_eq!(train.examples[2].id, "150662");
+    let warning = train.warnings.to_string();
+    assert!(
+        warning.ends_with("train.tsv:4: 4 columns instead of 6; skipped"),
+        "{warning}"
+    );
+    assert_eq!(
+        read(TaskKind::Qqp, Split::Test).examples[0].gold,
+        Gold::Hidden
+    );
+}
+
+#[test]
+fn squad2_has_questions_without_answers() {
+    let dev = read(TaskKind::Squad2, Split::Dev);
+    assert_eq!(targets(&dev.examples), ["France", "no answer"]);
+    assert_eq!(dev.examples[0].gold, answers(&["France", "in France"]));
+    assert_eq!(dev.examples[1].gold, answers(&[]));
+    assert_eq!(dev.examples[1].id, "5ad39d53604f3c001a3fe8d1");
+    assert_eq!(
+        dev.examples[1].source,
+        "question: Who gave their name to Italy? context: The Normans gave their name to Normandy, a region in France."
+    );
+    assert_eq!(dev.warnings.count(), 0);
+    assert_eq!(
+        read(TaskKind::Squad2, Split::Test).examples[0].gold,
+        Gold::Hidden
+    );
+
+    let odd = read_text(
+        TaskKind::Squad2,
+        r#"{"data": [{"paragraphs": [{"context": "c", "qas":
+            [{"id": "x7", "question": "q", "answers": [], "is_impossible": false}]}]}]}"#,
+    );
+    assert_eq!(
+        odd.warnings.to_string(),
+        "odd: question `x7`: is_impossible is false but there are 0 answers; the answers count"
+    );
+}
+
+#[test]
+fn record_trains_on_every_answer_and_evaluates_once() {
+    let train = read(TaskKind::Record, Split::Train);
+    assert_eq!(targets(&train.examples), ["Ann", "Zoé", "Rome"]);
+    let groups: Vec<_> = train.examples.iter().map(|e| e.group).collect();
+    assert_eq!(groups, [0, 0, 1]);
+    for example in &train.examples[..2] {
+        assert_eq!(example.gold, answers(&["Ann", "Zoé"]));
+        assert_eq!(
+            example.source,
+            "query: The singer is @placeholder entities: Zoé, Ann, Rome passage: \
+             Zoé met Ann in Rome. “Ann sings”, said Zoé. Zoé and Ann are friends. Both live in Rome!"
+        );
+    }
+    let mentions: Vec<_> = train.examples[0]
+        .candidates
+        .iter()
+        .map(|c| c.mentions)
+        .collect();
+    assert_eq!(mentions, [3, 3, 2]);
+
+    let dev = read(TaskKind::Record, Split::Dev);
+    assert_eq!(targets(&dev.examples), ["Ann", "Rome"]);
+    assert_eq!(dev.examples[0].gold, answers(&["Ann", "Zoé"]));
+
+    let test = read(TaskKind::Record, Split::Test);
+    assert_eq!(test.examples.len(), 2);
+    assert_eq!(
+        (test.examples[1].id.as_str(), &test.examples[1].gold),
+        ("8", &Gold::Hidden)
+    );
+
+    let odd = read_text(
+        TaskKind::Record,
+        r#"{"passage": {"text": "Ann", "entities": [{"start": 0, "end": 2}]}, "qas":
+            [{"query": "a", "answers": []}, {"query": "b", "answers": [{"text": "Ann"}]}]}"#
+            .replace('\n', "")
+            .as_str(),
+    );
+    assert_eq!(
+        odd.warnings.to_string(),
+        "odd:1: query `0` has no answers; skipped"
+    );
+    assert_eq!(targets(&odd.examples), ["Ann"]);
+}
+
+#[test]
+fn xsum_joins_the_parts_of_a_document() {
+    let train = read(TaskKind::Xsum, Split::Train);
+    assert_eq!(
+        train.examples[0].source,
+        "The café burned down. Nobody was hurt. Police said \"arson\"."
+    );
+    assert_eq!(
+        train.examples[0].target.as_deref(),
+        Some("A café was lost in a fire.")
+    );
+
+    let odd = read_text(TaskKind::Xsum, "doc\tsum\n\t\n \tx\nonly one\na\tb\tc\n");
+    assert_eq!(odd.examples.len(), 1);
+    // The second line, a lone tab, is blank.
+    assert_eq!(odd.warnings.count(), 3);
+    assert_eq!(
+        odd.warnings.to_string(),
+        "odd:3: empty document or summary; skipped\n\
+         odd:4: 1 columns instead of 2; skipped\n\
+         odd:5: 3 columns instead of 2; skipped"
+    );
+}
+
+#[test]
+fn byte_order_marks_and_carriage_returns_are_tolerated() {
+    let table = "\u{feff}id\tquestion1\tquestion2\tis_duplicate\r\n\r\n5\ta\tb\t1\r\n6\tc\td\t0";
+    let data = read_text(TaskKind::Qqp, table);
+    assert_eq!(targets(&data.examples), ["is_duplicate", "not_duplicate"]);
+    assert_eq!(data.examples[0].id, "5");
+
+    let text = std::fs::read_to_string(split_path(&dir(), TaskKind::Squad2, Split::Dev)).unwrap();
+    let text = format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    assert_eq!(
+        read_text(TaskKind::Squad2, &text),
+        read(TaskKind::Squad2, Split::Dev)
+    );
+    let text = std::fs::read_to_string(split_path(&dir(), TaskKind::Record, Split::Train)).unwrap();
+    let text = format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    assert_eq!(
+        read_text(TaskKind::Record, &text),
+        read(TaskKind::Record, Split::Train)
+    );
+}
+
+#[test]
+fn only_the_first_warnings_are_kept() {
+    let rows = "index\tsentence1\tsentence2\tgold_label\n0\ta\tb\tneutral\n".to_owned()
+        + &"1\ta\tb\t-\n".repeat(12);
+    let warnings = read_text(TaskKind::Mnli, &rows).warnings;
+    assert_eq!((warnings.count(), warnings.first().len()), (12, 5));
+    assert!(
+        warnings
+            .to_string()
+            .ends_with("odd:7: no gold label (`-`); skipped\n... and 7 more")
+    );
+}
+
+#[test]
+fn baselines_predict_without_reading() {
+    let baseline = |kind| {
+        let (train, dev) = (read(kind, Split::Train), read(kind, Split::Dev));
+        let baseline = task(kind).baseline(&train.examples, &dev.examples).unwrap();
+        (baseline.name, baseline.value())
+    };
+    // Always `entailment`.
+    assert_eq!(baseline(TaskKind::Mnli), ("majority", 0.0));
+    // Always `not_duplicate`, two of three.
+    assert_eq!(baseline(TaskKind::Qqp), ("majority", 200.0 / 3.0));
+    // Always `no answer`.
+    assert_eq!(baseline(TaskKind::Squad2), ("majority", 50.0));
+    // Zoé for both: mentioned as often as Ann, and first.
+    assert_eq!(baseline(TaskKind::Record), ("most frequent entity", 50.0));
+    // "A team has lost the cup." is nearest to the others; it shares 4 of its 6 words with the one
+    // to predict.
+    let (name, value) = baseline(TaskKind::Xsum);
+    assert_eq!(name, "constant");
+    assert!((value - 100.0 * 4.0 / 6.0).abs() < 1e-5, "{value}");
+}
+
+#[test]
+fn tokens_begin_with_the_sentinel_and_end_with_the_last_one() {
+    let data = read(TaskKind::Squad2, Split::Dev);
+    let encode = |text: &str| -> Result<Vec<u32>, std::fmt::Error> {
+        Ok(text.bytes().map(u32::from).chain([1]).collect())
+    };
+    let limits = Lengths {
+        max_source: 11,
+        max_target: 19,
+    };
+    let tokens = tokenize(&data.examples, encode, limits).unwrap();
+    let ids = |text: &str| text.bytes().map(u32::from).chain([1]).collect::<Vec<_>>();
+    assert_eq!(tokens[0].source, ids("question: "));
+    assert_eq!(tokens[0].target, ids("<extra_id_0>France"));
+    assert_eq!(tokens[1].target, ids("<extra_id_0>no ans"));
+
+    let hidden = read(TaskKind::Squad2, Split::Test);
+    let tokens = tokenize(&hidden.examples, encode, limits).unwrap();
+    assert!(tokens[0].target.is_empty());
+
+    let refuse = |text: &str| -> Result<Vec<u32>, std::fmt::Error> {
+        if text.contains("Italy") {
+            Err(std::fmt::Error)
+        } else {
+            Ok(vec![1])
+        }
+    };
+    let error = tokenize(&data.examples, refuse, limits).unwrap_err();
+    assert_eq!(error.id, "5ad39d53604f3c001a3fe8d1");
+}
