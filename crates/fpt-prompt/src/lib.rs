@@ -1,1 +1,11 @@
-//! fpt-prompt
+#![doc = include_str!("../README.md")]
+
+mod adapter;
+mod error;
+mod init;
+mod prompt;
+
+pub use adapter::{AdapterInfo, InitKind, load_adapter, save_adapter};
+pub use error::PromptError;
+pub use init::PromptInit;
+pub use prompt::SoftPrompt;

@@ -264,6 +264,18 @@ fn baselines_predict_without_reading() {
 }
 
 #[test]
+fn the_earliest_of_equally_frequent_targets_is_the_majority() {
+    let qqp = task(TaskKind::Qqp);
+    let dev = read(TaskKind::Qqp, Split::Dev).examples;
+    let mut train = read(TaskKind::Qqp, Split::Train).examples;
+    train.truncate(2);
+    let value = |train: &[Example]| qqp.baseline(train, &dev).unwrap().value();
+    assert_eq!(value(&train), 200.0 / 3.0);
+    train.reverse();
+    assert_eq!(value(&train), 100.0 / 3.0);
+}
+
+#[test]
 fn tokens_begin_with_the_sentinel_and_end_with_the_last_one() {
     let data = read(TaskKind::Squad2, Split::Dev);
     let encode = |text: &str| -> Result<Vec<u32>, std::fmt::Error> {

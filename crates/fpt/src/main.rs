@@ -1,1 +1,60 @@
-fn main() {}
+//! The command-line program of Fast Prompt Tuning.
+
+mod commands;
+mod device;
+mod host;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Allocations of activations come and go at every step: a caching allocator spares page faults.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Train, evaluate and use soft prompts for frozen T5 models.
+///
+/// A soft prompt is a handful of trained vectors that go before a text's embeddings; the model itself is never
+/// changed. Prompts are read and written as PEFT adapters.
+#[derive(Parser)]
+#[command(name = "fpt", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Train(commands::train::Args),
+    Eval(commands::eval::Args),
+    Predict(commands::predict::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Train(args) => commands::train::run(&args),
+        Command::Eval(args) => commands::eval::run(&args),
+        Command::Predict(args) => commands::predict::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // A reader that stops early, such as `head`, is no mistake.
+            if broken_pipe(&error) {
+                return ExitCode::SUCCESS;
+            }
+            progress::error(&format!("{error:#}"));
+            // Everything that can go wrong here is about input, output or settings.
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}

@@ -53,7 +53,7 @@ pub(crate) struct Row<'a> {
     pub(crate) line: usize,
     /// The number of the row among the good ones, from 0.
     pub(crate) index: usize,
-    /// The values, at least as many as expected.
+    /// The values, one for each column.
     pub(crate) cells: Vec<&'a str>,
 }
 

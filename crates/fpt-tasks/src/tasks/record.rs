@@ -200,8 +200,7 @@ fn plain_passage(text: &str) -> String {
         let ended = previous.is_some_and(|c| END_MARKS.contains(&c));
         plain.push_str(if ended { " " } else { ". " });
         plain.push_str(part);
-        // Of two highlights in a row the first leaves a line break before the second.
-        previous = part.chars().next_back().or(Some('\n'));
+        previous = part.chars().next_back();
     }
     if !plain.ends_with(END_MARKS) {
         plain.push('.');
@@ -213,7 +212,7 @@ fn plain_passage(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Expected values made with the regular expressions of the authors' reader.
+    /// Worked out by hand; tests/metrics.rs compares more with the authors' expressions.
     #[test]
     fn passages_read_as_the_authors() {
         for (text, expected) in [

@@ -129,12 +129,19 @@ def answer_pairs():
     return cases
 
 
+def lines():
+    """Few words in many lines: many subsequences of equal length, whose choice shows in ROUGE-Lsum."""
+    return "\n".join(" ".join(RANDOM.choices("abcd", k=RANDOM.randrange(7))) for _ in range(RANDOM.randrange(1, 5)))
+
+
 def rouges():
     kinds = ["rouge1", "rouge2", "rougeL", "rougeLsum"]
     scorer = RougeScorer(kinds)
     package = Rouge()
     cases = []
-    for gold, prediction in [(e, p) for e in EDGES for p in EDGES[::3]] + [pair() for _ in range(200)]:
+    pairs = [(e, p) for e in EDGES for p in EDGES[::3]] + [pair() for _ in range(200)]
+    pairs += [(lines(), lines()) for _ in range(100)]
+    for gold, prediction in pairs:
         scores = scorer.score(gold, prediction)
         # The package refuses texts without a sentence; the authors' copy gives 0.
         sentences = [any(part for part in t.split(".")) for t in (gold, prediction)]

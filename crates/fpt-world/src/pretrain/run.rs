@@ -62,8 +62,13 @@ pub enum PretrainEvent {
         /// Loss of the batch.
         loss: f64,
     },
-    /// The skills were measured.
-    Skills(BTreeMap<String, f64>),
+    /// The skills were measured: at every saved state, and at the end.
+    Skills {
+        /// Steps taken.
+        step: usize,
+        /// Masked-token accuracy of each skill, percent.
+        skills: BTreeMap<String, f64>,
+    },
 }
 
 /// What `progress.json` holds beside the weights and the optimizer.
@@ -118,6 +123,14 @@ pub fn pretrain(
         });
     }
 
+    let probe = |model: &T5, step: usize, on_event: &mut dyn FnMut(PretrainEvent)| {
+        let skills = skills(&model.valid(), config, &tokenizer, device)?;
+        on_event(PretrainEvent::Skills {
+            step,
+            skills: skills.clone(),
+        });
+        Ok::<_, WorldError>(skills)
+    };
     let mut batches = Batches::new(config, &tokenizer);
     let mut recent = Vec::with_capacity(LOG_EVERY);
     let mut clock = Instant::now();
@@ -141,15 +154,15 @@ pub fn pretrain(
         // Only where the curve has just been written, so that a resumed curve has no gap.
         if progress.step % config.save_every.next_multiple_of(LOG_EVERY) == 0 {
             progress.seconds += clock.elapsed().as_secs_f64();
-            clock = Instant::now();
             save_state(state, &progress, &model, &optimizer)?;
+            probe(&model, progress.step, on_event)?;
+            clock = Instant::now();
         }
     }
     progress.seconds += clock.elapsed().as_secs_f64();
 
+    let skills = probe(&model, progress.step, on_event)?;
     let model = model.valid();
-    let skills = skills(&model, config, &tokenizer, device)?;
-    on_event(PretrainEvent::Skills(skills.clone()));
     let log = PretrainLog {
         revision: revision.to_string(),
         config: config.clone(),

@@ -1,0 +1,33 @@
+use std::path::PathBuf;
+
+/// What can go wrong with a prompt or its files.
+#[derive(Debug, thiserror::Error)]
+pub enum PromptError {
+    /// A file can't be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file can't be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no prompt-tuning adapter that fits.
+    #[error("{}: not a usable prompt-tuning adapter: {reason}", path.display())]
+    Adapter {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The prompt can't be initialised as asked.
+    #[error("cannot initialise the prompt: {0}")]
+    Init(String),
+}

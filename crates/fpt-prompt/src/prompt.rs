@@ -1,0 +1,45 @@
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+
+/// A soft prompt: `length` trainable vectors that go before the input embeddings of a frozen model
+/// (Lester et al., 2021).
+#[derive(Module, Debug)]
+pub struct SoftPrompt {
+    /// `[length, d_model]`.
+    pub weight: Param<Tensor<2>>,
+}
+
+impl SoftPrompt {
+    /// A prompt of these `values`, row by row, on `device`. On an autodiff device it is trainable.
+    ///
+    /// # Panics
+    /// If `values` has another size than `shape`.
+    pub fn from_values(values: Vec<f32>, shape: [usize; 2], device: &Device) -> Self {
+        let weight = Tensor::from_data(TensorData::new(values, shape), device);
+        Self {
+            weight: Param::from_tensor(weight),
+        }
+    }
+
+    /// `[length, d_model]`.
+    pub fn shape(&self) -> [usize; 2] {
+        self.weight.val().dims()
+    }
+
+    /// The vectors, row by row.
+    pub fn values(&self) -> Vec<f32> {
+        self.weight.val().into_data().iter::<f32>().collect()
+    }
+
+    /// The prompt before each row of `embeddings`: `[batch, n, d_model]` to `[batch, length + n, d_model]`.
+    pub fn prepend(&self, embeddings: Tensor<3>) -> Tensor<3> {
+        let [batch, _, _] = embeddings.dims();
+        let [length, d_model] = self.shape();
+        let rows = self
+            .weight
+            .val()
+            .unsqueeze::<3>()
+            .expand([batch, length, d_model]);
+        Tensor::cat(vec![rows, embeddings], 1)
+    }
+}

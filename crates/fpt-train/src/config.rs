@@ -1,0 +1,263 @@
+//! Configuration: an [`Experiment`] file names models, data and tasks; what it says about one task, resolved,
+//! is a [`RunConfig`].
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use fpt_prompt::PromptInit;
+use fpt_tasks::{PadTo, TaskKind};
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::TrainError;
+
+/// An experiment file: settings for all tasks, and under `[task.NAME]` what differs for one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    /// Model directory; relative to the file.
+    pub model: PathBuf,
+    /// Directory of the tasks' data; relative to the file.
+    pub data: PathBuf,
+    /// The tasks of the experiment.
+    pub tasks: Vec<TaskKind>,
+    /// The prompt.
+    pub prompt: PromptConfig,
+    /// Training.
+    pub train: TrainConfig,
+    /// Evaluation.
+    pub eval: EvalConfig,
+    /// Lengths and padding.
+    pub lengths: LengthConfig,
+    /// If the data is made, not fetched: how. Then it may be absent at first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generate: Option<GenerateConfig>,
+    /// Settings of single tasks, with the same keys as above.
+    #[serde(default)]
+    pub task: BTreeMap<TaskKind, Table>,
+}
+
+/// Sizes of generated data; the same for every task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GenerateConfig {
+    /// Seed.
+    pub seed: u64,
+    /// Training examples.
+    pub train: usize,
+    /// Dev examples.
+    pub dev: usize,
+    /// Test examples.
+    pub test: usize,
+}
+
+/// One run, fully resolved; written into its directory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// The task.
+    pub task: TaskKind,
+    /// Model directory in Hugging Face layout.
+    pub model: PathBuf,
+    /// Directory that holds the data of the task at `<task>/<file>`.
+    pub data: PathBuf,
+    /// Seed of all random streams: data order and prompt initialisation.
+    pub seed: u64,
+    /// The prompt.
+    pub prompt: PromptConfig,
+    /// Training.
+    pub train: TrainConfig,
+    /// Evaluation.
+    pub eval: EvalConfig,
+    /// Lengths and padding.
+    pub lengths: LengthConfig,
+}
+
+/// The prompt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromptConfig {
+    /// Number of vectors; the paper has 20.
+    pub length: usize,
+    /// How it starts.
+    pub init: PromptInit,
+}
+
+/// Training. The paper's optimizer is Adafactor without relative steps and parameter scaling.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Optimizer steps.
+    pub steps: usize,
+    /// Examples a step; the paper has 32.
+    pub batch_size: usize,
+    /// Constant learning rate; the paper has 0.3.
+    pub learning_rate: f64,
+    /// Decoupled weight decay; the paper has 1e-5.
+    pub weight_decay: f32,
+    /// Limit of the gradient's norm; the paper has 1.
+    pub gradient_clip: f32,
+}
+
+/// Evaluation by greedy decoding.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvalConfig {
+    /// Steps between evaluations on dev examples; the paper has 500.
+    pub every: usize,
+    /// Examples a batch.
+    pub batch_size: usize,
+    /// How many dev examples the evaluations during training use; absent means all. The best prompt is
+    /// evaluated on all of dev and test at the end in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dev_examples: Option<usize>,
+}
+
+/// Lengths, in tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LengthConfig {
+    /// Longest source, `</s>` included, prompt excluded; the paper has 492.
+    pub max_source: usize,
+    /// Longest target, which also limits generation; absent means the paper's limit of the task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_target: Option<usize>,
+    /// How far batches are padded.
+    pub pad_to: PadTo,
+}
+
+impl Experiment {
+    /// Read an experiment file; its paths become relative to the working directory.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] names file, line and key.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, TrainError> {
+        let path = path.as_ref();
+        let fail = |reason: String| TrainError::Config {
+            path: path.to_path_buf(),
+            reason,
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+        let mut experiment: Self =
+            toml::from_str(&text).map_err(|error| fail(error.to_string()))?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        experiment.model = base.join(&experiment.model);
+        experiment.data = base.join(&experiment.data);
+        // A mistake in the settings of any task is reported now, not when its turn comes.
+        for task in experiment.task.keys() {
+            experiment
+                .run(*task, 0, &[])
+                .map_err(|error| fail(format!("in [task.{task}]: {error}")))?;
+        }
+        Ok(experiment)
+    }
+
+    /// The run of `task` with `seed`. Each of `overrides` is `key=value` with a dotted key and a TOML value,
+    /// such as `train.steps=50`; it wins over the file.
+    ///
+    /// # Errors
+    /// [`TrainError::Value`] names the key.
+    pub fn run(
+        &self,
+        task: TaskKind,
+        seed: u64,
+        overrides: &[String],
+    ) -> Result<RunConfig, TrainError> {
+        let config = RunConfig {
+            task,
+            model: self.model.clone(),
+            data: self.data.clone(),
+            seed,
+            prompt: self.prompt.clone(),
+            train: self.train.clone(),
+            eval: self.eval.clone(),
+            lengths: self.lengths.clone(),
+        };
+        let invalid = |key: &'static str| {
+            move |reason: String| TrainError::Value { key, reason }
+        };
+        let mut table = Table::try_from(&config)
+            .map_err(|error| invalid("task")(format!("can't be merged: {error}")))?;
+        if let Some(settings) = self.task.get(&task) {
+            merge(&mut table, settings);
+        }
+        for assignment in overrides {
+            let parsed: Table = parse_assignment(assignment).map_err(invalid("--set"))?;
+            merge(&mut table, &parsed);
+        }
+        let config: RunConfig = table
+            .try_into()
+            .map_err(|error| invalid("task or --set")(format!("does not fit: {error}")))?;
+        config.check()?;
+        Ok(config)
+    }
+}
+
+impl RunConfig {
+    fn check(&self) -> Result<(), TrainError> {
+        for (key, value) in [
+            ("prompt.length", self.prompt.length),
+            ("train.steps", self.train.steps),
+            ("train.batch_size", self.train.batch_size),
+            ("eval.every", self.eval.every),
+            ("eval.batch_size", self.eval.batch_size),
+            ("eval.dev_examples", self.eval.dev_examples.unwrap_or(1)),
+            ("lengths.max_source", self.lengths.max_source),
+            ("lengths.max_target", self.lengths.max_target.unwrap_or(1)),
+        ] {
+            if value == 0 {
+                return Err(TrainError::Value {
+                    key,
+                    reason: "must be at least 1".into(),
+                });
+            }
+        }
+        let positive = [
+            ("train.learning_rate", self.train.learning_rate),
+            ("train.gradient_clip", f64::from(self.train.gradient_clip)),
+        ];
+        for (key, value) in positive {
+            if !(value.is_finite() && value > 0.0) {
+                return Err(TrainError::Value {
+                    key,
+                    reason: format!("is {value}, but must be a positive number"),
+                });
+            }
+        }
+        if !(self.train.weight_decay.is_finite() && self.train.weight_decay >= 0.0) {
+            return Err(TrainError::Value {
+                key: "train.weight_decay",
+                reason: format!("is {}, but must not be negative", self.train.weight_decay),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// `key=value` as a table. A value that is no TOML is taken as a string, so that `--set model=path` needs no
+/// quotes.
+fn parse_assignment(assignment: &str) -> Result<Table, String> {
+    let Some((key, value)) = assignment.split_once('=') else {
+        return Err(format!(
+            "`{assignment}` should be key=value, such as train.steps=50"
+        ));
+    };
+    let key = key.trim();
+    toml::from_str(&format!("{key} = {value}"))
+        .or_else(|_| toml::from_str(&format!("{key} = {}", Value::from(value))))
+        .map_err(|error: toml::de::Error| format!("`{assignment}`: {}", error.message()))
+}
+
+/// Lay `over` onto `base`: tables are merged, everything else is replaced.
+fn merge(base: &mut Table, over: &Table) {
+    for (key, value) in over {
+        match (base.get_mut(key), value) {
+            (Some(Value::Table(below)), Value::Table(above)) if key != "init" && key != "pad_to" => {
+                merge(below, above);
+            }
+            _ => {
+                base.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}

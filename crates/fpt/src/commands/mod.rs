@@ -1,0 +1,65 @@
+pub mod eval;
+pub mod predict;
+pub mod train;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use burn::tensor::Device;
+use clap::Args;
+use fpt_prompt::{SoftPrompt, load_adapter};
+use fpt_tasks::TaskKind;
+use fpt_train::{Experiment, RunConfig};
+use serde::Serialize;
+
+/// Which run of which experiment.
+#[derive(Args)]
+pub struct RunArgs {
+    /// Experiment file, such as configs/mini.toml.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+
+    /// Task: mnli, qqp, squad2, record or xsum.
+    #[arg(long)]
+    pub task: TaskKind,
+
+    /// Seed of data order and prompt initialisation.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+
+    /// Change a setting, such as train.steps=50 or prompt.length=10; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+}
+
+impl RunArgs {
+    fn resolve(&self) -> anyhow::Result<RunConfig> {
+        let experiment = Experiment::from_file(&self.config)?;
+        Ok(experiment.run(self.task, self.seed, &self.overrides)?)
+    }
+}
+
+/// A prompt, where one is given.
+fn adapter(
+    path: Option<&Path>,
+    d_model: usize,
+    device: &Device,
+) -> anyhow::Result<Option<SoftPrompt>> {
+    path.map(|path| load_adapter(path, d_model, device))
+        .transpose()
+        .map_err(Into::into)
+}
+
+/// Print a line to standard output.
+fn print_line(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Print a value as a line of JSON.
+fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print_line(&serde_json::to_string(value).context("failed to write JSON")?)
+}

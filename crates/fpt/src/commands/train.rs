@@ -1,0 +1,119 @@
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+use fpt_train::{Event, MetricRecord, finished_run, train};
+
+use super::{RunArgs, print_json, print_line};
+use crate::device::DeviceName;
+use crate::host::host;
+use crate::progress;
+
+/// Train a prompt for one task.
+///
+/// Leaves a directory with the resolved configuration, the metrics of every step, the prompt that was best on
+/// dev as a PEFT adapter, the predictions on test, and the result. The directory appears when the run is
+/// complete; a finished run of the same configuration is not repeated.
+///
+/// Example: fpt train --config configs/mini.toml --task mnli --out runs/mnli
+#[derive(ClapArgs)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    #[command(flatten)]
+    run: RunArgs,
+
+    /// Directory for the run; it must not exist yet.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+
+    /// Where to compute.
+    #[arg(long, value_enum, default_value = "cpu")]
+    device: DeviceName,
+
+    /// Only show the resolved configuration.
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Print every event as a line of JSON on standard output instead of showing a progress bar.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let config = args.run.resolve()?;
+    if args.dry_run {
+        return match args.json {
+            true => print_json(&config),
+            false => print_line(&toml::to_string_pretty(&config)?),
+        };
+    }
+    if let Some(result) = finished_run(&args.out, &config)? {
+        progress::note(&format!(
+            "{} holds this very run, finished; nothing to do",
+            args.out.display()
+        ));
+        if args.json {
+            print_json(&Event::Finished {
+                result: Box::new(result),
+            })?;
+        }
+        return Ok(());
+    }
+
+    let bar = progress::bar(1, args.run.task.name());
+    let mut last_printed = Ok(());
+    let result = train(
+        &config,
+        &args.out,
+        &host(args.device),
+        &args.device.open(),
+        &mut |event| {
+            if args.json {
+                if last_printed.is_ok() {
+                    last_printed = print_json(&event);
+                }
+                return;
+            }
+            match event {
+                Event::Loaded {
+                    steps, warnings, ..
+                } => {
+                    bar.set_length(steps as u64);
+                    for warning in warnings {
+                        bar.suspend(|| progress::note(&format!("warning: {warning}")));
+                    }
+                }
+                Event::Metric(MetricRecord::Step { step, loss, .. }) => {
+                    bar.set_position(step as u64);
+                    bar.set_message(format!("loss {loss:.3}"));
+                }
+                Event::Metric(MetricRecord::Eval { step, dev, .. }) => bar.suspend(|| {
+                    progress::note(&format!(
+                        "step {step}: dev {} {:.2}",
+                        dev.primary,
+                        dev.primary_value()
+                    ));
+                }),
+                _ => {}
+            }
+        },
+    )?;
+    bar.finish_and_clear();
+    last_printed?;
+    if !args.json {
+        print_line(&format!(
+            "{} on {}: test {:.2}, dev {:.2} (best at step {} of {}); {} {:.2}, without prompt {:.2}\n\
+             adapter: {}",
+            result.metric,
+            result.task,
+            result.test.primary_value(),
+            result.dev.primary_value(),
+            result.best_step,
+            result.steps,
+            result.baseline.name,
+            result.baseline.value,
+            result.no_prompt.primary_value(),
+            args.out.join("adapter").display(),
+        ))?;
+    }
+    Ok(())
+}

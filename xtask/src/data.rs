@@ -1,0 +1,60 @@
+//! `cargo xtask data`: the task files of the mini-world.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args as ClapArgs;
+use fpt_train::{Experiment, GenerateConfig};
+use fpt_world::{TaskOptions, write_tasks};
+
+use crate::shell;
+
+/// Generate the task data that an experiment asks for, in the native formats of the five tasks.
+#[derive(ClapArgs)]
+pub struct Args {
+    /// Experiment file.
+    #[arg(default_value = "configs/mini.toml")]
+    config: PathBuf,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let experiment = Experiment::from_file(&args.config)?;
+    let Some(generate) = &experiment.generate else {
+        anyhow::bail!(
+            "{} has no [generate] section: its data is not generated",
+            args.config.display()
+        );
+    };
+    ensure(&experiment.data, generate)?;
+    shell::print(&experiment.data.display().to_string())
+}
+
+/// Make `directory` hold exactly the data that `generate` describes. What lies there already is kept if it
+/// was made by the same settings and the same generator.
+pub fn ensure(directory: &Path, generate: &GenerateConfig) -> anyhow::Result<()> {
+    let stamp_path = directory.join("generated.json");
+    let stamp = serde_json::to_string_pretty(&serde_json::json!({
+        "generator": fpt_world::GENERATOR_VERSION,
+        "settings": generate,
+    }))? + "\n";
+    if std::fs::read_to_string(&stamp_path).is_ok_and(|found| found == stamp) {
+        return Ok(());
+    }
+    shell::note(&format!("generating task data in {}", directory.display()));
+    let options = TaskOptions {
+        seed: generate.seed,
+        train: generate.train,
+        dev: generate.dev,
+        test: generate.test,
+    };
+    // The stamp comes last, so that half-written data is made again.
+    match std::fs::remove_file(&stamp_path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("failed to replace {}", stamp_path.display()));
+        }
+        _ => {}
+    }
+    write_tasks(directory, &options)?;
+    std::fs::write(&stamp_path, stamp)
+        .with_context(|| format!("failed to write {}", stamp_path.display()))
+}

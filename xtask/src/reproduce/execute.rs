@@ -1,0 +1,169 @@
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, bail};
+use fpt_train::{Event, MetricRecord, RunResult};
+use indicatif::{MultiProgress, ProgressBar};
+
+use super::plan::Planned;
+use crate::shell;
+
+/// Starts `fpt train` processes and follows them.
+pub struct Executor<'a> {
+    /// The `fpt` program.
+    pub program: &'a Path,
+    /// Experiment file.
+    pub config: &'a Path,
+    /// Settings for all runs.
+    pub overrides: &'a [String],
+    /// Threads a process may use.
+    pub threads: usize,
+}
+
+impl Executor<'_> {
+    /// Execute what is not finished, `jobs` at a time; results in the order of `runs`.
+    ///
+    /// A run that fails does not stop the others, whose results are kept; then all failures are told.
+    pub fn run_all(&self, runs: &[Planned], jobs: usize) -> anyhow::Result<Vec<RunResult>> {
+        let open: Vec<&Planned> = runs.iter().filter(|run| run.finished.is_none()).collect();
+        if open.len() < runs.len() {
+            shell::note(&format!(
+                "{} of {} runs are finished already",
+                runs.len() - open.len(),
+                runs.len()
+            ));
+        }
+        let bars = MultiProgress::new();
+        let total = bars.add(shell::bar(runs.len(), "runs"));
+        total.set_position((runs.len() - open.len()) as u64);
+        total.tick();
+        let next = AtomicUsize::new(0);
+        let failures = Mutex::new(Vec::new());
+        let done = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for _ in 0..jobs {
+                scope.spawn(|| {
+                    while let Some(run) = open.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let name = format!("{} s{}", run.task, run.seed);
+                        let bar = bars.insert_before(&total, shell::bar(1, &name));
+                        let outcome = self.run(run, &bar);
+                        bar.finish_and_clear();
+                        total.inc(1);
+                        match outcome {
+                            Ok(result) => {
+                                let line = format!(
+                                    "{name}: {} {:.2} on test after {} steps, {:.0} s",
+                                    result.metric,
+                                    result.test.primary_value(),
+                                    result.steps,
+                                    result.seconds.train + result.seconds.evaluate,
+                                );
+                                bars.suspend(|| shell::note(&line));
+                                push(&done, (run.directory.clone(), result));
+                            }
+                            Err(error) => push(&failures, format!("{name}: {error:#}")),
+                        }
+                    }
+                });
+            }
+        });
+        total.finish_and_clear();
+        let failures = failures.into_inner().unwrap_or_default();
+        if !failures.is_empty() {
+            bail!(
+                "{} of {} runs failed\n{}",
+                failures.len(),
+                runs.len(),
+                failures.join("\n")
+            );
+        }
+        let mut done = done.into_inner().unwrap_or_default();
+        runs.iter()
+            .map(|run| match &run.finished {
+                Some(result) => Ok(result.clone()),
+                None => {
+                    let place = done
+                        .iter()
+                        .position(|(directory, _)| *directory == run.directory)
+                        .with_context(|| format!("{} has no result", run.directory.display()))?;
+                    Ok(done.swap_remove(place).1)
+                }
+            })
+            .collect()
+    }
+
+    fn run(&self, run: &Planned, bar: &ProgressBar) -> anyhow::Result<RunResult> {
+        let mut command = Command::new(self.program);
+        command
+            .args(["train", "--json", "--config"])
+            .arg(self.config)
+            .args(["--task", run.task.name(), "--seed", &run.seed.to_string()])
+            .arg("--out")
+            .arg(&run.directory)
+            .env("RAYON_NUM_THREADS", self.threads.to_string());
+        for assignment in self.overrides {
+            command.args(["--set", assignment]);
+        }
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("failed to start {}", self.program.display()))?;
+        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            bail!("the pipes of {} are gone", self.program.display());
+        };
+        // Read both streams at once: a full pipe would stop the run.
+        let messages = std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = BufReader::new(stderr).read_to_string(&mut text);
+            text
+        });
+        let mut result = None;
+        for line in BufReader::new(stdout).lines() {
+            let event: Event = serde_json::from_str(&line?).context("unexpected output of fpt")?;
+            show(&event, bar);
+            if let Event::Finished { result: finished } = event {
+                result = Some(*finished);
+            }
+        }
+        let status = child.wait()?;
+        let messages = messages.join().unwrap_or_default();
+        match result {
+            Some(result) if status.success() => Ok(result),
+            _ => bail!("{}", messages.trim().trim_start_matches("error: ")),
+        }
+    }
+}
+
+/// Let a bar follow the run: a step counts as a training batch, evaluations as their share of it.
+fn show(event: &Event, bar: &ProgressBar) {
+    match event {
+        Event::Loaded {
+            steps, warnings, ..
+        } => {
+            bar.set_length(*steps as u64);
+            for warning in warnings {
+                bar.suspend(|| shell::note(&format!("warning: {warning}")));
+            }
+        }
+        Event::NoPrompt { .. } => bar.reset_eta(),
+        Event::Metric(MetricRecord::Step { step, loss, .. }) => {
+            bar.set_position(*step as u64);
+            bar.set_message(format!("loss {loss:.3}"));
+        }
+        Event::Metric(MetricRecord::Eval { dev, .. }) => {
+            bar.set_message(format!("dev {} {:.1}", dev.primary, dev.primary_value()));
+        }
+        Event::Evaluated { .. } | Event::Finished { .. } => {}
+    }
+}
+
+/// Push under a lock; a thread that panicked while holding it left the list whole.
+fn push<T>(list: &Mutex<Vec<T>>, item: T) {
+    list.lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .push(item);
+}

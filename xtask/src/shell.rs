@@ -1,0 +1,73 @@
+//! The terminal and other programs.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Deserialize;
+
+/// A line for the user on standard error.
+pub fn note(text: &str) {
+    // Nothing can be done where standard error is closed.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// A line of the result on standard output.
+pub fn print(text: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{text}").context("failed to write to standard output")
+}
+
+/// A bar with an estimate of the time left; invisible where standard error is no terminal.
+pub fn bar(length: usize, prefix: &str) -> ProgressBar {
+    let bar = ProgressBar::new(length as u64);
+    // The template is a constant: it can't fail.
+    if let Ok(style) = ProgressStyle::with_template(
+        "{prefix:>12} [{elapsed_precise}] {wide_bar} {pos}/{len} ETA {eta} {msg}",
+    ) {
+        bar.set_style(style);
+    }
+    bar.set_prefix(prefix.to_string());
+    bar
+}
+
+/// The commit of the checkout, with `-dirty` where files differ from it.
+pub fn revision() -> String {
+    let output = Command::new("git")
+        .args(["describe", "--always", "--dirty", "--abbrev=12"])
+        .stderr(Stdio::null())
+        .output();
+    match output {
+        Ok(output) if output.status.success() => {
+            String::from_utf8_lossy(&output.stdout).trim().to_string()
+        }
+        _ => "unknown".into(),
+    }
+}
+
+/// The part of Cargo's JSON messages that tells where a program lies.
+#[derive(Deserialize)]
+struct Artifact {
+    reason: String,
+    executable: Option<PathBuf>,
+}
+
+/// Build the `fpt` program and return its path.
+pub fn build_fpt() -> anyhow::Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["build", "--package", "fpt", "--message-format", "json-render-diagnostics"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("failed to start cargo")?;
+    if !output.status.success() {
+        bail!("failed to build fpt");
+    }
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Artifact>(line).ok())
+        .filter(|artifact| artifact.reason == "compiler-artifact")
+        .find_map(|artifact| artifact.executable)
+        .context("cargo did not say where it put fpt")
+}
