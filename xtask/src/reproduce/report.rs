@@ -112,7 +112,7 @@ fn rows(results: &[RunResult]) -> Vec<Row> {
 
 fn table(rows: &[Row]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::ASCII_MARKDOWN).set_header([
+    table.load_style(presets::ASCII_MARKDOWN).set_header([
         "task", "metric", "baseline", "no prompt", "PT dev", "PT test", "steps", "train s", "total s",
         "peak MB",
     ]);

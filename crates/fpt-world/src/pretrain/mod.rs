@@ -10,5 +10,5 @@ mod optimizer;
 mod probe;
 mod run;
 
-pub use config::{Curriculum, PretrainConfig};
+pub use config::{Curriculum, ModelShape, PretrainConfig};
 pub use run::{LossPoint, PretrainEvent, PretrainLog, pretrain};

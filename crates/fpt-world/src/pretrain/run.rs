@@ -7,6 +7,7 @@ use burn::store::RecordError;
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Distribution, Tensor};
 use fpt_t5::{KvCache, T5, cross_entropy};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::{Deserialize, Serialize};
 use tokenizers::Tokenizer;
 
@@ -14,7 +15,7 @@ use super::PretrainConfig;
 use super::batch::{Batches, Encoded, TensorBatch, stream};
 use super::optimizer::Optimizers;
 use super::probe::skills;
-use crate::{WorldError, tokenizer, write_tokenizer};
+use crate::{WorldError, files, tokenizer, write_tokenizer};
 
 /// Steps a point of the loss curve stands for.
 const LOG_EVERY: usize = 50;
@@ -99,7 +100,7 @@ pub fn pretrain(
     let create = |path: &Path| std::fs::create_dir_all(path).map_err(WorldError::write(path));
     create(out)?;
     create(state)?;
-    let tokenizer = tokenizer();
+    let tokenizer = tokenizer()?;
     let training = device.clone().autodiff();
     let optimizers = Optimizers::new()?;
     let mut optimizer = optimizers.build(config);
@@ -131,12 +132,16 @@ pub fn pretrain(
         });
         Ok::<_, WorldError>(skills)
     };
+    let workers = (0..config.shards)
+        .map(|_| ThreadPoolBuilder::new().num_threads(1).build())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| WorldError::Train(error.to_string()))?;
     let mut batches = Batches::new(config, &tokenizer);
     let mut recent = Vec::with_capacity(LOG_EVERY);
     let mut clock = Instant::now();
     while progress.step < config.steps {
         let batch = batches.at(progress.step)?;
-        let (loss, gradients) = loss_and_gradients(&model, batch, config.shards, device);
+        let (loss, gradients) = loss_and_gradients(&model, batch, &workers, device);
         model = optimizer.step(optimizers.rates(config, progress.step), model, gradients);
         progress.step += 1;
         recent.push(loss);
@@ -152,7 +157,8 @@ pub fn pretrain(
             recent.clear();
         }
         // Only where the curve has just been written, so that a resumed curve has no gap.
-        if progress.step % config.save_every.next_multiple_of(LOG_EVERY) == 0 {
+        let saves = config.save_every.next_multiple_of(LOG_EVERY);
+        if progress.step % saves == 0 && progress.step < config.steps {
             progress.seconds += clock.elapsed().as_secs_f64();
             save_state(state, &progress, &model, &optimizer)?;
             probe(&model, progress.step, on_event)?;
@@ -171,7 +177,9 @@ pub fn pretrain(
         skills,
         curve: progress.curve,
     };
-    model.save_pretrained(out)?;
+    model
+        .save_pretrained(out)
+        .map_err(|error| WorldError::Train(error.to_string()))?;
     write_tokenizer(out)?;
     write_json(&out.join("pretrain.json"), &log)?;
     Ok(log)
@@ -191,7 +199,8 @@ fn initial(config: &PretrainConfig, tokenizer: &Tokenizer, device: &Device) -> T
     model.encoder.position_bias.weight = bias(model.encoder.position_bias.weight);
     model.decoder.position_bias.weight = bias(model.decoder.position_bias.weight);
     let scale = (shape.d_model as f64).powf(-0.5);
-    let head = (model.shared.weight.val().detach().transpose() * scale).require_grad();
+    let embedding = model.shared.weight.val().inner();
+    let head = Tensor::from_inner(embedding.transpose() * scale).require_grad();
     model.lm_head = model.lm_head.map(|mut linear| {
         linear.weight = Param::initialized(linear.weight.id, head);
         linear
@@ -199,27 +208,33 @@ fn initial(config: &PretrainConfig, tokenizer: &Tokenizer, device: &Device) -> T
     model
 }
 
-/// Mean loss and summed gradients of a batch, its shards computed in parallel and added in order.
+/// Mean loss and summed gradients of a batch, a shard of it on each worker, added up in order.
+///
+/// A worker is a pool of one thread: the tensors here are too small to be worth splitting any further.
 fn loss_and_gradients(
     model: &T5,
     batch: &[Encoded],
-    shards: usize,
+    workers: &[ThreadPool],
     device: &Device,
 ) -> (f64, GradientsParams) {
+    let shards = workers.len();
     let parts: Vec<(f64, GradientsParams)> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..shards)
-            .map(|shard| {
-                // Every shards-th example, as the batch is sorted by length.
-                let part: Vec<&Encoded> = batch.iter().skip(shard).step_by(shards).collect();
-                let training = device.clone().autodiff();
-                let model = model.clone().fork(&training);
+        let threads: Vec<_> = workers
+            .iter()
+            .enumerate()
+            .map(|(shard, worker)| {
+                let model = model.clone().fork(&device.clone().autodiff());
                 scope.spawn(move || {
-                    let share = part.len() as f64 / batch.len() as f64;
-                    let batch = TensorBatch::new(&part, device);
-                    let loss = loss(&model, batch) * share;
-                    let mut gradients = loss.backward();
-                    let gradients = GradientsParams::from_module(&mut gradients, &model);
-                    (loss.into_scalar::<f64>(), gradients)
+                    worker.install(|| {
+                        // Every shards-th example, as the batch is sorted by length.
+                        let part: Vec<&Encoded> =
+                            batch.iter().skip(shard).step_by(shards).collect();
+                        let share = part.len() as f64 / batch.len() as f64;
+                        let loss = loss(&model, TensorBatch::new(&part, device)) * share;
+                        let mut gradients = loss.backward();
+                        let gradients = GradientsParams::from_module(&mut gradients, &model);
+                        (loss.into_scalar::<f64>(), gradients)
+                    })
                 })
             })
             .collect();
@@ -321,7 +336,5 @@ fn save_state(
 fn write_json(path: &Path, value: &impl Serialize) -> Result<(), WorldError> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| WorldError::Train(error.to_string()))?;
-    let temporary = path.with_extension("json.tmp");
-    std::fs::write(&temporary, text + "\n").map_err(WorldError::write(path))?;
-    std::fs::rename(&temporary, path).map_err(WorldError::write(path))
+    files::write(path, (text + "\n").as_bytes())
 }
