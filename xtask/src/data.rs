@@ -50,7 +50,8 @@ pub fn ensure(directory: &Path, generate: &GenerateConfig) -> anyhow::Result<()>
     // The stamp comes last, so that half-written data is made again.
     match std::fs::remove_file(&stamp_path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(error).with_context(|| format!("failed to replace {}", stamp_path.display()));
+            return Err(error)
+                .with_context(|| format!("failed to replace {}", stamp_path.display()));
         }
         _ => {}
     }

@@ -57,7 +57,13 @@ struct Artifact {
 pub fn build_fpt() -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["build", "--package", "fpt", "--message-format", "json-render-diagnostics"])
+        .args([
+            "build",
+            "--package",
+            "fpt",
+            "--message-format",
+            "json-render-diagnostics",
+        ])
         .stderr(Stdio::inherit())
         .output()
         .context("failed to start cargo")?;

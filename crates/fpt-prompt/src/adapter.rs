@@ -96,7 +96,11 @@ pub fn save_adapter(
         .map_err(|error| fail(directory, std::io::Error::other(error)))?;
     json.push(b'\n');
 
-    let bytes: Vec<u8> = prompt.values().iter().flat_map(|v| v.to_le_bytes()).collect();
+    let bytes: Vec<u8> = prompt
+        .values()
+        .iter()
+        .flat_map(|v| v.to_le_bytes())
+        .collect();
     let weights = TensorView::new(Dtype::F32, vec![length, d_model], &bytes)
         .and_then(|view| {
             let metadata = [("format".to_string(), "pt".to_string())].into();

@@ -44,7 +44,9 @@ impl PromptInit {
         device: &Device,
     ) -> Result<SoftPrompt, PromptError> {
         if length == 0 {
-            return Err(PromptError::Init("a prompt needs at least one vector".into()));
+            return Err(PromptError::Init(
+                "a prompt needs at least one vector".into(),
+            ));
         }
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ STREAM);
         let (d_model, vocabulary) = (model.config().d_model, model.config().vocab_size);
@@ -73,8 +75,7 @@ impl PromptInit {
                 Ok(rows(model, &drawn, device))
             }
             Self::Text { text } => {
-                let mut ids =
-                    encode(text).map_err(|error| PromptError::Init(error.to_string()))?;
+                let mut ids = encode(text).map_err(|error| PromptError::Init(error.to_string()))?;
                 ids.retain(|&id| id != model.config().eos_token_id);
                 if ids.is_empty() {
                     return Err(PromptError::Init(format!("the text {text:?} has no token")));

@@ -90,8 +90,11 @@ impl Attention {
         let (stack, layer, kind) = place;
         taps.heads(stack, layer, kind, &heads);
         let [_, count, _, d_kv] = heads.dims();
-        self.o
-            .forward(heads.swap_dims(1, 2).reshape([batch, queries, count * d_kv]))
+        self.o.forward(
+            heads
+                .swap_dims(1, 2)
+                .reshape([batch, queries, count * d_kv]),
+        )
     }
 
     /// `[batch, length, heads · d_kv]` to `[batch, heads, length, d_kv]`.

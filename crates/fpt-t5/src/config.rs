@@ -139,7 +139,9 @@ impl T5Config {
             ("num_decoder_layers", self.decoder_layers()),
         ] {
             if value > MAX_LAYERS {
-                return Err(format!("`{key}` is {value}, more than the {MAX_LAYERS} supported"));
+                return Err(format!(
+                    "`{key}` is {value}, more than the {MAX_LAYERS} supported"
+                ));
             }
         }
         // The bidirectional encoder halves the buckets twice: once for the sign, once for the log part.

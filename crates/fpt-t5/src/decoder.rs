@@ -101,7 +101,9 @@ impl Decoder {
             own_bias = own_bias + self.future_mask(offset, length, &embeddings.device());
         }
         let cross_mask = padding_mask(encoded.mask.clone());
-        cache.layers.resize_with(self.block.len(), LayerCache::default);
+        cache
+            .layers
+            .resize_with(self.block.len(), LayerCache::default);
 
         let mut x = embeddings;
         for (layer, (block, cache)) in self.block.iter().zip(&mut cache.layers).enumerate() {
@@ -123,9 +125,13 @@ impl Decoder {
                 .get_or_insert_with(|| block.cross_attention.keys_values(encoded.hidden.clone()))
                 .clone();
             let place = (StackKind::Decoder, layer, AttentionKind::CrossAttention);
-            x = x + block
-                .cross_attention
-                .forward(normed, cross, Some(cross_mask.clone()), place, taps);
+            x = x + block.cross_attention.forward(
+                normed,
+                cross,
+                Some(cross_mask.clone()),
+                place,
+                taps,
+            );
 
             let normed = block.feed_forward_norm.forward(x.clone());
             x = x + block
@@ -141,7 +147,10 @@ impl Decoder {
         match offset {
             0 => causal,
             _ => Tensor::cat(
-                vec![Tensor::zeros([1, 1, length, offset], &causal.device()), causal],
+                vec![
+                    Tensor::zeros([1, 1, length, offset], &causal.device()),
+                    causal,
+                ],
                 3,
             ),
         }

@@ -50,7 +50,12 @@ impl Encoder {
 
     /// Encode `embeddings`, `[batch, length, d_model]`, whose padding is marked by zeros in `mask`,
     /// `[batch, length]`. Returns `[batch, length, d_model]`; rows of padding hold no meaning.
-    pub fn forward(&self, embeddings: Tensor<3>, mask: Tensor<2>, taps: &mut dyn Taps) -> Tensor<3> {
+    pub fn forward(
+        &self,
+        embeddings: Tensor<3>,
+        mask: Tensor<2>,
+        taps: &mut dyn Taps,
+    ) -> Tensor<3> {
         let [_, length, _] = embeddings.dims();
         // Position bias and padding are added up once, not in every layer.
         let bias = self.position_bias.forward(0, length, length) + padding_mask(mask);

@@ -20,11 +20,23 @@ pub struct FeedForward {
 impl FeedForward {
     /// Random weights with the standard deviations of transformers' `T5PreTrainedModel._init_weights`.
     pub fn init(config: &T5Config, device: &Device) -> Self {
-        let wi = || linear(config.d_model, config.d_ff, (config.d_model as f64).powf(-0.5), device);
+        let wi = || {
+            linear(
+                config.d_model,
+                config.d_ff,
+                (config.d_model as f64).powf(-0.5),
+                device,
+            )
+        };
         Self {
             wi_0: wi(),
             wi_1: (config.feed_forward_proj == FeedForwardKind::GatedGelu).then(wi),
-            wo: linear(config.d_ff, config.d_model, (config.d_ff as f64).powf(-0.5), device),
+            wo: linear(
+                config.d_ff,
+                config.d_model,
+                (config.d_ff as f64).powf(-0.5),
+                device,
+            ),
         }
     }
 

@@ -45,7 +45,10 @@ impl T5 {
     pub(crate) fn with_head(config: &T5Config, own_head: bool, device: &Device) -> Self {
         Self {
             shared: EmbeddingConfig::new(config.vocab_size, config.d_model)
-                .with_initializer(Initializer::Normal { mean: 0.0, std: 1.0 })
+                .with_initializer(Initializer::Normal {
+                    mean: 0.0,
+                    std: 1.0,
+                })
                 .init(device),
             encoder: Encoder::init(config, device),
             decoder: Decoder::init(config, device),
@@ -107,9 +110,7 @@ impl T5 {
         cache: &mut KvCache,
         taps: &mut dyn Taps,
     ) -> Tensor<3> {
-        let hidden = self
-            .decoder
-            .forward(self.embed(ids), encoded, cache, taps);
+        let hidden = self.decoder.forward(self.embed(ids), encoded, cache, taps);
         self.project(hidden)
     }
 

@@ -44,8 +44,10 @@ impl RelativePositionBias {
                 index.push(self.bucket(key as i64 - query as i64, buckets as i64) as i32);
             }
         }
-        let index =
-            Tensor::<2, Int>::from_data(TensorData::new(index, [1, queries * keys]), &weight.device());
+        let index = Tensor::<2, Int>::from_data(
+            TensorData::new(index, [1, queries * keys]),
+            &weight.device(),
+        );
         module::embedding(weight, index)
             .reshape([queries, keys, heads])
             .permute([2, 0, 1])

@@ -60,11 +60,7 @@ impl Expected {
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
-    tensor
-        .into_data()
-        .iter::<f32>()
-        .map(f64::from)
-        .collect()
+    tensor.into_data().iter::<f32>().map(f64::from).collect()
 }
 
 /// |a - b| / |b| in the Euclidean norm.
@@ -86,7 +82,10 @@ fn visible(values: &[f64], mask: &[f64]) -> Vec<f64> {
 
 fn assert_close(what: &str, ours: &[f64], theirs: &[f64], limit: f64) {
     let error = relative_error(ours, theirs);
-    assert!(error <= limit, "{what}: relative error {error:e} > {limit:e}");
+    assert!(
+        error <= limit,
+        "{what}: relative error {error:e} > {limit:e}"
+    );
 }
 
 fn assert_logits(what: &str, ours: &[f64], theirs: &[f64]) {
@@ -250,8 +249,10 @@ struct Collector(HashMap<String, Vec<f64>>);
 impl Taps for Collector {
     fn feed_forward(&mut self, stack: StackKind, layer: usize, activation: &Tensor<3>) {
         let stack = format!("{stack:?}").to_lowercase();
-        self.0
-            .insert(format!("tap.{stack}.{layer}.ffn"), values(activation.clone()));
+        self.0.insert(
+            format!("tap.{stack}.{layer}.ffn"),
+            values(activation.clone()),
+        );
     }
 
     fn heads(&mut self, stack: StackKind, layer: usize, kind: AttentionKind, heads: &Tensor<4>) {

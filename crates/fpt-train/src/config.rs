@@ -173,9 +173,7 @@ impl Experiment {
             eval: self.eval.clone(),
             lengths: self.lengths.clone(),
         };
-        let invalid = |key: &'static str| {
-            move |reason: String| TrainError::Value { key, reason }
-        };
+        let invalid = |key: &'static str| move |reason: String| TrainError::Value { key, reason };
         let mut table = Table::try_from(&config)
             .map_err(|error| invalid("task")(format!("can't be merged: {error}")))?;
         if let Some(settings) = self.task.get(&task) {
@@ -252,7 +250,9 @@ fn parse_assignment(assignment: &str) -> Result<Table, String> {
 fn merge(base: &mut Table, over: &Table) {
     for (key, value) in over {
         match (base.get_mut(key), value) {
-            (Some(Value::Table(below)), Value::Table(above)) if key != "init" && key != "pad_to" => {
+            (Some(Value::Table(below)), Value::Table(above))
+                if key != "init" && key != "pad_to" =>
+            {
                 merge(below, above);
             }
             _ => {

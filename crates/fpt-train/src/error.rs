@@ -32,9 +32,7 @@ pub enum TrainError {
         reason: String,
     },
     /// The loss became infinite or NaN.
-    #[error(
-        "the loss is {loss} at step {step}: training diverged; lower `train.learning_rate`"
-    )]
+    #[error("the loss is {loss} at step {step}: training diverged; lower `train.learning_rate`")]
     Diverged {
         /// The step.
         step: usize,

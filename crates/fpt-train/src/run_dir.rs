@@ -47,7 +47,8 @@ impl RunDir {
         }
         fs::create_dir_all(&partial).map_err(|error| fail(&partial, error))?;
         let metrics_path = partial.join("metrics.jsonl");
-        let metrics = fs::File::create(&metrics_path).map_err(|error| fail(&metrics_path, error))?;
+        let metrics =
+            fs::File::create(&metrics_path).map_err(|error| fail(&metrics_path, error))?;
         let directory = Self {
             target,
             partial,
@@ -138,8 +139,11 @@ pub fn finished_run(
         reason,
     };
     let read = |name: &str| {
-        fs::read_to_string(directory.join(name))
-            .map_err(|error| fail(format!("it exists, but is no finished run ({name}: {error})")))
+        fs::read_to_string(directory.join(name)).map_err(|error| {
+            fail(format!(
+                "it exists, but is no finished run ({name}: {error})"
+            ))
+        })
     };
     let found: RunConfig = toml::from_str(&read("config.toml")?)
         .map_err(|error| fail(format!("its config.toml is damaged: {error}")))?;

@@ -66,7 +66,11 @@ impl Session {
             max_source: self.config.lengths.max_source,
             max_target: self.max_target(),
         };
-        let tokens = tokenize(&dataset.examples, |text| self.tokenizer.encode(text), limits)?;
+        let tokens = tokenize(
+            &dataset.examples,
+            |text| self.tokenizer.encode(text),
+            limits,
+        )?;
         Ok(SplitData { dataset, tokens })
     }
 

@@ -10,8 +10,8 @@ use fpt_tasks::{Scores, Split, TokenBatch, TrainBatches, Warnings, task};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BaselineScore, Host, MetricRecord, RunConfig, RunDir, RunResult, Seconds, Session, TrainError, adafactor,
-    batch_tensors,
+    BaselineScore, Host, MetricRecord, RunConfig, RunDir, RunResult, Seconds, Session, TrainError,
+    adafactor, batch_tensors,
 };
 
 /// What happens during a run, for progress bars and logs.

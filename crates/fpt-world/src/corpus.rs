@@ -282,7 +282,8 @@ impl Corpus {
             })
             .collect();
         assemble(form, claims, |part, (claim, label)| {
-            part.replace("{v}", form.words[label]).replace("{h}", &claim)
+            part.replace("{v}", form.words[label])
+                .replace("{h}", &claim)
         })
         .replace("{s}", &sentences(&said))
     }
@@ -290,7 +291,9 @@ impl Corpus {
     fn question_pairs(&mut self) -> String {
         let world = &mut self.world;
         let form = world.choose(&PAIRS);
-        let pairs: Vec<_> = (0..parts(world, form)).map(|_| world.question_pair()).collect();
+        let pairs: Vec<_> = (0..parts(world, form))
+            .map(|_| world.question_pair())
+            .collect();
         assemble(form, pairs, |part, pair| {
             part.replace("{v}", form.words[usize::from(pair.duplicate)])
                 .replace("{a}", &pair.first)
@@ -433,9 +436,8 @@ fn continue_last(document: &Document) -> Seq2Seq {
         .iter()
         .rposition(|segment| segment.hidden)
         .unwrap_or(0);
-    let join = |segments: &[Segment]| -> String {
-        segments.iter().map(|s| s.text.as_str()).collect()
-    };
+    let join =
+        |segments: &[Segment]| -> String { segments.iter().map(|s| s.text.as_str()).collect() };
     Seq2Seq {
         source: join(&document.segments[..last]).trim_end().to_string(),
         target: join(&document.segments[last..]),

@@ -51,8 +51,18 @@ const LABELS: [&str; 3] = ["entailment", "contradiction", "neutral"];
 
 /// Claims `{h}` about facts `{s}`, with a verdict `{v}`: entailed, contradicted, neither.
 pub(crate) const INFERENCE: [Form<3>; 9] = [
-    form("{s} {parts}", "{h}. this is [{v}].", " ", ["true", "false", "unknown"]),
-    form("{s} {parts}", "is it true that {h}? [{v}].", " ", ["yes", "no", "maybe"]),
+    form(
+        "{s} {parts}",
+        "{h}. this is [{v}].",
+        " ",
+        ["true", "false", "unknown"],
+    ),
+    form(
+        "{s} {parts}",
+        "is it true that {h}? [{v}].",
+        " ",
+        ["yes", "no", "maybe"],
+    ),
     form("claim: {parts}. facts: {s}", "{h} = [{v}]", " / ", LABELS),
     form("{s} {parts}", "claim: {h}. verdict: [{v}].", " ", LABELS),
     form(
@@ -61,7 +71,12 @@ pub(crate) const INFERENCE: [Form<3>; 9] = [
         " and that ",
         ["right", "wrong", "unclear"],
     ),
-    form("{parts}, because {s}", "[{v}], {h}", ". ", ["surely", "never", "perhaps"]),
+    form(
+        "{parts}, because {s}",
+        "[{v}], {h}",
+        ". ",
+        ["surely", "never", "perhaps"],
+    ),
     form(
         "somebody said, {parts}.",
         "{h}. but we know that {s} so that is [{v}]",
@@ -69,16 +84,36 @@ pub(crate) const INFERENCE: [Form<3>; 9] = [
         ["true", "false", "unknown"],
     ),
     form("{s} we see: {parts}.", "[{v}]: {h}", "; ", LABELS),
-    form("given that {s} the idea that {parts}.", "{h} is [{v}]", " and that ", LABELS),
+    form(
+        "given that {s} the idea that {parts}.",
+        "{h} is [{v}]",
+        " and that ",
+        LABELS,
+    ),
 ];
 
 const DUPLICATES: [&str; 2] = ["not_duplicate", "is_duplicate"];
 
 /// Pairs of questions `{a}` and `{b}`, with a verdict `{v}`: different, same.
 pub(crate) const PAIRS: [Form<2>; 7] = [
-    form("{parts}", "{a}? {b}? the two questions are [{v}].", " ", ["different", "same"]),
-    form("do they ask the same? {parts}", "{a}? {b}? [{v}].", " ", ["no", "yes"]),
-    form("{parts}", "{a}? and also {b}? verdict: [{v}].", " ", DUPLICATES),
+    form(
+        "{parts}",
+        "{a}? {b}? the two questions are [{v}].",
+        " ",
+        ["different", "same"],
+    ),
+    form(
+        "do they ask the same? {parts}",
+        "{a}? {b}? [{v}].",
+        " ",
+        ["no", "yes"],
+    ),
+    form(
+        "{parts}",
+        "{a}? and also {b}? verdict: [{v}].",
+        " ",
+        DUPLICATES,
+    ),
     form("pairs: {parts}.", "{a}? / {b}? = [{v}]", "; ", DUPLICATES),
     form("{parts}", "[{v}]: {a}? {b}?", " ", DUPLICATES),
     form(
@@ -87,26 +122,67 @@ pub(crate) const PAIRS: [Form<2>; 7] = [
         "",
         ["different", "same"],
     ),
-    form("{parts}", "the question {a}? [{v}] of {b}?", " and ", DUPLICATES),
+    form(
+        "{parts}",
+        "the question {a}? [{v}] of {b}?",
+        " and ",
+        DUPLICATES,
+    ),
 ];
 
 /// Questions `{q}` about a story `{s}`, with an answer `{v}`; the word stands for no answer.
 pub(crate) const QUESTIONS: [Form<1>; 7] = [
-    form("{s} {parts}", "question: {q}? answer: [{v}].", " ", ["no answer"]),
-    form("{parts} text: {s}", "question: {q}? answer: [{v}].", " ", ["no answer"]),
-    form("{s} somebody said, {parts}", "{q}? [{v}].", " ", ["unknown"]),
-    form("{parts} we know because {s}", "{q}? [{v}].", " ", ["nobody knows"]),
+    form(
+        "{s} {parts}",
+        "question: {q}? answer: [{v}].",
+        " ",
+        ["no answer"],
+    ),
+    form(
+        "{parts} text: {s}",
+        "question: {q}? answer: [{v}].",
+        " ",
+        ["no answer"],
+    ),
+    form(
+        "{s} somebody said, {parts}",
+        "{q}? [{v}].",
+        " ",
+        ["unknown"],
+    ),
+    form(
+        "{parts} we know because {s}",
+        "{q}? [{v}].",
+        " ",
+        ["nobody knows"],
+    ),
     form("{s} {parts}", "{q}? [{v}].", " ", ["unknown"]),
-    form("{s} so {parts}", "{q}? the answer is [{v}].", " ", ["not given"]),
-    form("read this context: {s} {parts}", "{q}? it says: [{v}].", " ", ["no answer"]),
+    form(
+        "{s} so {parts}",
+        "{q}? the answer is [{v}].",
+        " ",
+        ["not given"],
+    ),
+    form(
+        "read this context: {s} {parts}",
+        "{q}? it says: [{v}].",
+        " ",
+        ["no answer"],
+    ),
 ];
 
 /// Stories `{s}` and a sentence `{q}` with a blank, some entities `{l}`, and what fills the blank `{v}`; second
 /// the word for the blank.
 pub(crate) const CLOZE: [(&str, &str); 6] = [
     ("{s} {q}. it was [{v}].", "@placeholder"),
-    ("{s} the entities are {l}. {q}. it is [{v}].", "@placeholder"),
-    ("the query {q}. the answer is [{v}]. this is the passage {s}", "@placeholder"),
+    (
+        "{s} the entities are {l}. {q}. it is [{v}].",
+        "@placeholder",
+    ),
+    (
+        "the query {q}. the answer is [{v}]. this is the passage {s}",
+        "@placeholder",
+    ),
     ("{q}. that is [{v}], one of {l}, because {s}", "somebody"),
     ("{l}: {s} {q}. [{v}].", "blank"),
     ("{s} fill in: {q}. [{v}].", "@placeholder"),

@@ -182,36 +182,179 @@ impl Relation {
     pub fn questions(self) -> &'static [QuestionKind] {
         match self {
             Self::Home => &[
-                QuestionKind { asked: &[T], visible: &[P], templates: &["where does {p} live", "in which town is the home of {p}", "what town does {p} live in"] },
-                QuestionKind { asked: &[P], visible: &[T], templates: &["who lives in {t}", "who has a house in {t}", "whose home is in {t}"] },
+                QuestionKind {
+                    asked: &[T],
+                    visible: &[P],
+                    templates: &[
+                        "where does {p} live",
+                        "in which town is the home of {p}",
+                        "what town does {p} live in",
+                    ],
+                },
+                QuestionKind {
+                    asked: &[P],
+                    visible: &[T],
+                    templates: &[
+                        "who lives in {t}",
+                        "who has a house in {t}",
+                        "whose home is in {t}",
+                    ],
+                },
             ],
             Self::Job => &[
-                QuestionKind { asked: &[J], visible: &[P], templates: &["what is the job of {p}", "as what does {p} work", "how does {p} earn money"] },
-                QuestionKind { asked: &[P], visible: &[J], templates: &["who is a {j}", "who works as a {j}", "who earns money as a {j}"] },
+                QuestionKind {
+                    asked: &[J],
+                    visible: &[P],
+                    templates: &[
+                        "what is the job of {p}",
+                        "as what does {p} work",
+                        "how does {p} earn money",
+                    ],
+                },
+                QuestionKind {
+                    asked: &[P],
+                    visible: &[J],
+                    templates: &[
+                        "who is a {j}",
+                        "who works as a {j}",
+                        "who earns money as a {j}",
+                    ],
+                },
             ],
             Self::Pet => &[
-                QuestionKind { asked: &[C], visible: &[P, A], templates: &["what color is the {a} of {p}", "which color does the {a} of {p} have"] },
-                QuestionKind { asked: &[C, A], visible: &[P], templates: &["what pet does {p} have", "which animal belongs to {p}", "what does {p} own"] },
-                QuestionKind { asked: &[P], visible: &[C, A], templates: &["who owns the {c} {a}", "to whom does the {c} {a} belong", "who has a {c} {a}"] },
+                QuestionKind {
+                    asked: &[C],
+                    visible: &[P, A],
+                    templates: &[
+                        "what color is the {a} of {p}",
+                        "which color does the {a} of {p} have",
+                    ],
+                },
+                QuestionKind {
+                    asked: &[C, A],
+                    visible: &[P],
+                    templates: &[
+                        "what pet does {p} have",
+                        "which animal belongs to {p}",
+                        "what does {p} own",
+                    ],
+                },
+                QuestionKind {
+                    asked: &[P],
+                    visible: &[C, A],
+                    templates: &[
+                        "who owns the {c} {a}",
+                        "to whom does the {c} {a} belong",
+                        "who has a {c} {a}",
+                    ],
+                },
             ],
             Self::Food => &[
-                QuestionKind { asked: &[F], visible: &[P], templates: &["what does {p} like to eat", "which food does {p} love", "what is the favorite food of {p}"] },
-                QuestionKind { asked: &[P], visible: &[F], templates: &["who likes {f}", "who loves to eat {f}", "whose favorite food is {f}"] },
+                QuestionKind {
+                    asked: &[F],
+                    visible: &[P],
+                    templates: &[
+                        "what does {p} like to eat",
+                        "which food does {p} love",
+                        "what is the favorite food of {p}",
+                    ],
+                },
+                QuestionKind {
+                    asked: &[P],
+                    visible: &[F],
+                    templates: &[
+                        "who likes {f}",
+                        "who loves to eat {f}",
+                        "whose favorite food is {f}",
+                    ],
+                },
             ],
             Self::Give => &[
-                QuestionKind { asked: &[P], visible: &[O, Q], templates: &["who gave the {o} to {q}", "from whom did {q} get the {o}", "who handed {q} the {o}"] },
-                QuestionKind { asked: &[Q], visible: &[P, O], templates: &["to whom did {p} give the {o}", "who got the {o} from {p}", "who was given the {o} by {p}"] },
-                QuestionKind { asked: &[O], visible: &[P, Q], templates: &["what did {p} give to {q}", "what did {q} get from {p}", "what was {q} given by {p}"] },
+                QuestionKind {
+                    asked: &[P],
+                    visible: &[O, Q],
+                    templates: &[
+                        "who gave the {o} to {q}",
+                        "from whom did {q} get the {o}",
+                        "who handed {q} the {o}",
+                    ],
+                },
+                QuestionKind {
+                    asked: &[Q],
+                    visible: &[P, O],
+                    templates: &[
+                        "to whom did {p} give the {o}",
+                        "who got the {o} from {p}",
+                        "who was given the {o} by {p}",
+                    ],
+                },
+                QuestionKind {
+                    asked: &[O],
+                    visible: &[P, Q],
+                    templates: &[
+                        "what did {p} give to {q}",
+                        "what did {q} get from {p}",
+                        "what was {q} given by {p}",
+                    ],
+                },
             ],
             Self::Sell => &[
-                QuestionKind { asked: &[P], visible: &[O, Q], templates: &["who sold the {o} to {q}", "from whom did {q} buy the {o}", "who sold {q} the {o}"] },
-                QuestionKind { asked: &[Q], visible: &[P, O], templates: &["to whom did {p} sell the {o}", "who bought the {o} from {p}", "who paid {p} for the {o}"] },
-                QuestionKind { asked: &[O], visible: &[P, Q], templates: &["what did {p} sell to {q}", "what did {q} buy from {p}", "for what did {q} pay {p}"] },
+                QuestionKind {
+                    asked: &[P],
+                    visible: &[O, Q],
+                    templates: &[
+                        "who sold the {o} to {q}",
+                        "from whom did {q} buy the {o}",
+                        "who sold {q} the {o}",
+                    ],
+                },
+                QuestionKind {
+                    asked: &[Q],
+                    visible: &[P, O],
+                    templates: &[
+                        "to whom did {p} sell the {o}",
+                        "who bought the {o} from {p}",
+                        "who paid {p} for the {o}",
+                    ],
+                },
+                QuestionKind {
+                    asked: &[O],
+                    visible: &[P, Q],
+                    templates: &[
+                        "what did {p} sell to {q}",
+                        "what did {q} buy from {p}",
+                        "for what did {q} pay {p}",
+                    ],
+                },
             ],
             Self::Go => &[
-                QuestionKind { asked: &[V], visible: &[P, D], templates: &["where did {p} go on {d}", "which place did {p} visit on {d}", "what place was visited by {p} on {d}"] },
-                QuestionKind { asked: &[D], visible: &[P, V], templates: &["when did {p} go to the {v}", "on which day did {p} visit the {v}", "on what day was the {v} visited by {p}"] },
-                QuestionKind { asked: &[P], visible: &[V, D], templates: &["who went to the {v} on {d}", "who visited the {v} on {d}", "who made a trip to the {v} on {d}"] },
+                QuestionKind {
+                    asked: &[V],
+                    visible: &[P, D],
+                    templates: &[
+                        "where did {p} go on {d}",
+                        "which place did {p} visit on {d}",
+                        "what place was visited by {p} on {d}",
+                    ],
+                },
+                QuestionKind {
+                    asked: &[D],
+                    visible: &[P, V],
+                    templates: &[
+                        "when did {p} go to the {v}",
+                        "on which day did {p} visit the {v}",
+                        "on what day was the {v} visited by {p}",
+                    ],
+                },
+                QuestionKind {
+                    asked: &[P],
+                    visible: &[V, D],
+                    templates: &[
+                        "who went to the {v} on {d}",
+                        "who visited the {v} on {d}",
+                        "who made a trip to the {v} on {d}",
+                    ],
+                },
             ],
         }
     }
@@ -226,4 +369,14 @@ pub struct QuestionKind {
     pub visible: &'static [Slot],
     /// Ways to ask.
     pub templates: &'static [&'static str],
+}
+
+impl QuestionKind {
+    /// How many pairs of different wordings with the same meaning there are, roughly: a person who
+    /// trades with himself counts too.
+    pub(crate) fn rephrasings(&self) -> usize {
+        let wordings = self.templates.len();
+        let meanings: usize = self.visible.iter().map(|s| s.domain().len()).product();
+        meanings * wordings * (wordings - 1) / 2
+    }
 }

@@ -6,11 +6,12 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::world::{Label, Said, World, sentences};
+use crate::relation::{QuestionKind, Relation};
+use crate::world::{Label, QuestionPair, Said, World, everybody, sentences};
 use crate::{WorldError, files};
 
 /// Changes whenever the same options would give other files.
-pub const GENERATOR_VERSION: u32 = 1;
+pub const GENERATOR_VERSION: u32 = 2;
 
 /// Sizes and seed; the sizes hold for each task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,11 +36,15 @@ const OTHER_WORDING: f64 = 0.8;
 /// A kind of example: how it is drawn, what makes it different from others, and its file.
 trait Format {
     type Example;
+    /// What is decided about an example once and kept while its draws repeat others: else labels of which the
+    /// world has few different examples would become rare.
+    type Plan: Copy;
     const TASK: &'static str;
     /// File names of train, dev and test.
     const FILES: [&'static str; 3];
 
-    fn draw(world: &mut World) -> Self::Example;
+    fn plan(world: &mut World) -> Self::Plan;
+    fn draw(world: &mut World, plan: Self::Plan) -> Self::Example;
     /// Two examples with the same key are duplicates.
     fn key(example: &Self::Example) -> String;
     /// The content of a file.
@@ -65,7 +70,9 @@ fn write_task<F: Format>(directory: &Path, options: &TaskOptions) -> Result<(), 
     std::fs::create_dir_all(&directory).map_err(WorldError::write(&directory))?;
     // Each task has a stream of its own, and test and dev come first: asking for more training examples
     // leaves them as they are.
-    let salt: u64 = F::TASK.bytes().fold(0, |hash, byte| hash * 31 + u64::from(byte));
+    let salt: u64 = F::TASK
+        .bytes()
+        .fold(0, |hash, byte| hash * 31 + u64::from(byte));
     let mut world = World::new(options.seed ^ (salt << 20));
     let mut seen = HashSet::new();
     let [train, dev, test] = F::FILES;
@@ -75,21 +82,15 @@ fn write_task<F: Format>(directory: &Path, options: &TaskOptions) -> Result<(), 
         (train, options.train, "train"),
     ] {
         let mut examples = Vec::with_capacity(count);
-        let mut repeats = 0;
-        while examples.len() < count {
-            let example = F::draw(&mut world);
-            if seen.insert(F::key(&example)) {
-                examples.push(example);
-                repeats = 0;
-            } else {
-                repeats += 1;
-                if repeats > MOST_REPEATS {
-                    return Err(WorldError::Exhausted {
-                        task: F::TASK,
-                        found: seen.len(),
-                    });
-                }
-            }
+        for _ in 0..count {
+            let plan = F::plan(&mut world);
+            let fresh = (0..MOST_REPEATS)
+                .map(|_| F::draw(&mut world, plan))
+                .find(|example| seen.insert(F::key(example)));
+            examples.push(fresh.ok_or(WorldError::Exhausted {
+                task: F::TASK,
+                found: seen.len(),
+            })?);
         }
         files::write(&directory.join(file), F::file(&examples, split).as_bytes())?;
     }
@@ -112,10 +113,13 @@ struct Inference {
 
 impl Format for Mnli {
     type Example = Inference;
+    type Plan = ();
     const TASK: &'static str = "mnli";
     const FILES: [&'static str; 3] = ["train.tsv", "dev_matched.tsv", "test_matched.tsv"];
 
-    fn draw(world: &mut World) -> Inference {
+    fn plan(_world: &mut World) {}
+
+    fn draw(world: &mut World, (): ()) -> Inference {
         let people = world.people(2);
         let facts = world.story(2, &people);
         let said = world.tell(&facts);
@@ -136,16 +140,25 @@ impl Format for Mnli {
         // Train has one annotation beside the gold label, dev has five.
         let annotations = if split == "train" { 1 } else { 5 };
         let mut header = vec![
-            "index".to_string(), "promptID".into(), "pairID".into(), "genre".into(),
-            "sentence1_binary_parse".into(), "sentence2_binary_parse".into(),
-            "sentence1_parse".into(), "sentence2_parse".into(), "sentence1".into(),
+            "index".to_string(),
+            "promptID".into(),
+            "pairID".into(),
+            "genre".into(),
+            "sentence1_binary_parse".into(),
+            "sentence2_binary_parse".into(),
+            "sentence1_parse".into(),
+            "sentence2_parse".into(),
+            "sentence1".into(),
             "sentence2".into(),
         ];
         header.extend((1..=annotations).map(|number| format!("label{number}")));
         header.push("gold_label".into());
         let mut file = header.join("\t") + "\n";
         for (index, example) in examples.iter().enumerate() {
-            let (index, pair) = (index.to_string(), format!("{index}{}", &example.label.name()[..1]));
+            let (index, pair) = (
+                index.to_string(),
+                format!("{index}{}", &example.label.name()[..1]),
+            );
             let mut row = vec![index.as_str(), &index, &pair, "world", "", "", "", ""];
             row.extend([example.premise.as_str(), &example.hypothesis]);
             row.extend(std::iter::repeat_n(example.label.name(), annotations + 1));
@@ -158,12 +171,36 @@ impl Format for Mnli {
 struct Qqp;
 
 impl Format for Qqp {
-    type Example = crate::world::QuestionPair;
+    type Example = QuestionPair;
+    /// Whether the questions are duplicates.
+    type Plan = bool;
     const TASK: &'static str = "qqp";
     const FILES: [&'static str; 3] = ["train.tsv", "dev.tsv", "test.tsv"];
 
-    fn draw(world: &mut World) -> Self::Example {
-        world.question_pair()
+    fn plan(world: &mut World) -> bool {
+        world.chance(0.5)
+    }
+
+    fn draw(world: &mut World, duplicate: bool) -> QuestionPair {
+        // Some kinds have few different duplicates. Kinds are drawn by that number, duplicates or not, so
+        // that they do not run out and the kind alone says nothing about the label.
+        let kinds: Vec<(Relation, &'static QuestionKind)> = Relation::ALL
+            .into_iter()
+            .flat_map(|relation| {
+                relation
+                    .questions()
+                    .iter()
+                    .map(move |kind| (relation, kind))
+            })
+            .collect();
+        let weights: Vec<f64> = kinds
+            .iter()
+            .map(|(_, kind)| kind.rephrasings() as f64)
+            .collect();
+        let (relation, kind) = kinds[world.weighted(&weights)];
+        let fact = world.fact(relation, &everybody());
+        let first = world.ask_kind(&fact, kind);
+        world.pair_with(first, duplicate)
     }
 
     fn key(example: &Self::Example) -> String {
@@ -201,10 +238,13 @@ struct Answering {
 
 impl Format for Squad2 {
     type Example = Answering;
+    type Plan = ();
     const TASK: &'static str = "squad2";
     const FILES: [&'static str; 3] = ["train-v2.0.json", "dev-v2.0.json", "test-v2.0.json"];
 
-    fn draw(world: &mut World) -> Answering {
+    fn plan(_world: &mut World) {}
+
+    fn draw(world: &mut World, (): ()) -> Answering {
         let (facts, question) = world.question(STORY, 1.0 / 3.0);
         Answering {
             context: sentences(&world.tell(&facts)),
@@ -259,10 +299,13 @@ struct Blank {
 
 impl Format for Record {
     type Example = Blank;
+    type Plan = ();
     const TASK: &'static str = "record";
     const FILES: [&'static str; 3] = ["train.jsonl", "val.jsonl", "test.jsonl"];
 
-    fn draw(world: &mut World) -> Blank {
+    fn plan(_world: &mut World) {}
+
+    fn draw(world: &mut World, (): ()) -> Blank {
         let cloze = world.cloze(STORY);
         let query = Said {
             fact: cloze.query.fact.with(cloze.blank, "@placeholder"),
@@ -284,9 +327,7 @@ impl Format for Record {
         let mut file = String::new();
         for (index, example) in examples.iter().enumerate() {
             // Inclusive ends, counted in characters.
-            let span = |entity: &String, start: usize| {
-                json!({ "start": start, "end": start + entity.chars().count() - 1 })
-            };
+            let span = |entity: &String, start: usize| json!({ "start": start, "end": start + entity.chars().count() - 1 });
             let entities: Vec<_> = example
                 .entities
                 .iter()
@@ -318,10 +359,13 @@ struct Xsum;
 
 impl Format for Xsum {
     type Example = (String, String);
+    type Plan = ();
     const TASK: &'static str = "xsum";
     const FILES: [&'static str; 3] = ["xsum_train.tsv", "xsum_dev.tsv", "xsum_test.tsv"];
 
-    fn draw(world: &mut World) -> (String, String) {
+    fn plan(_world: &mut World) {}
+
+    fn draw(world: &mut World, (): ()) -> (String, String) {
         let summary = world.summary(2, 0);
         (sentences(&summary.story), summary.text)
     }

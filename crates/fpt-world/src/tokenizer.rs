@@ -27,7 +27,15 @@ const SENTINELS: usize = 100;
 fn words() -> BTreeSet<String> {
     let mut texts: Vec<&str> = vec![TASK_WORDS];
     for domain in [
-        &NAMES[..], &TOWNS, &JOBS, &ANIMALS, &COLORS, &FOODS, &OBJECTS, &VENUES, &DAYS,
+        &NAMES[..],
+        &TOWNS,
+        &JOBS,
+        &ANIMALS,
+        &COLORS,
+        &FOODS,
+        &OBJECTS,
+        &VENUES,
+        &DAYS,
     ] {
         texts.extend(domain);
     }

@@ -365,13 +365,19 @@ impl World {
         }
     }
 
-    /// A pair of questions: the same in other words, or a near miss. Near misses change one argument,
-    /// exchange the roles, ask for another slot of the same fact, or, rarely, about something else.
+    /// A pair of questions of any kind, half of them the same in other words.
     pub fn question_pair(&mut self) -> QuestionPair {
-        let people: Vec<String> = NAMES.iter().map(|name| (*name).to_string()).collect();
+        let people = everybody();
         let fact = self.any_fact(&people);
         let first = self.ask(&fact);
         let duplicate = self.chance(0.5);
+        self.pair_with(first, duplicate)
+    }
+
+    /// `first` with the same question in other words, or with a near miss. Near misses change one argument,
+    /// exchange the roles, ask for another slot of the same fact, or, rarely, about something else.
+    pub fn pair_with(&mut self, first: Question, duplicate: bool) -> QuestionPair {
+        let fact = &first.about;
         loop {
             let (about, kind) = if duplicate {
                 (fact.clone(), first.kind)
@@ -464,9 +470,11 @@ impl World {
             // How many facts would be true with somebody in the blank?
             let fillers = facts.iter().filter(|fact| {
                 fact.relation == said.fact.relation
-                    && fact.relation.slots().iter().all(|&slot| {
-                        slot == blank || fact.get(slot) == said.fact.get(slot)
-                    })
+                    && fact
+                        .relation
+                        .slots()
+                        .iter()
+                        .all(|&slot| slot == blank || fact.get(slot) == said.fact.get(slot))
             });
             if fillers.count() != 1 {
                 continue;
@@ -517,7 +525,11 @@ impl World {
             let repeats = facts.iter().any(|known| {
                 known.key() == fact.key()
                     || known.relation == fact.relation
-                        && known.relation.values().iter().any(|&s| known.get(s) == fact.get(s))
+                        && known
+                            .relation
+                            .values()
+                            .iter()
+                            .any(|&s| known.get(s) == fact.get(s))
             });
             if !repeats {
                 facts.push(fact);
@@ -535,8 +547,16 @@ impl World {
     }
 }
 
+/// All people.
+pub(crate) fn everybody() -> Vec<String> {
+    NAMES.iter().map(|name| (*name).to_string()).collect()
+}
+
 /// Statements as sentences: `Anna is a baker. Ben likes soup.`
 pub fn sentences(said: &[Said]) -> String {
-    let parts: Vec<String> = said.iter().map(|said| format!("{}.", said.text())).collect();
+    let parts: Vec<String> = said
+        .iter()
+        .map(|said| format!("{}.", said.text()))
+        .collect();
     parts.join(" ")
 }

@@ -70,7 +70,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         false => &args.task,
     };
     // Everything that can be wrong with the settings shows here, before anything runs.
-    let runs = plan::plan(&experiment, tasks, args.seeds.get() as u64, &overrides, &out)?;
+    let runs = plan::plan(
+        &experiment,
+        tasks,
+        args.seeds.get() as u64,
+        &overrides,
+        &out,
+    )?;
     std::fs::create_dir_all(&out).with_context(|| format!("failed to create {}", out.display()))?;
     if let Some(generate) = &experiment.generate {
         data::ensure(&experiment.data, generate)?;

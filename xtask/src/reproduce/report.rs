@@ -113,7 +113,15 @@ fn rows(results: &[RunResult]) -> Vec<Row> {
 fn table(rows: &[Row]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN).set_header([
-        "task", "metric", "baseline", "no prompt", "PT dev", "PT test", "steps", "train s", "total s",
+        "task",
+        "metric",
+        "baseline",
+        "no prompt",
+        "PT dev",
+        "PT test",
+        "steps",
+        "train s",
+        "total s",
         "peak MB",
     ]);
     for row in rows {

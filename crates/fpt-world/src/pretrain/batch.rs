@@ -45,9 +45,8 @@ pub(super) struct TensorBatch {
 impl TensorBatch {
     pub(super) fn new(examples: &[&Encoded], device: &Device) -> Self {
         let batch = examples.len();
-        let longest = |length: fn(&Encoded) -> usize| {
-            examples.iter().map(|e| length(e)).max().unwrap_or(0)
-        };
+        let longest =
+            |length: fn(&Encoded) -> usize| examples.iter().map(|e| length(e)).max().unwrap_or(0);
         let (source_length, target_length) =
             (longest(|e| e.source.len()), longest(|e| e.target.len()));
         let (mut source, mut mask, mut labels) = (Vec::new(), Vec::new(), Vec::new());

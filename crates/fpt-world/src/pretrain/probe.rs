@@ -36,7 +36,9 @@ pub(super) fn skills(
             let batch = TensorBatch::new(&part.iter().collect::<Vec<_>>(), device);
             let encoded = model.encode(model.embed(batch.source), batch.mask);
             let inputs = model.shift_right(batch.labels.clone());
-            let best = model.decode(inputs, &encoded, &mut KvCache::new()).argmax(2);
+            let best = model
+                .decode(inputs, &encoded, &mut KvCache::new())
+                .argmax(2);
             let labels = batch.labels.into_data();
             for (found, wanted) in best.into_data().iter::<i64>().zip(labels.iter::<i64>()) {
                 let special = wanted <= 2 || is_sentinel(tokenizer, wanted);

@@ -3,8 +3,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use burn::module::{Module, Param};
-use burn::store::RecordError;
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
+use burn::store::RecordError;
 use burn::tensor::{Device, Distribution, Tensor};
 use fpt_t5::{KvCache, T5, cross_entropy};
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -323,7 +323,9 @@ fn save_state(
         .clone()
         .save_file(partial.join("model.bpk"))
         .map_err(fail)?;
-    optimizer.save(partial.join("optimizer.bpk")).map_err(fail)?;
+    optimizer
+        .save(partial.join("optimizer.bpk"))
+        .map_err(fail)?;
     write_json(&partial.join("progress.json"), progress)?;
     let complete = state.join(format!("step-{:08}", progress.step));
     std::fs::rename(&partial, &complete).map_err(WorldError::write(&complete))?;
