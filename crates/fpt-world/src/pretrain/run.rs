@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use burn::module::{Module, Param};
+use burn::nn::Linear;
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::store::RecordError;
 use burn::tensor::{Device, Distribution, Tensor};
@@ -185,8 +186,10 @@ pub fn pretrain(
     Ok(log)
 }
 
-/// Weights before the first step: Hugging Face's initialisation, but for two things. The relative bias is
-/// large, so that heads look at different distances from the start; the head starts as the embedding.
+/// Weights before the first step: Hugging Face's initialisation, but for three things. The relative bias is
+/// large, so that heads look at different distances from the start; the head starts as the embedding; and the
+/// output projections start at zero, so that every layer starts as the identity. Without the last, eight layers
+/// drown each other in noise, and skills that compare two sentences do not emerge.
 fn initial(config: &PretrainConfig, tokenizer: &Tokenizer, device: &Device) -> T5 {
     device.seed(stream(config.seed, INIT_STREAM));
     let shape = config.model_config(tokenizer.get_vocab_size(true));
@@ -198,6 +201,15 @@ fn initial(config: &PretrainConfig, tokenizer: &Tokenizer, device: &Device) -> T
     };
     model.encoder.position_bias.weight = bias(model.encoder.position_bias.weight);
     model.decoder.position_bias.weight = bias(model.decoder.position_bias.weight);
+    for block in &mut model.encoder.block {
+        silence(&mut block.attention.o);
+        silence(&mut block.feed_forward.wo);
+    }
+    for block in &mut model.decoder.block {
+        silence(&mut block.attention.o);
+        silence(&mut block.cross_attention.o);
+        silence(&mut block.feed_forward.wo);
+    }
     let scale = (shape.d_model as f64).powf(-0.5);
     let embedding = model.shared.weight.val().inner();
     let head = Tensor::from_inner(embedding.transpose() * scale).require_grad();
@@ -206,6 +218,13 @@ fn initial(config: &PretrainConfig, tokenizer: &Tokenizer, device: &Device) -> T
         linear
     });
     model
+}
+
+/// Set a projection to zero.
+fn silence(linear: &mut Linear) {
+    let weight = linear.weight.val();
+    let zero = Tensor::zeros(weight.dims(), &weight.device()).require_grad();
+    linear.weight = Param::initialized(linear.weight.id, zero);
 }
 
 /// Mean loss and summed gradients of a batch, a shard of it on each worker, added up in order.

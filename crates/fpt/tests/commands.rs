@@ -1,0 +1,173 @@
+//! The commands from end to end on the shipped model.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+
+use common::{Lab, stderr, stdout};
+use serde_json::Value;
+
+fn json_lines(text: &str) -> Vec<Value> {
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn every_task_trains_and_leaves_a_complete_directory() {
+    for task in ["mnli", "qqp", "squad2", "record", "xsum"] {
+        let lab = Lab::new();
+        let output = lab.train(task, &["--json"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let steps = if task == "xsum" { 2 } else { 3 };
+
+        let events = json_lines(&stdout(&output));
+        let of_kind = |kind: &str| events.iter().filter(|e| e["event"] == kind).count();
+        assert_eq!(of_kind("step"), steps, "{task}");
+        assert_eq!(of_kind("eval"), steps.div_ceil(2), "{task}");
+        assert_eq!(of_kind("finished"), 1, "{task}");
+
+        let metrics = fs::read_to_string(lab.path("run/metrics.jsonl")).unwrap();
+        assert_eq!(
+            json_lines(&metrics).len(),
+            steps + steps.div_ceil(2),
+            "{task}"
+        );
+        let result = fs::read_to_string(lab.path("run/result.json")).unwrap();
+        let result: Value = serde_json::from_str(&result).unwrap();
+        assert_eq!(result["steps"], steps, "{task}");
+        let answers = fs::read_to_string(lab.path("run/predictions.test.jsonl")).unwrap();
+        assert_eq!(json_lines(&answers).len(), 12, "{task}");
+        for file in [
+            "config.toml",
+            "adapter/adapter_config.json",
+            "adapter/adapter_model.safetensors",
+        ] {
+            assert!(lab.path("run").join(file).is_file(), "{task}: {file}");
+        }
+        assert!(!lab.path("run.partial").exists());
+    }
+}
+
+#[test]
+fn the_same_run_gives_the_same_bits_and_is_not_repeated() {
+    let lab = Lab::new();
+    assert!(lab.train("qqp", &[]).status.success());
+    fs::rename(lab.path("run"), lab.path("first")).unwrap();
+    assert!(lab.train("qqp", &[]).status.success());
+    for file in [
+        "adapter/adapter_model.safetensors",
+        "predictions.test.jsonl",
+        "config.toml",
+    ] {
+        let read = |run: &str| fs::read(lab.path(run).join(file)).unwrap();
+        assert_eq!(read("first"), read("run"), "{file}");
+    }
+
+    // Once more: found, not repeated, not touched.
+    let before = fs::metadata(lab.path("run/result.json"))
+        .unwrap()
+        .modified()
+        .unwrap();
+    let again = lab.train("qqp", &[]);
+    assert!(again.status.success());
+    assert!(
+        stderr(&again).contains("nothing to do"),
+        "{}",
+        stderr(&again)
+    );
+    let after = fs::metadata(lab.path("run/result.json"))
+        .unwrap()
+        .modified()
+        .unwrap();
+    assert_eq!(before, after);
+
+    // Another seed gives another prompt; the same directory is refused.
+    let other = lab.train("qqp", &["--seed", "1"]);
+    assert_eq!(other.status.code(), Some(2));
+    assert!(
+        stderr(&other).contains("another configuration"),
+        "{}",
+        stderr(&other)
+    );
+}
+
+#[test]
+fn eval_agrees_with_the_result_of_training() {
+    let lab = Lab::new();
+    assert!(lab.train("mnli", &[]).status.success());
+    let output = lab.fpt(
+        &[
+            "eval",
+            "--config",
+            "lab.toml",
+            "--task",
+            "mnli",
+            "--adapter",
+            "run/adapter",
+            "--json",
+        ],
+        "",
+    );
+    assert!(output.status.success(), "{}", stderr(&output));
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let result = fs::read_to_string(lab.path("run/result.json")).unwrap();
+    let result: Value = serde_json::from_str(&result).unwrap();
+    assert_eq!(report["scores"], result["test"]);
+    assert_eq!(report["examples"], 12);
+}
+
+#[test]
+fn predict_answers_line_by_line_in_order() {
+    let lab = Lab::new();
+    assert!(lab.train("squad2", &[]).status.success());
+    let texts = [
+        "question: where does Anna live? context: Anna lives in Kiel.",
+        "question: who likes soup? context: Ben is a baker. soup is what Dora loves.",
+        "",
+    ];
+    let arguments = [
+        "predict",
+        "--model",
+        "model",
+        "--adapter",
+        "run/adapter",
+        "--max-new-tokens",
+        "8",
+    ];
+    let plain = lab.fpt(&arguments, &(texts.join("\n") + "\n"));
+    assert!(plain.status.success(), "{}", stderr(&plain));
+    let answers: Vec<String> = stdout(&plain).lines().map(str::to_string).collect();
+    assert_eq!(answers.len(), 3);
+
+    // One at a time and as JSON: the same answers.
+    let single = [&arguments[..], &["--batch-size", "1", "--json"]].concat();
+    let output = lab.fpt(&single, &(texts.join("\n") + "\n"));
+    let lines = json_lines(&stdout(&output));
+    for ((line, text), answer) in lines.iter().zip(texts).zip(&answers) {
+        assert_eq!(line["text"], text);
+        assert_eq!(line["answer"], answer.as_str());
+    }
+}
+
+#[test]
+fn dry_run_shows_the_resolved_configuration() {
+    let lab = Lab::new();
+    let output = lab.train("xsum", &["--dry-run", "--set", "prompt.length=7", "--json"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let config: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(config["train"]["steps"], 2);
+    assert_eq!(config["prompt"]["length"], 7);
+    assert!(!lab.path("run").exists());
+}
+
+#[test]
+fn help_explains_every_command() {
+    let lab = Lab::new();
+    for command in ["train", "eval", "predict"] {
+        let output = lab.fpt(&[command, "--help"], "");
+        assert!(output.status.success());
+        assert!(stdout(&output).contains("Example: "), "{command}");
+    }
+}
