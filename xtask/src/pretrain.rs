@@ -55,7 +55,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 smoothed = Some(mean);
                 bar.set_position(step as u64);
                 bar.set_message(format!("loss {mean:.3}"));
-                if args.log_every.is_some_and(|every| step % every == 0) {
+                if args
+                    .log_every
+                    .is_some_and(|every| step.is_multiple_of(every))
+                {
                     shell::note(&format!("step {step}: loss {mean:.4}"));
                 }
             }

@@ -148,7 +148,7 @@ pub fn train(
         directory.metric(&record)?;
         on_event(Event::Metric(record));
 
-        if step % config.eval.every == 0 || step == steps {
+        if step.is_multiple_of(config.eval.every) || step == steps {
             let candidate = prompt.valid();
             let (dev_scores, _, took) = evaluate(Some(&candidate), &dev, dev_limit, on_event)?;
             seconds.evaluate += took.as_secs_f64();

@@ -48,13 +48,13 @@ impl Skill {
     /// Share of the skill in the corpus.
     fn weight(self) -> f64 {
         match self {
-            Self::Paraphrase => 0.07,
-            Self::Restate => 0.17,
+            Self::Paraphrase => 0.06,
+            Self::Restate => 0.20,
             Self::Inference => 0.28,
-            Self::QuestionPairs => 0.10,
-            Self::QuestionAnswering => 0.18,
-            Self::Cloze => 0.10,
-            Self::Summary => 0.08,
+            Self::QuestionPairs => 0.16,
+            Self::QuestionAnswering => 0.15,
+            Self::Cloze => 0.07,
+            Self::Summary => 0.06,
             Self::Plain => 0.02,
         }
     }

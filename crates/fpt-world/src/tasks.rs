@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::relation::{QuestionKind, Relation};
-use crate::world::{Label, QuestionPair, Said, World, everybody, sentences};
+use crate::world::{Label, NearMisses, QuestionPair, Said, World, everybody, sentences};
 use crate::{WorldError, files};
 
 /// Changes whenever the same options would give other files.
@@ -200,7 +200,7 @@ impl Format for Qqp {
         let (relation, kind) = kinds[world.weighted(&weights)];
         let fact = world.fact(relation, &everybody());
         let first = world.ask_kind(&fact, kind);
-        world.pair_with(first, duplicate)
+        world.pair_with(first, duplicate, NearMisses::HARD)
     }
 
     fn key(example: &Self::Example) -> String {

@@ -81,6 +81,18 @@ pub struct QuestionPair {
     pub duplicate: bool,
 }
 
+/// How the questions of a pair differ that ask something else: shares of one argument changed, roles exchanged,
+/// another slot of the same fact, and something else altogether.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NearMisses(pub [f64; 4]);
+
+impl NearMisses {
+    /// From easy to hard: a model that never sees easy ones does not learn to compare.
+    pub const MIXED: Self = Self([0.4, 0.05, 0.3, 0.25]);
+    /// Mostly hard.
+    pub const HARD: Self = Self([0.5, 0.2, 0.2, 0.1]);
+}
+
 /// A story with a blank.
 #[derive(Clone, Debug)]
 pub struct Cloze {
@@ -371,18 +383,23 @@ impl World {
         let fact = self.any_fact(&people);
         let first = self.ask(&fact);
         let duplicate = self.chance(0.5);
-        self.pair_with(first, duplicate)
+        self.pair_with(first, duplicate, NearMisses::MIXED)
     }
 
     /// `first` with the same question in other words, or with a near miss. Near misses change one argument,
-    /// exchange the roles, ask for another slot of the same fact, or, rarely, about something else.
-    pub fn pair_with(&mut self, first: Question, duplicate: bool) -> QuestionPair {
+    /// exchange the roles, ask for another slot of the same fact, or about something else, in the shares of `misses`.
+    pub fn pair_with(
+        &mut self,
+        first: Question,
+        duplicate: bool,
+        misses: NearMisses,
+    ) -> QuestionPair {
         let fact = &first.about;
         loop {
             let (about, kind) = if duplicate {
                 (fact.clone(), first.kind)
             } else {
-                match self.weighted(&[0.5, 0.2, 0.2, 0.1]) {
+                match self.weighted(&misses.0) {
                     0 => {
                         let slot = *self.choose(first.kind.visible);
                         let value = self.other(slot, &[fact.get(slot)]);

@@ -150,7 +150,7 @@ pub fn pretrain(
             step: progress.step,
             loss,
         });
-        if progress.step % LOG_EVERY == 0 {
+        if progress.step.is_multiple_of(LOG_EVERY) {
             progress.curve.push(LossPoint {
                 step: progress.step,
                 loss: recent.iter().sum::<f64>() / recent.len() as f64,
@@ -159,7 +159,7 @@ pub fn pretrain(
         }
         // Only where the curve has just been written, so that a resumed curve has no gap.
         let saves = config.save_every.next_multiple_of(LOG_EVERY);
-        if progress.step % saves == 0 && progress.step < config.steps {
+        if progress.step.is_multiple_of(saves) && progress.step < config.steps {
             progress.seconds += clock.elapsed().as_secs_f64();
             save_state(state, &progress, &model, &optimizer)?;
             probe(&model, progress.step, on_event)?;

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use fpt_world::relation::{Relation, Slot};
-use fpt_world::world::{Label, World, sentences};
+use fpt_world::world::{Label, NearMisses, World, sentences};
 use proptest::prelude::*;
 
 use crate::reader::{self, answers, verdict};
@@ -51,7 +51,7 @@ fn a_near_miss_keeps_to_the_first_question() {
         let people = world.people(2);
         let fact = world.any_fact(&people);
         let first = world.ask(&fact);
-        let pair = world.pair_with(first.clone(), false);
+        let pair = world.pair_with(first.clone(), false, NearMisses::HARD);
         assert_eq!(pair.first, first.text);
         assert!(!pair.duplicate);
         same_relation += usize::from(reader::question(&pair.second).relation == fact.relation);

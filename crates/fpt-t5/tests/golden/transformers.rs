@@ -1,15 +1,15 @@
 //! Equality with transformers' T5 on the fixtures of `tests/golden/make_fixtures.py`.
-#![allow(clippy::unwrap_used)]
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use crate::fixture::{Expected, assert_close, assert_logits, values};
+use burn::tensor::{Device, Tensor};
 use fpt_t5::{
     AttentionKind, EncoderOutput, KvCache, NoTaps, StackKind, T5, Taps, cross_entropy,
     prepend_visible,
 };
-use safetensors::{Dtype, SafeTensors};
+use safetensors::SafeTensors;
 
 fn directory(case: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -17,58 +17,8 @@ fn directory(case: &str) -> PathBuf {
         .join(case)
 }
 
-/// The expectations of a case: name to shape and values.
-struct Expected(HashMap<String, (Vec<usize>, Vec<f64>)>);
-
-impl Expected {
-    fn read(case: &str) -> Self {
-        let bytes = std::fs::read(directory(case).join("expected.safetensors")).unwrap();
-        let file = SafeTensors::deserialize(&bytes).unwrap();
-        let tensors = file.tensors().into_iter().map(|(name, view)| {
-            let data = view.data();
-            let values = match view.dtype() {
-                Dtype::I64 => data
-                    .chunks_exact(8)
-                    .map(|c| i64::from_le_bytes(c.try_into().unwrap()) as f64)
-                    .collect(),
-                Dtype::F32 => data
-                    .chunks_exact(4)
-                    .map(|c| f32::from_le_bytes(c.try_into().unwrap()) as f64)
-                    .collect(),
-                other => panic!("{name} is {other:?}"),
-            };
-            (name, (view.shape().to_vec(), values))
-        });
-        Self(tensors.collect())
-    }
-
-    fn values(&self, name: &str) -> &[f64] {
-        &self.0[name].1
-    }
-
-    fn ints(&self, name: &str, device: &Device) -> Tensor<2, Int> {
-        let (shape, values) = &self.0[name];
-        let values: Vec<i32> = values.iter().map(|&v| v as i32).collect();
-        Tensor::from_data(TensorData::new(values, shape.clone()), device)
-    }
-
-    fn floats(&self, name: &str, device: &Device) -> Tensor<2> {
-        let (shape, values) = &self.0[name];
-        let values: Vec<f32> = values.iter().map(|&v| v as f32).collect();
-        Tensor::from_data(TensorData::new(values, shape.clone()), device)
-    }
-}
-
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
-    tensor.into_data().iter::<f32>().map(f64::from).collect()
-}
-
-/// |a - b| / |b| in the Euclidean norm.
-fn relative_error(ours: &[f64], theirs: &[f64]) -> f64 {
-    assert_eq!(ours.len(), theirs.len());
-    let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|v| v * v).sum::<f64>().sqrt();
-    let difference = norm(&mut ours.iter().zip(theirs).map(|(a, b)| a - b));
-    difference / norm(&mut theirs.iter().copied())
+fn expected(case: &str) -> Expected {
+    Expected::read(&directory(case).join("expected.safetensors"))
 }
 
 /// `rows` of `[batch, length, width]` values whose mask is 1: padding rows hold no meaning.
@@ -80,29 +30,11 @@ fn visible(values: &[f64], mask: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-fn assert_close(what: &str, ours: &[f64], theirs: &[f64], limit: f64) {
-    let error = relative_error(ours, theirs);
-    assert!(
-        error <= limit,
-        "{what}: relative error {error:e} > {limit:e}"
-    );
-}
-
-fn assert_logits(what: &str, ours: &[f64], theirs: &[f64]) {
-    assert_eq!(ours.len(), theirs.len(), "{what}");
-    let worst = ours
-        .iter()
-        .zip(theirs)
-        .map(|(a, b)| (a - b).abs())
-        .fold(0.0, f64::max);
-    assert!(worst <= 1e-3, "{what}: logits differ by {worst:e}");
-}
-
 /// Everything the fixtures hold about one case.
 fn check(case: &str) {
     let device = Device::flex();
     let model = T5::from_pretrained(directory(case), &device).unwrap();
-    let expected = Expected::read(case);
+    let expected = expected(case);
     let ids = expected.ints("input_ids", &device);
     let mask = expected.floats("attention_mask", &device);
     let labels = expected.ints("labels", &device);
@@ -189,7 +121,7 @@ fn check(case: &str) {
         hidden: encoded.hidden.inner(),
         mask: encoded.mask,
     };
-    let length = expected.0["generated"].0[1];
+    let length = expected.shape("generated")[1];
     let generated = model.generate(&encoded, length - 1);
     for (row, theirs) in generated
         .iter()
@@ -274,7 +206,7 @@ fn taps_see_what_hooks_see() {
     for case in ["gated_untied", "relu_tied"] {
         let device = Device::flex();
         let model = T5::from_pretrained(directory(case), &device).unwrap();
-        let expected = Expected::read(case);
+        let expected = expected(case);
         let ids = expected.ints("input_ids", &device);
         let prompt = expected.floats("prompt", &device);
         let [count, width] = prompt.dims();
@@ -289,8 +221,7 @@ fn taps_see_what_hooks_see() {
         model.decode_tapped(inputs, &encoded, &mut KvCache::new(), &mut taps);
 
         let names: Vec<&String> = expected
-            .0
-            .keys()
+            .names()
             .filter(|name| name.starts_with("tap."))
             .collect();
         assert_eq!(names.len(), taps.0.len(), "{case}");
@@ -310,7 +241,7 @@ fn taps_see_what_hooks_see() {
 fn decoding_step_by_step_equals_teacher_forcing() {
     let device = Device::flex();
     let model = T5::from_pretrained(directory("gated_untied"), &device).unwrap();
-    let expected = Expected::read("gated_untied");
+    let expected = expected("gated_untied");
     let encoded = model.encode(
         model.embed(expected.ints("input_ids", &device)),
         expected.floats("attention_mask", &device),

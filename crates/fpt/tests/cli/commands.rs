@@ -1,11 +1,8 @@
 //! The commands from end to end on the shipped model.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::fs;
 
-use common::{Lab, stderr, stdout};
+use crate::lab::{Lab, stderr, stdout};
 use serde_json::Value;
 
 fn json_lines(text: &str) -> Vec<Value> {

@@ -1,12 +1,9 @@
 //! Whatever is wrong with input, output or settings: one clear error, exit status 2, no panic, nothing left
 //! behind.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::fs;
 
-use common::{Lab, stderr};
+use crate::lab::{Lab, stderr};
 
 /// Train MNLI in `lab`, which must fail and name all of `expected`.
 fn refused(lab: &Lab, more: &[&str], expected: &[&str]) {

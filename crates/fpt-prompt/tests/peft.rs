@@ -1,0 +1,156 @@
+//! Prompts to and from PEFT, on the fixtures of `tests/peft/make_fixture.py`.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use fpt_prompt::{AdapterInfo, InitKind, PromptError, SoftPrompt, load_adapter, save_adapter};
+use fpt_t5::{KvCache, T5, prepend_visible};
+use serde::Deserialize;
+
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// What PEFT generated for an input.
+#[derive(Deserialize)]
+struct Expected {
+    input_ids: Vec<i32>,
+    generated: Vec<u32>,
+    first_logits: Vec<f32>,
+}
+
+/// Compare what we compute for each input with what PEFT did.
+fn assert_same_answers(model: &T5, prompt: &SoftPrompt, fixture: &Path) {
+    let device = model.device();
+    let [length, _] = prompt.shape();
+    let expected: Vec<Expected> =
+        serde_json::from_str(&fs::read_to_string(fixture).unwrap()).unwrap();
+    assert!(expected.len() >= 3);
+    for (number, example) in expected.iter().enumerate() {
+        let count = example.input_ids.len();
+        let ids = TensorData::new(example.input_ids.clone(), [1, count]);
+        let ids = Tensor::<2, Int>::from_data(ids, &device);
+        let mask = prepend_visible(Tensor::ones([1, count], &device), length);
+        let encoded = model.encode(prompt.prepend(model.embed(ids)), mask);
+
+        let start = model.config().decoder_start_token_id;
+        let first = Tensor::<2, Int>::from_data([[start as i32]], &device);
+        let logits = model.decode(first, &encoded, &mut KvCache::new());
+        let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
+        assert_eq!(logits.len(), example.first_logits.len());
+        for (ours, theirs) in logits.iter().zip(&example.first_logits) {
+            assert!(
+                (ours - theirs).abs() <= 1e-3,
+                "input {number}: {ours} is not {theirs}"
+            );
+        }
+
+        let mut ours = vec![start];
+        ours.extend(&model.generate(&encoded, 12)[0]);
+        assert_eq!(ours, example.generated, "input {number}");
+    }
+}
+
+#[test]
+fn adapters_written_by_peft_give_the_same_answers_here() {
+    let device = Device::flex();
+    let model = T5::from_pretrained(here("../fpt-t5/tests/golden/gated_untied"), &device).unwrap();
+    for submodules in [1, 2] {
+        let directory = here(&format!("tests/peft/written_by_peft_{submodules}"));
+        let prompt = load_adapter(&directory, model.config().d_model, &device).unwrap();
+        assert_eq!(prompt.shape(), [5, 16]);
+        assert_same_answers(&model, &prompt, &directory.join("expected.json"));
+    }
+}
+
+#[test]
+fn our_adapter_gives_the_same_answers_in_peft() {
+    let device = Device::flex();
+    let model = T5::from_pretrained(here("../../datasets/mini-world/model"), &device).unwrap();
+    let directory = here("tests/peft/written_by_us");
+    let prompt = load_adapter(&directory, model.config().d_model, &device).unwrap();
+    assert_eq!(prompt.shape(), [20, 64]);
+    assert_same_answers(&model, &prompt, &here("tests/peft/generated.json"));
+
+    // What PEFT read is what we write today.
+    let copy = tempfile::tempdir().unwrap();
+    let info = AdapterInfo {
+        base_model: "datasets/mini-world/model".into(),
+        num_attention_heads: model.config().num_heads,
+        num_layers: model.config().num_layers,
+        init: InitKind::Random,
+    };
+    save_adapter(&prompt, &info, copy.path()).unwrap();
+    for file in ["adapter_config.json", "adapter_model.safetensors"] {
+        let read = |directory: &Path| fs::read(directory.join(file)).unwrap();
+        assert_eq!(read(copy.path()), read(&directory), "{file}");
+    }
+}
+
+/// A copy of an adapter of PEFT's, to be damaged.
+fn copy() -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for file in ["adapter_config.json", "adapter_model.safetensors"] {
+        let from = here("tests/peft/written_by_peft_1").join(file);
+        fs::copy(from, copy.path().join(file)).unwrap();
+    }
+    copy
+}
+
+fn load(directory: &tempfile::TempDir) -> Result<SoftPrompt, PromptError> {
+    load_adapter(directory.path(), 16, &Device::flex())
+}
+
+#[test]
+fn damaged_adapters_are_refused_by_name() {
+    let weights = "adapter_model.safetensors";
+    let config = "adapter_config.json";
+    assert!(load(&copy()).is_ok());
+
+    let directory = copy();
+    let bytes = fs::read(directory.path().join(weights)).unwrap();
+    for length in 0..bytes.len() {
+        fs::write(directory.path().join(weights), &bytes[..length]).unwrap();
+        let message = load(&directory).unwrap_err().to_string();
+        assert!(message.contains(weights), "{message}");
+    }
+
+    for (from, to, complaint) in [
+        ("PROMPT_TUNING", "LORA", "LORA"),
+        ("\"token_dim\": 16", "\"token_dim\": 8", "d_model is 16"),
+        (
+            "\"num_virtual_tokens\": 5",
+            "\"num_virtual_tokens\": 6",
+            "[6, 16]",
+        ),
+        (
+            "\"num_virtual_tokens\": 5",
+            "\"num_virtual_tokens\": 0",
+            "no virtual tokens",
+        ),
+        (
+            "\"num_virtual_tokens\": 5",
+            "\"num_virtual_tokens\": 18446744073709551615",
+            "adapter_config.json says",
+        ),
+        ("\"peft_type\"", "\"type\"", "peft_type"),
+        ("{", "", "expected"),
+    ] {
+        let directory = copy();
+        let path = directory.path().join(config);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from));
+        fs::write(&path, text.replacen(from, to, 1)).unwrap();
+        let message = load(&directory).unwrap_err().to_string();
+        assert!(
+            message.contains(complaint),
+            "`{complaint}` is not in: {message}"
+        );
+    }
+
+    let directory = copy();
+    fs::remove_file(directory.path().join(weights)).unwrap();
+    assert!(matches!(load(&directory), Err(PromptError::Read { .. })));
+}

@@ -1,0 +1,6 @@
+//! Equality with transformers' T5.
+#![allow(clippy::unwrap_used)]
+
+mod fixture;
+mod shipped_model;
+mod transformers;

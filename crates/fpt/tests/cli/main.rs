@@ -1,0 +1,6 @@
+//! The `fpt` program, from outside.
+#![allow(clippy::unwrap_used)]
+
+mod bad_input;
+mod commands;
+mod lab;
