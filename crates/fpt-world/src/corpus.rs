@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::fact::{Fact, answers};
 use crate::forms::{
-    CLOZE, Form, INFERENCE, LIST_JOINS, PAIRS, PARAPHRASE, QUESTIONS, RESTATE, SUMMARIES,
+    CLOZE, COMPARISON, CORRECTION, Form, INFERENCE, LIST_JOINS, PAIRS, PARAPHRASE, QUESTIONS,
+    RESTATE, SUMMARIES,
 };
-use crate::world::{Label, World, sentences};
+use crate::world::{Label, Said, World, sentences};
 
 /// What a document exercises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -18,8 +19,12 @@ pub enum Skill {
     Paraphrase,
     /// Finding a word of a fact that is repeated.
     Restate,
+    /// Telling whether two words or statements say the same.
+    Comparison,
     /// Natural language inference.
     Inference,
+    /// Setting claims right.
+    Correction,
     /// Telling whether two questions ask the same.
     QuestionPairs,
     /// Answering questions about a story.
@@ -34,10 +39,12 @@ pub enum Skill {
 
 impl Skill {
     /// All skills.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Paraphrase,
         Self::Restate,
+        Self::Comparison,
         Self::Inference,
+        Self::Correction,
         Self::QuestionPairs,
         Self::QuestionAnswering,
         Self::Cloze,
@@ -48,14 +55,16 @@ impl Skill {
     /// Share of the skill in the corpus.
     fn weight(self) -> f64 {
         match self {
-            Self::Paraphrase => 0.06,
-            Self::Restate => 0.20,
-            Self::Inference => 0.28,
-            Self::QuestionPairs => 0.16,
-            Self::QuestionAnswering => 0.15,
-            Self::Cloze => 0.07,
-            Self::Summary => 0.06,
-            Self::Plain => 0.02,
+            Self::Paraphrase => 0.03,
+            Self::Restate => 0.15,
+            Self::Comparison => 0.10,
+            Self::Inference => 0.22,
+            Self::Correction => 0.10,
+            Self::QuestionPairs => 0.14,
+            Self::QuestionAnswering => 0.14,
+            Self::Cloze => 0.06,
+            Self::Summary => 0.05,
+            Self::Plain => 0.01,
         }
     }
 
@@ -64,7 +73,9 @@ impl Skill {
         match self {
             Self::Paraphrase => "paraphrase",
             Self::Restate => "restate",
+            Self::Comparison => "comparison",
             Self::Inference => "inference",
+            Self::Correction => "correction",
             Self::QuestionPairs => "question_pairs",
             Self::QuestionAnswering => "question_answering",
             Self::Cloze => "cloze",
@@ -189,8 +200,10 @@ impl Corpus {
         Document::parse(&match skill {
             Skill::Paraphrase => self.paraphrase(difficulty),
             Skill::Restate => self.restate(difficulty),
+            Skill::Comparison => self.comparison(difficulty),
             Skill::Inference => self.inference(difficulty),
-            Skill::QuestionPairs => self.question_pairs(),
+            Skill::Correction => self.correction(difficulty),
+            Skill::QuestionPairs => self.question_pairs(difficulty),
             Skill::QuestionAnswering => self.question_answering(difficulty),
             Skill::Cloze => self.cloze(difficulty),
             Skill::Summary => self.summary(),
@@ -266,33 +279,88 @@ impl Corpus {
         }
     }
 
-    fn inference(&mut self, difficulty: Difficulty) -> String {
+    fn comparison(&mut self, difficulty: Difficulty) -> String {
         let world = &mut self.world;
-        let people = world.people(2);
-        let count = world.between(1, difficulty.max_facts.min(3));
-        let facts = world.story(count, &people);
-        let said = world.tell(&facts);
-        let form = world.choose(&INFERENCE);
-        let claims: Vec<(String, usize)> = (0..parts(world, form))
+        let form = world.choose(&COMPARISON);
+        let count = parts(world, form) + 1;
+        let pairs: Vec<(String, String, bool)> = (0..count)
             .map(|_| {
-                let label = world.between(0, 2);
-                let other = 0.8 * difficulty.other_wording;
-                let said = world.hypothesis(&said, &people, Label::ALL[label], other);
-                (said.text(), label)
+                let same = world.chance(0.5);
+                let people = world.people(2);
+                let fact = world.any_fact(&people);
+                if world.chance(0.25) {
+                    let slot = *world.choose(fact.relation.slots());
+                    let first = fact.get(slot).to_string();
+                    let second = match same {
+                        true => first.clone(),
+                        false => world.other(slot, &[&first]),
+                    };
+                    return (first, second, same);
+                }
+                let first = world.say(&fact);
+                let about = match same {
+                    true => fact,
+                    false => world.contradict(&fact),
+                };
+                let second = world.reword(&about, first.wording, difficulty.other_wording);
+                (first.text(), second.text(), same)
             })
             .collect();
-        assemble(form, claims, |part, (claim, label)| {
-            part.replace("{v}", form.words[label])
-                .replace("{h}", &claim)
+        assemble(form, pairs, |part, (first, second, same)| {
+            part.replace("{v}", form.words[usize::from(same)])
+                .replace("{a}", &first)
+                .replace("{b}", &second)
         })
-        .replace("{s}", &sentences(&said))
     }
 
-    fn question_pairs(&mut self) -> String {
+    fn inference(&mut self, difficulty: Difficulty) -> String {
+        let form = self.world.choose(&INFERENCE);
+        let count = parts(&mut self.world, form);
+        let (premise, claims) = self.claims(difficulty, count);
+        assemble(form, claims, |part, (claim, label)| {
+            part.replace("{v}", form.words[label as usize])
+                .replace("{h}", &claim.text())
+        })
+        .replace("{s}", &sentences(&premise))
+    }
+
+    fn correction(&mut self, difficulty: Difficulty) -> String {
+        let form = self.world.choose(&CORRECTION);
+        let count = parts(&mut self.world, form);
+        let (premise, claims) = self.claims(difficulty, count);
+        assemble(form, claims, |part, (claim, label)| {
+            let truth = match label {
+                Label::Entailment => form.words[0].to_string(),
+                Label::Neutral => form.words[1].to_string(),
+                Label::Contradiction => truth(&premise, &claim.fact),
+            };
+            part.replace("{v}", &truth).replace("{h}", &claim.text())
+        })
+        .replace("{s}", &sentences(&premise))
+    }
+
+    /// A premise and `count` claims about it.
+    fn claims(&mut self, difficulty: Difficulty, count: usize) -> (Vec<Said>, Vec<(Said, Label)>) {
+        let world = &mut self.world;
+        let people = world.people(2);
+        let length = world.between(1, difficulty.max_facts.min(3));
+        let facts = world.story(length, &people);
+        let premise = world.tell(&facts);
+        let claims = (0..count)
+            .map(|_| {
+                let label = *world.choose(&Label::ALL);
+                let other = difficulty.other_wording;
+                (world.hypothesis(&premise, &people, label, other), label)
+            })
+            .collect();
+        (premise, claims)
+    }
+
+    fn question_pairs(&mut self, difficulty: Difficulty) -> String {
         let world = &mut self.world;
         let form = world.choose(&PAIRS);
         let pairs: Vec<_> = (0..parts(world, form))
-            .map(|_| world.question_pair())
+            .map(|_| world.question_pair(difficulty.other_wording))
             .collect();
         assemble(form, pairs, |part, pair| {
             part.replace("{v}", form.words[usize::from(pair.duplicate)])
@@ -305,12 +373,12 @@ impl Corpus {
         let world = &mut self.world;
         let count = world.between(1, difficulty.max_facts);
         let (facts, first) = world.question(count, 0.25);
-        let mut questions = vec![(first.text, first.answer)];
+        let mut questions = vec![(first.text(), first.answer)];
         for _ in 0..world.between(0, 2) {
             let about: Fact = world.choose(&facts).clone();
             let more = world.ask(&about);
             if answers(&facts, &about, more.kind).len() == 1 {
-                questions.push((more.text, Some(about.answer(more.kind))));
+                questions.push((more.text(), Some(about.answer(more.kind))));
             }
         }
         world.shuffle(&mut questions);
@@ -329,7 +397,7 @@ impl Corpus {
         let cloze = world.cloze(count);
         let (form, blank) = *world.choose(&CLOZE);
         let join = *world.choose(&LIST_JOINS);
-        let query = crate::world::Said {
+        let query = Said {
             fact: cloze.query.fact.with(cloze.blank, blank),
             wording: cloze.query.wording,
         };
@@ -395,6 +463,16 @@ impl Corpus {
             target: target.join(" "),
         }
     }
+}
+
+/// What `premise` says instead of `claim`, which contradicts it: the values that differ.
+fn truth(premise: &[Said], claim: &Fact) -> String {
+    let told = premise.iter().find(|said| said.fact.key() == claim.key());
+    let values = claim.relation.values().iter().filter_map(|&slot| {
+        let true_value = told?.fact.get(slot);
+        (true_value != claim.get(slot)).then_some(true_value)
+    });
+    values.collect::<Vec<_>>().join(" and ")
 }
 
 /// How many parts a document of this form gets.

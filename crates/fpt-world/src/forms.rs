@@ -92,6 +92,59 @@ pub(crate) const INFERENCE: [Form<3>; 9] = [
     ),
 ];
 
+/// Claims `{h}` about facts `{s}`, set right: `{v}` is what is true instead, or one of the words: nothing, for the
+/// claim is entailed; unknown, for it is neutral.
+pub(crate) const CORRECTION: [Form<2>; 4] = [
+    form(
+        "{s} {parts}",
+        "{h}? truth: [{v}].",
+        " ",
+        ["right", "unknown"],
+    ),
+    form(
+        "{s} {parts}",
+        "check: {h}. it should be [{v}].",
+        " ",
+        ["so", "unclear"],
+    ),
+    form(
+        "{parts} facts: {s}",
+        "{h}, or rather [{v}].",
+        " ",
+        ["right", "unknown"],
+    ),
+    form(
+        "{s} {parts}",
+        "correct: {h} = [{v}].",
+        " ",
+        ["so", "unclear"],
+    ),
+];
+
+/// Two words or statements `{a}` and `{b}`, with a verdict `{v}`: different, same.
+pub(crate) const COMPARISON: [Form<2>; 5] = [
+    form("{parts}", "{a} and {b}: [{v}].", " ", ["different", "same"]),
+    form(
+        "{parts}",
+        "is it the same, {a} / {b}? [{v}].",
+        " ",
+        ["no", "yes"],
+    ),
+    form(
+        "compare: {parts}.",
+        "{a} / {b} = [{v}]",
+        "; ",
+        ["different", "same"],
+    ),
+    form("{parts}", "[{v}]: {a}, {b}.", " ", ["different", "same"]),
+    form(
+        "{parts}",
+        "{a}. in other words, {b}. this is [{v}].",
+        " ",
+        ["false", "true"],
+    ),
+];
+
 const DUPLICATES: [&str; 2] = ["not_duplicate", "is_duplicate"];
 
 /// Pairs of questions `{a}` and `{b}`, with a verdict `{v}`: different, same.
@@ -211,6 +264,8 @@ pub(crate) fn all_texts() -> Vec<&'static str> {
         .into_iter()
         .chain(RESTATE)
         .chain(texts(&INFERENCE))
+        .chain(texts(&CORRECTION))
+        .chain(texts(&COMPARISON))
         .chain(texts(&PAIRS))
         .chain(texts(&QUESTIONS))
         .chain(CLOZE.into_iter().flat_map(|(form, blank)| [form, blank]))

@@ -11,7 +11,7 @@ use crate::world::{Label, NearMisses, QuestionPair, Said, World, everybody, sent
 use crate::{WorldError, files};
 
 /// Changes whenever the same options would give other files.
-pub const GENERATOR_VERSION: u32 = 2;
+pub const GENERATOR_VERSION: u32 = 3;
 
 /// Sizes and seed; the sizes hold for each task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,7 +200,7 @@ impl Format for Qqp {
         let (relation, kind) = kinds[world.weighted(&weights)];
         let fact = world.fact(relation, &everybody());
         let first = world.ask_kind(&fact, kind);
-        world.pair_with(first, duplicate, NearMisses::HARD)
+        world.pair_with(first, duplicate, 1.0, NearMisses::HARD)
     }
 
     fn key(example: &Self::Example) -> String {
@@ -248,7 +248,7 @@ impl Format for Squad2 {
         let (facts, question) = world.question(STORY, 1.0 / 3.0);
         Answering {
             context: sentences(&world.tell(&facts)),
-            question: question.text + "?",
+            question: question.text() + "?",
             answer: question.answer,
         }
     }

@@ -64,10 +64,17 @@ pub struct Question {
     pub about: Fact,
     /// Its kind.
     pub kind: &'static QuestionKind,
-    /// The text, without question mark.
-    pub text: String,
+    /// Which of the kind's templates.
+    pub wording: usize,
     /// The answer, if the story has one.
     pub answer: Option<String>,
+}
+
+impl Question {
+    /// The text, without question mark.
+    pub fn text(&self) -> String {
+        self.about.render(self.kind.templates[self.wording])
+    }
 }
 
 /// A pair of questions.
@@ -204,7 +211,8 @@ impl World {
             .collect()
     }
 
-    fn other(&mut self, slot: Slot, not: &[&str]) -> String {
+    /// Something else that fills a slot.
+    pub fn other(&mut self, slot: Slot, not: &[&str]) -> String {
         loop {
             let drawn = *self.choose(slot.domain());
             if !not.contains(&drawn) {
@@ -338,24 +346,32 @@ impl World {
         label: Label,
         other_wording: f64,
     ) -> Said {
-        let facts: Vec<Fact> = premise.iter().map(|said| said.fact.clone()).collect();
         match label {
             Label::Entailment => {
                 let said = self.choose(premise).clone();
-                match self.chance(other_wording) {
-                    true => self.say_otherwise(&said.fact, said.wording),
-                    false => self.say(&said.fact),
-                }
+                self.reword(&said.fact, said.wording, other_wording)
             }
             Label::Contradiction => {
-                let fact = self.choose(&facts).clone();
-                let contradiction = self.contradict(&fact);
-                self.say(&contradiction)
+                let said = self.choose(premise).clone();
+                let contradiction = self.contradict(&said.fact);
+                self.reword(&contradiction, said.wording, other_wording)
             }
             Label::Neutral => {
+                let facts: Vec<Fact> = premise.iter().map(|said| said.fact.clone()).collect();
                 let fact = self.unrelated(&facts, people);
                 self.say(&fact)
             }
+        }
+    }
+
+    /// A fact in another wording with this probability, else in this one.
+    pub fn reword(&mut self, fact: &Fact, wording: usize, other_wording: f64) -> Said {
+        match self.chance(other_wording) {
+            true => self.say_otherwise(fact, wording),
+            false => Said {
+                fact: fact.clone(),
+                wording,
+            },
         }
     }
 
@@ -367,31 +383,30 @@ impl World {
 
     /// A question of this kind about a fact.
     pub fn ask_kind(&mut self, about: &Fact, kind: &'static QuestionKind) -> Question {
-        let template: &str = self.choose::<&str>(kind.templates);
-        let text = about.render(template);
         Question {
             about: about.clone(),
             kind,
-            text,
+            wording: self.between(0, kind.templates.len() - 1),
             answer: None,
         }
     }
 
-    /// A pair of questions of any kind, half of them the same in other words.
-    pub fn question_pair(&mut self) -> QuestionPair {
-        let people = everybody();
-        let fact = self.any_fact(&people);
+    /// A pair of questions: the same, with this probability in other words, or a near miss, likewise.
+    pub fn question_pair(&mut self, other_wording: f64) -> QuestionPair {
+        let fact = self.any_fact(&everybody());
         let first = self.ask(&fact);
         let duplicate = self.chance(0.5);
-        self.pair_with(first, duplicate, NearMisses::MIXED)
+        self.pair_with(first, duplicate, other_wording, NearMisses::MIXED)
     }
 
-    /// `first` with the same question in other words, or with a near miss. Near misses change one argument,
-    /// exchange the roles, ask for another slot of the same fact, or about something else, in the shares of `misses`.
+    /// `first` with the same question or with a near miss, where there is a choice with this probability in
+    /// other words. Near misses change one argument, exchange the roles, ask for another slot of the same fact,
+    /// or about something else, in the shares of `misses`.
     pub fn pair_with(
         &mut self,
         first: Question,
         duplicate: bool,
+        other_wording: f64,
         misses: NearMisses,
     ) -> QuestionPair {
         let fact = &first.about;
@@ -414,16 +429,23 @@ impl World {
                     }
                 }
             };
-            let second = self.ask_kind(&about, kind);
+            let mut second = self.ask_kind(&about, kind);
+            if kind == first.kind {
+                let count = kind.templates.len();
+                second.wording = match self.chance(other_wording) {
+                    true => (first.wording + self.between(1, count - 1)) % count,
+                    false => first.wording,
+                };
+            }
             // Two questions ask the same if they are of one kind and mention the same.
             let same = about.relation == fact.relation
                 && kind == first.kind
                 && kind.visible.iter().all(|&s| about.get(s) == fact.get(s));
             let sensible = about.get(Slot::P) != about.get(Slot::Q);
-            if same == duplicate && sensible && second.text != first.text {
+            if same == duplicate && sensible {
                 return QuestionPair {
-                    first: first.text,
-                    second: second.text,
+                    first: first.text(),
+                    second: second.text(),
                     duplicate,
                 };
             }
