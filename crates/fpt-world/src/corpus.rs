@@ -55,15 +55,15 @@ impl Skill {
     /// Share of the skill in the corpus.
     fn weight(self) -> f64 {
         match self {
-            Self::Paraphrase => 0.03,
-            Self::Restate => 0.15,
-            Self::Comparison => 0.10,
-            Self::Inference => 0.22,
-            Self::Correction => 0.10,
-            Self::QuestionPairs => 0.14,
-            Self::QuestionAnswering => 0.14,
+            Self::Paraphrase => 0.02,
+            Self::Restate => 0.14,
+            Self::Comparison => 0.15,
+            Self::Inference => 0.24,
+            Self::Correction => 0.08,
+            Self::QuestionPairs => 0.13,
+            Self::QuestionAnswering => 0.13,
             Self::Cloze => 0.06,
-            Self::Summary => 0.05,
+            Self::Summary => 0.04,
             Self::Plain => 0.01,
         }
     }
@@ -288,7 +288,7 @@ impl Corpus {
                 let same = world.chance(0.5);
                 let people = world.people(2);
                 let fact = world.any_fact(&people);
-                if world.chance(0.25) {
+                if world.chance(0.4) {
                     let slot = *world.choose(fact.relation.slots());
                     let first = fact.get(slot).to_string();
                     let second = match same {

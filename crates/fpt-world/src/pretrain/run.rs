@@ -7,7 +7,7 @@ use burn::nn::Linear;
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::store::RecordError;
 use burn::tensor::{Device, Distribution, Tensor};
-use fpt_t5::{KvCache, T5, cross_entropy};
+use fpt_t5::{Attention, KvCache, T5, cross_entropy};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::{Deserialize, Serialize};
 use tokenizers::Tokenizer;
@@ -186,28 +186,32 @@ pub fn pretrain(
     Ok(log)
 }
 
-/// Weights before the first step: Hugging Face's initialisation, but for three things. The relative bias is
-/// large, so that heads look at different distances from the start; the head starts as the embedding; and the
-/// output projections start at zero, so that every layer starts as the identity. Without the last, eight layers
-/// drown each other in noise, and skills that compare two sentences do not emerge.
+/// Weights before the first step: Hugging Face's initialisation, but for four things. The relative bias is
+/// large, so that heads look at different distances from the start; the head starts as the embedding; output
+/// projections start at zero, so that every layer starts as the identity; and half of the heads start as
+/// matching heads. Without the last two, skills that compare two sentences do not emerge in time.
 fn initial(config: &PretrainConfig, tokenizer: &Tokenizer, device: &Device) -> T5 {
     device.seed(stream(config.seed, INIT_STREAM));
     let shape = config.model_config(tokenizer.get_vocab_size(true));
     let mut model = T5::init(&shape, device).materialize();
     let bias = |weight: Param<Tensor<2>>| {
-        let shape = weight.val().dims();
-        let drawn = Tensor::random(shape, Distribution::Normal(0.0, config.bias_std), device);
-        Param::initialized(weight.id, drawn.require_grad())
+        let [buckets, heads] = weight.val().dims();
+        let normal = Distribution::Normal(0.0, config.bias_std);
+        let drawn = Tensor::random([buckets, heads], normal, &device.clone().inner());
+        // A matching head finds itself first of all: it is told to look elsewhere.
+        let matching = matching_heads(heads);
+        let drawn = drawn.slice_fill([0..1, 0..matching], NOT_ITSELF);
+        Param::initialized(weight.id, Tensor::from_inner(drawn).require_grad())
     };
     model.encoder.position_bias.weight = bias(model.encoder.position_bias.weight);
     model.decoder.position_bias.weight = bias(model.decoder.position_bias.weight);
     for block in &mut model.encoder.block {
-        silence(&mut block.attention.o);
+        prepare(&mut block.attention, shape.num_heads);
         silence(&mut block.feed_forward.wo);
     }
     for block in &mut model.decoder.block {
-        silence(&mut block.attention.o);
-        silence(&mut block.cross_attention.o);
+        prepare(&mut block.attention, shape.num_heads);
+        prepare(&mut block.cross_attention, shape.num_heads);
         silence(&mut block.feed_forward.wo);
     }
     let scale = (shape.d_model as f64).powf(-0.5);
@@ -218,6 +222,32 @@ fn initial(config: &PretrainConfig, tokenizer: &Tokenizer, device: &Device) -> T
         linear
     });
     model
+}
+
+/// Initial bias of a matching head for its own position.
+const NOT_ITSELF: f32 = -3.0;
+
+/// How many of the heads of a layer start as matching heads.
+fn matching_heads(heads: usize) -> usize {
+    heads / 2
+}
+
+/// Let an attention start as the identity, and half of its heads with keys equal to their queries: such a head
+/// looks for its own token elsewhere, the first step of whatever compares or copies.
+fn prepare(attention: &mut Attention, heads: usize) {
+    silence(&mut attention.o);
+    let query = attention.q.weight.val().inner();
+    let key = attention.k.weight.val().inner();
+    let [d_model, inner] = query.dims();
+    let matching = inner / heads * matching_heads(heads);
+    // The product of both keeps its size: queries start sqrt(d_kv) times smaller than keys.
+    let scale = ((inner / heads) as f64).powf(0.25);
+    let shared = query.clone().slice([0..d_model, 0..matching]) * scale;
+    for (linear, own) in [(&mut attention.q, query), (&mut attention.k, key)] {
+        let rest = own.slice([0..d_model, matching..inner]);
+        let weight = Tensor::from_inner(Tensor::cat(vec![shared.clone(), rest], 1));
+        linear.weight = Param::initialized(linear.weight.id, weight.require_grad());
+    }
 }
 
 /// Set a projection to zero.

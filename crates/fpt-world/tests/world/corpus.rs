@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use fpt_world::world::Label;
 use fpt_world::{Corpus, Difficulty, Document, Skill};
 
 use crate::reader::{self, answers, verdict};
@@ -184,6 +185,99 @@ fn verdicts_on_claims_are_right_in_every_form() {
         let balanced = |&count: &usize| count * 4 > all && count * 5 < all * 2;
         assert!(counts.iter().all(balanced), "{words:?}: {counts:?}");
     }
+}
+
+#[test]
+fn corrections_are_right_in_every_form() {
+    let mut words = BTreeSet::new();
+    for document in documents(Skill::Correction, 2000) {
+        let text = document.text();
+        let mut story = text
+            .split_once(" facts: ")
+            .map(|(_, story)| story.to_string());
+        for pair in document.segments.windows(2).filter(|pair| pair[1].hidden) {
+            let visible = ["? truth: ", ". it should be ", ", or rather ", " = "]
+                .iter()
+                .find_map(|marker| pair[0].text.strip_suffix(marker))
+                .unwrap();
+            let (before, claim) = visible.rsplit_once(". ").unwrap_or(("", visible));
+            story.get_or_insert_with(|| before.to_string());
+            let claim = ["check: ", "correct: "]
+                .iter()
+                .find_map(|marker| claim.strip_prefix(marker))
+                .unwrap_or(claim);
+            let claim = reader::statement(claim);
+            let facts = reader::story(story.as_ref().unwrap());
+            let word = pair[1].text.as_str();
+            match verdict(&facts, &claim) {
+                Label::Entailment => assert!(["right", "so"].contains(&word), "{text}"),
+                Label::Neutral => assert!(["unknown", "unclear"].contains(&word), "{text}"),
+                Label::Contradiction => {
+                    // With these values in place of its own, the claim is what the story says.
+                    let told = facts.iter().find(|fact| fact.key() == claim.key()).unwrap();
+                    let differing: Vec<&str> = (claim.relation.values().iter())
+                        .filter(|&&slot| told.get(slot) != claim.get(slot))
+                        .map(|&slot| told.get(slot))
+                        .collect();
+                    assert!(!differing.is_empty(), "{text}");
+                    assert_eq!(differing.join(" and "), word, "{text}");
+                    words.insert("value".to_string());
+                    continue;
+                }
+            }
+            words.insert(word.to_string());
+        }
+    }
+    let expected = ["right", "so", "unclear", "unknown", "value"];
+    assert_eq!(Vec::from_iter(words), expected);
+}
+
+#[test]
+fn comparisons_are_right_in_every_form() {
+    let mut counts = BTreeMap::<String, usize>::new();
+    for document in documents(Skill::Comparison, 2000) {
+        let segments = &document.segments;
+        for (number, segment) in segments.iter().enumerate().filter(|(_, s)| s.hidden) {
+            // The pair stands before the verdict, or, where nothing but a full stop does, after it.
+            let before = number
+                .checked_sub(1)
+                .map_or("", |n| segments[n].text.as_str());
+            let pair = if segments[0].hidden {
+                let after = segments[number + 1].text.trim_end();
+                after.trim_start_matches(": ").trim_end_matches('.')
+            } else {
+                let start = ["is it the same, ", "compare: ", "; ", ". "]
+                    .iter()
+                    .filter_map(|marker| before.find(marker).map(|at| at + marker.len()))
+                    .filter(|_| number == 1 || before.starts_with(['.', ';']))
+                    .min();
+                let pair = &before[if number == 1 && !before.starts_with(['i', 'c']) {
+                    0
+                } else {
+                    start.unwrap_or(0)
+                }..];
+                let pair = pair.trim_start_matches("is it the same, ");
+                let pair = pair.trim_start_matches("compare: ");
+                [": ", "? ", " = ", ". this is "]
+                    .iter()
+                    .find_map(|marker| pair.strip_suffix(marker))
+                    .unwrap()
+            };
+            let (first, second) = [" / ", ". in other words, ", " and ", ", "]
+                .iter()
+                .find_map(|join| pair.split_once(join))
+                .unwrap();
+            let same = match first.contains(' ') {
+                true => reader::statement(first) == reader::statement(second),
+                false => first == second,
+            };
+            let says_same = ["same", "yes", "true"].contains(&segment.text.as_str());
+            assert_eq!(same, says_same, "{}", document.text());
+            *counts.entry(segment.text.clone()).or_default() += 1;
+        }
+    }
+    assert_eq!(counts.len(), 6, "{counts:?}");
+    assert!(counts.values().all(|&count| count > 200), "{counts:?}");
 }
 
 #[test]

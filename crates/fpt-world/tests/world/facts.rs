@@ -51,8 +51,8 @@ fn a_near_miss_keeps_to_the_first_question() {
         let people = world.people(2);
         let fact = world.any_fact(&people);
         let first = world.ask(&fact);
-        let pair = world.pair_with(first.clone(), false, NearMisses::HARD);
-        assert_eq!(pair.first, first.text);
+        let pair = world.pair_with(first.clone(), false, 1.0, NearMisses::HARD);
+        assert_eq!(pair.first, first.text());
         assert!(!pair.duplicate);
         same_relation += usize::from(reader::question(&pair.second).relation == fact.relation);
     }
@@ -105,7 +105,7 @@ proptest! {
         let mut world = World::new(seed);
         let (facts, question) = world.question(count, f64::from(unanswerable));
         prop_assert_eq!(question.answer.is_none(), unanswerable == 1);
-        let found = answers(&facts, &reader::question(&question.text));
+        let found = answers(&facts, &reader::question(&question.text()));
         prop_assert_eq!(found, question.answer.into_iter().collect::<Vec<_>>());
     }
 
