@@ -6,6 +6,7 @@
 
 mod batch;
 mod config;
+mod init;
 mod optimizer;
 mod probe;
 mod run;

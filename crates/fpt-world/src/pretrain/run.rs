@@ -2,26 +2,23 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use burn::module::{Module, Param};
-use burn::nn::Linear;
+use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::store::RecordError;
-use burn::tensor::{Device, Distribution, Tensor};
-use fpt_t5::{Attention, KvCache, T5, cross_entropy};
+use burn::tensor::{Device, Tensor};
+use fpt_t5::{KvCache, T5, cross_entropy};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::{Deserialize, Serialize};
-use tokenizers::Tokenizer;
 
 use super::PretrainConfig;
-use super::batch::{Batches, Encoded, TensorBatch, stream};
+use super::batch::{Batches, Encoded, TensorBatch};
+use super::init::initial;
 use super::optimizer::Optimizers;
 use super::probe::skills;
 use crate::{WorldError, files, tokenizer, write_tokenizer};
 
 /// Steps a point of the loss curve stands for.
 const LOG_EVERY: usize = 50;
-/// Stream of the initial weights.
-const INIT_STREAM: u64 = u64::MAX;
 
 /// A point of the loss curve: the mean over the steps before it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,7 +102,7 @@ pub fn pretrain(
     let training = device.clone().autodiff();
     let optimizers = Optimizers::new()?;
     let mut optimizer = optimizers.build(config);
-    let mut model = initial(config, &tokenizer, &training);
+    let mut model = initial(config, tokenizer.get_vocab_size(true), &training);
     let mut progress = Progress {
         config: config.clone(),
         step: 0,
@@ -184,77 +181,6 @@ pub fn pretrain(
     write_tokenizer(out)?;
     write_json(&out.join("pretrain.json"), &log)?;
     Ok(log)
-}
-
-/// Weights before the first step: Hugging Face's initialisation, but for four things. The relative bias is
-/// large, so that heads look at different distances from the start; the head starts as the embedding; output
-/// projections start at zero, so that every layer starts as the identity; and half of the heads start as
-/// matching heads. Without the last two, skills that compare two sentences do not emerge in time.
-fn initial(config: &PretrainConfig, tokenizer: &Tokenizer, device: &Device) -> T5 {
-    device.seed(stream(config.seed, INIT_STREAM));
-    let shape = config.model_config(tokenizer.get_vocab_size(true));
-    let mut model = T5::init(&shape, device).materialize();
-    let bias = |weight: Param<Tensor<2>>| {
-        let [buckets, heads] = weight.val().dims();
-        let normal = Distribution::Normal(0.0, config.bias_std);
-        let drawn = Tensor::random([buckets, heads], normal, &device.clone().inner());
-        // A matching head finds itself first of all: it is told to look elsewhere.
-        let matching = matching_heads(heads);
-        let drawn = drawn.slice_fill([0..1, 0..matching], NOT_ITSELF);
-        Param::initialized(weight.id, Tensor::from_inner(drawn).require_grad())
-    };
-    model.encoder.position_bias.weight = bias(model.encoder.position_bias.weight);
-    model.decoder.position_bias.weight = bias(model.decoder.position_bias.weight);
-    for block in &mut model.encoder.block {
-        prepare(&mut block.attention, shape.num_heads);
-        silence(&mut block.feed_forward.wo);
-    }
-    for block in &mut model.decoder.block {
-        prepare(&mut block.attention, shape.num_heads);
-        prepare(&mut block.cross_attention, shape.num_heads);
-        silence(&mut block.feed_forward.wo);
-    }
-    let scale = (shape.d_model as f64).powf(-0.5);
-    let embedding = model.shared.weight.val().inner();
-    let head = Tensor::from_inner(embedding.transpose() * scale).require_grad();
-    model.lm_head = model.lm_head.map(|mut linear| {
-        linear.weight = Param::initialized(linear.weight.id, head);
-        linear
-    });
-    model
-}
-
-/// Initial bias of a matching head for its own position.
-const NOT_ITSELF: f32 = -3.0;
-
-/// How many of the heads of a layer start as matching heads.
-fn matching_heads(heads: usize) -> usize {
-    heads / 2
-}
-
-/// Let an attention start as the identity, and half of its heads with keys equal to their queries: such a head
-/// looks for its own token elsewhere, the first step of whatever compares or copies.
-fn prepare(attention: &mut Attention, heads: usize) {
-    silence(&mut attention.o);
-    let query = attention.q.weight.val().inner();
-    let key = attention.k.weight.val().inner();
-    let [d_model, inner] = query.dims();
-    let matching = inner / heads * matching_heads(heads);
-    // The product of both keeps its size: queries start sqrt(d_kv) times smaller than keys.
-    let scale = ((inner / heads) as f64).powf(0.25);
-    let shared = query.clone().slice([0..d_model, 0..matching]) * scale;
-    for (linear, own) in [(&mut attention.q, query), (&mut attention.k, key)] {
-        let rest = own.slice([0..d_model, matching..inner]);
-        let weight = Tensor::from_inner(Tensor::cat(vec![shared.clone(), rest], 1));
-        linear.weight = Param::initialized(linear.weight.id, weight.require_grad());
-    }
-}
-
-/// Set a projection to zero.
-fn silence(linear: &mut Linear) {
-    let weight = linear.weight.val();
-    let zero = Tensor::zeros(weight.dims(), &weight.device()).require_grad();
-    linear.weight = Param::initialized(linear.weight.id, zero);
 }
 
 /// Mean loss and summed gradients of a batch, a shard of it on each worker, added up in order.

@@ -246,16 +246,7 @@ fn comparisons_are_right_in_every_form() {
                 let after = segments[number + 1].text.trim_end();
                 after.trim_start_matches(": ").trim_end_matches('.')
             } else {
-                let start = ["is it the same, ", "compare: ", "; ", ". "]
-                    .iter()
-                    .filter_map(|marker| before.find(marker).map(|at| at + marker.len()))
-                    .filter(|_| number == 1 || before.starts_with(['.', ';']))
-                    .min();
-                let pair = &before[if number == 1 && !before.starts_with(['i', 'c']) {
-                    0
-                } else {
-                    start.unwrap_or(0)
-                }..];
+                let pair = before.trim_start_matches(['.', ';', ' ']);
                 let pair = pair.trim_start_matches("is it the same, ");
                 let pair = pair.trim_start_matches("compare: ");
                 [": ", "? ", " = ", ". this is "]
