@@ -2,7 +2,7 @@
 //! is a [`RunConfig`].
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use fpt_prompt::PromptInit;
 use fpt_tasks::{PadTo, TaskKind};
@@ -141,8 +141,8 @@ impl Experiment {
         let mut experiment: Self =
             toml::from_str(&text).map_err(|error| fail(error.to_string()))?;
         let base = path.parent().unwrap_or(Path::new(""));
-        experiment.model = base.join(&experiment.model);
-        experiment.data = base.join(&experiment.data);
+        experiment.model = join(base, &experiment.model);
+        experiment.data = join(base, &experiment.data);
         // A mistake in the settings of any task is reported now, not when its turn comes.
         for task in experiment.task.keys() {
             experiment
@@ -230,6 +230,20 @@ impl RunConfig {
         }
         Ok(())
     }
+}
+
+/// `base/path` without needless `..`, as it is shown to people and written into adapters.
+fn join(base: &Path, path: &Path) -> PathBuf {
+    let mut joined = PathBuf::new();
+    for component in base.join(path).components() {
+        let named = matches!(joined.components().next_back(), Some(Component::Normal(_)));
+        match component {
+            Component::ParentDir if named => _ = joined.pop(),
+            Component::CurDir => {}
+            other => joined.push(other),
+        }
+    }
+    joined
 }
 
 /// `key=value` as a table. A value that is no TOML is taken as a string, so that `--set model=path` needs no

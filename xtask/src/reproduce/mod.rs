@@ -41,7 +41,7 @@ pub struct Args {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
 
-    /// Directory of the runs and the report; by default runs/<name of the experiment>.
+    /// Directory of the runs and the report; by default named after the experiment, in runs/.
     #[arg(long)]
     out: Option<PathBuf>,
 

@@ -99,7 +99,7 @@ fn unknown_configuration_key() {
     lab.edit("lab.toml", |text| {
         text.replace("batch_size = 8", "batch_sise = 8")
     });
-    refused(&lab, &[], &["lab.toml", "line 13", "batch_sise"]);
+    refused(&lab, &[], &["lab.toml", "line 12", "batch_sise"]);
 }
 
 #[test]

@@ -1,0 +1,46 @@
+//! Experiment files and what becomes of them.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+
+use fpt_tasks::TaskKind;
+use fpt_train::Experiment;
+
+fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/mini.toml")
+}
+
+#[test]
+fn paths_are_relative_to_the_file_and_free_of_detours() {
+    let experiment = Experiment::from_file(shipped()).unwrap();
+    assert!(experiment.model.join("config.json").is_file());
+    assert!(!experiment.model.display().to_string().contains("configs"));
+
+    // The parent of the working directory has no name that could be left out.
+    let directory = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(shipped()).unwrap();
+    let text = text.replace("../datasets/mini-world/model", "/../a/./b/../model");
+    let path = directory.path().join("x.toml");
+    std::fs::write(&path, text).unwrap();
+    let experiment = Experiment::from_file(&path).unwrap();
+    assert_eq!(experiment.model, Path::new("/../a/model"));
+}
+
+#[test]
+fn overrides_win_over_the_task_and_the_task_over_the_file() {
+    let mut experiment = Experiment::from_file(shipped()).unwrap();
+    let settings =
+        toml::from_str("train.steps = 7\nprompt.init = { kind = \"text\", text = \"hi\" }");
+    experiment.task.insert(TaskKind::Qqp, settings.unwrap());
+    let steps =
+        |task, overrides: &[String]| experiment.run(task, 0, overrides).unwrap().train.steps;
+    assert_eq!(steps(TaskKind::Mnli, &[]), experiment.train.steps);
+    assert_eq!(steps(TaskKind::Qqp, &[]), 7);
+    assert_eq!(steps(TaskKind::Qqp, &["train.steps=3".into()]), 3);
+
+    // A value that is no TOML is a string.
+    let run = experiment
+        .run(TaskKind::Mnli, 0, &["model=some/where".into()])
+        .unwrap();
+    assert_eq!(run.model, Path::new("some/where"));
+}
