@@ -30,6 +30,14 @@ fn visible(values: &[f64], mask: &[f64]) -> Vec<f64> {
         .collect()
 }
 
+/// The prompt before each row of `embeddings`.
+fn prepend(prompt: Tensor<2>, embeddings: Tensor<3>) -> Tensor<3> {
+    let [count, width] = prompt.dims();
+    let [batch, _, _] = embeddings.dims();
+    let rows = prompt.unsqueeze::<3>().expand([batch, count, width]);
+    Tensor::cat(vec![rows, embeddings], 1)
+}
+
 /// Everything the fixtures hold about one case.
 fn check(case: &str) {
     let device = Device::flex();
@@ -75,14 +83,8 @@ fn check(case: &str) {
     let prompt = expected
         .floats("prompt", &device.clone().autodiff())
         .require_grad();
-    let [count, width] = prompt.dims();
-    let [batch, _] = ids.dims();
-    let rows = prompt
-        .clone()
-        .unsqueeze::<3>()
-        .expand([batch, count, width]);
-    let embeddings = Tensor::cat(vec![rows, model.embed(ids)], 1);
-    let mask = prepend_visible(mask, count);
+    let embeddings = prepend(prompt.clone(), model.embed(ids));
+    let mask = prepend_visible(mask, prompt.dims()[0]);
     let mask_values = values(mask.clone());
     let encoded = model.encode(embeddings, mask);
     assert_close(
@@ -209,10 +211,8 @@ fn taps_see_what_hooks_see() {
         let expected = expected(case);
         let ids = expected.ints("input_ids", &device);
         let prompt = expected.floats("prompt", &device);
-        let [count, width] = prompt.dims();
-        let [batch, _] = ids.dims();
-        let rows = prompt.unsqueeze::<3>().expand([batch, count, width]);
-        let embeddings = Tensor::cat(vec![rows, model.embed(ids)], 1);
+        let [count, _] = prompt.dims();
+        let embeddings = prepend(prompt, model.embed(ids));
         let mask = prepend_visible(expected.floats("attention_mask", &device), count);
         let source_mask = values(mask.clone());
         let mut taps = Collector::default();
