@@ -7,6 +7,7 @@ fn main() {
     let difficulty = Difficulty {
         max_facts: 4,
         other_wording: 0.85,
+        applied: 1.0,
     };
     let mut corpus = Corpus::new(7);
     for skill in Skill::ALL {

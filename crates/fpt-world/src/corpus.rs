@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fact::{Fact, answers};
+use crate::fact::Fact;
 use crate::forms::{
     CLOZE, COMPARISON, CORRECTION, Form, INFERENCE, LIST_JOINS, PAIRS, PARAPHRASE, QUESTIONS,
     RESTATE, SUMMARIES,
@@ -52,20 +52,22 @@ impl Skill {
         Self::Plain,
     ];
 
-    /// Share of the skill in the corpus.
-    fn weight(self) -> f64 {
-        match self {
-            Self::Paraphrase => 0.02,
-            Self::Restate => 0.14,
-            Self::Comparison => 0.15,
-            Self::Inference => 0.24,
-            Self::Correction => 0.08,
-            Self::QuestionPairs => 0.13,
-            Self::QuestionAnswering => 0.13,
-            Self::Cloze => 0.06,
-            Self::Summary => 0.04,
-            Self::Plain => 0.01,
-        }
+    /// Share of the skill in the corpus: first, while copying and comparing are learned, and later, when
+    /// reading stories is. `applied` is how far (0..1) the one has given way to the other.
+    fn weight(self, applied: f64) -> f64 {
+        let (first, later) = match self {
+            Self::Paraphrase => (0.02, 0.02),
+            Self::Restate => (0.14, 0.07),
+            Self::Comparison => (0.15, 0.06),
+            Self::Inference => (0.24, 0.26),
+            Self::Correction => (0.08, 0.07),
+            Self::QuestionPairs => (0.13, 0.10),
+            Self::QuestionAnswering => (0.13, 0.27),
+            Self::Cloze => (0.06, 0.11),
+            Self::Summary => (0.04, 0.03),
+            Self::Plain => (0.01, 0.01),
+        };
+        first + (later - first) * applied
     }
 
     /// Snake-case name.
@@ -98,6 +100,8 @@ pub struct Difficulty {
     pub max_facts: usize,
     /// Probability that a fact is repeated in other words.
     pub other_wording: f64,
+    /// How far (0..1) the corpus has moved from copying and comparing to inference and questions about stories.
+    pub applied: f64,
 }
 
 /// A document in pieces.
@@ -177,6 +181,9 @@ fn sentinel(number: usize) -> String {
     format!("<extra_id_{number}>")
 }
 
+/// Share of the questions about a story that it does not answer.
+const UNANSWERABLE: f64 = 0.3;
+
 /// Draws documents; the same seed draws the same on every machine.
 #[derive(Clone, Debug)]
 pub struct Corpus {
@@ -194,7 +201,7 @@ impl Corpus {
     /// A document that exercises `skill`, or one drawn by weight.
     pub fn document(&mut self, skill: Option<Skill>, difficulty: Difficulty) -> Document {
         let skill = skill.unwrap_or_else(|| {
-            let weights = Skill::ALL.map(Skill::weight);
+            let weights = Skill::ALL.map(|skill| skill.weight(difficulty.applied));
             Skill::ALL[self.world.weighted(&weights)]
         });
         Document::parse(&match skill {
@@ -372,13 +379,12 @@ impl Corpus {
     fn question_answering(&mut self, difficulty: Difficulty) -> String {
         let world = &mut self.world;
         let count = world.between(1, difficulty.max_facts);
-        let (facts, first) = world.question(count, 0.25);
+        let (facts, first) = world.question(count, UNANSWERABLE);
         let mut questions = vec![(first.text(), first.answer)];
         for _ in 0..world.between(0, 2) {
-            let about: Fact = world.choose(&facts).clone();
-            let more = world.ask(&about);
-            if answers(&facts, &about, more.kind).len() == 1 {
-                questions.push((more.text(), Some(about.answer(more.kind))));
+            let answerable = !world.chance(UNANSWERABLE);
+            if let Some(more) = world.question_about(&facts, answerable) {
+                questions.push((more.text(), more.answer));
             }
         }
         world.shuffle(&mut questions);

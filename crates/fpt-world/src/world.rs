@@ -459,27 +459,35 @@ impl World {
         loop {
             let people = self.cast(count);
             let facts = self.story(count, &people);
-            let known = self.choose(&facts).clone();
-            let about = match answerable {
-                true => known,
-                false => self.near_miss(&known, &facts, &people),
-            };
-            let mut question = self.ask(&about);
-            let mut found = answers(&facts, &about, question.kind);
-            if found.len() == usize::from(answerable) {
-                question.answer = found.pop();
+            if let Some(question) = self.question_about(&facts, answerable) {
                 return (facts, question);
             }
         }
     }
 
+    /// A question about a story that it answers once, or not at all, as wanted; `None` if the one drawn has
+    /// another number of answers.
+    pub fn question_about(&mut self, facts: &[Fact], answerable: bool) -> Option<Question> {
+        let known = self.choose(facts).clone();
+        let about = match answerable {
+            true => known,
+            false => self.near_miss(&known, facts),
+        };
+        let mut question = self.ask(&about);
+        let mut found = answers(facts, &about, question.kind);
+        (found.len() == usize::from(answerable)).then(|| {
+            question.answer = found.pop();
+            question
+        })
+    }
+
     /// A fact close to `known` that the story may lack.
-    fn near_miss(&mut self, known: &Fact, facts: &[Fact], people: &[String]) -> Fact {
+    fn near_miss(&mut self, known: &Fact, facts: &[Fact]) -> Fact {
         if known.relation.has_two_people() && self.chance(0.6) {
             return known.swapped();
         }
         if self.chance(0.5) {
-            return self.unrelated(facts, people);
+            return self.unrelated(facts, &people_in(facts));
         }
         let slot = match known.relation.has_two_people() {
             true => *self.choose(&[Slot::O, Slot::P, Slot::Q]),
@@ -589,6 +597,16 @@ impl World {
 /// All people.
 pub(crate) fn everybody() -> Vec<String> {
     NAMES.iter().map(|name| (*name).to_string()).collect()
+}
+
+/// The people that facts are about, each once.
+fn people_in(facts: &[Fact]) -> Vec<String> {
+    let people = facts.iter().flat_map(|fact| {
+        let slots = fact.relation.slots().iter();
+        let people = slots.filter(|slot| matches!(slot, Slot::P | Slot::Q));
+        people.map(|&slot| fact.get(slot).to_string())
+    });
+    people.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// Statements as sentences: `Anna is a baker. Ben likes soup.`

@@ -33,6 +33,7 @@ fn config() -> PretrainConfig {
             other_wording_start: 0.3,
             other_wording_step: 0.2,
             other_wording_end: 0.85,
+            applied: [0.2, 0.5],
         },
         model: ModelShape {
             d_model: 16,

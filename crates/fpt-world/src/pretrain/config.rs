@@ -61,6 +61,9 @@ pub struct Curriculum {
     pub other_wording_step: f64,
     /// Probability of other words at the end.
     pub other_wording_end: f64,
+    /// Shares of the steps between which the corpus moves from copying and comparing to inference and
+    /// questions about stories.
+    pub applied: [f64; 2],
 }
 
 impl Curriculum {
@@ -71,6 +74,8 @@ impl Curriculum {
             max_facts: (1 + level as usize).min(self.max_facts),
             other_wording: (self.other_wording_start + level * self.other_wording_step)
                 .min(self.other_wording_end),
+            applied: ((progress - self.applied[0]) / (self.applied[1] - self.applied[0]))
+                .clamp(0.0, 1.0),
         }
     }
 
@@ -79,6 +84,7 @@ impl Curriculum {
         Difficulty {
             max_facts: self.max_facts,
             other_wording: self.other_wording_end,
+            applied: 1.0,
         }
     }
 }
@@ -132,6 +138,11 @@ impl PretrainConfig {
         }
         if config.shards > config.batch_size {
             return Err(fail("`shards` must not exceed `batch_size`".into()));
+        }
+        if config.curriculum.applied[0] >= config.curriculum.applied[1] {
+            return Err(fail(
+                "`curriculum.applied` must be two increasing shares of the steps".into(),
+            ));
         }
         Ok(config)
     }

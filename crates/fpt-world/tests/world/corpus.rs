@@ -8,6 +8,7 @@ use crate::reader::{self, answers, verdict};
 const FULL: Difficulty = Difficulty {
     max_facts: 4,
     other_wording: 0.85,
+    applied: 1.0,
 };
 
 fn documents(skill: Skill, count: usize) -> Vec<Document> {
@@ -321,6 +322,7 @@ fn easy_documents_repeat_short_stories_literally() {
     let easy = Difficulty {
         max_facts: 1,
         other_wording: 0.0,
+        applied: 1.0,
     };
     let mut corpus = Corpus::new(8);
     for _ in 0..500 {

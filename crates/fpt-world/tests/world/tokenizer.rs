@@ -68,6 +68,7 @@ fn the_corpus_has_no_unknown_words() {
     let difficulty = Difficulty {
         max_facts: 4,
         other_wording: 0.85,
+        applied: 1.0,
     };
     for _ in 0..20_000 {
         let example = corpus.training_example(difficulty);
