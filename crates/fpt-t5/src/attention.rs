@@ -2,7 +2,9 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, activation};
 
-use crate::{AttentionKind, StackKind, T5Config, Taps, feed_forward::linear};
+use crate::feed_forward::linear;
+use crate::taps::{product, project};
+use crate::{AttentionKind, StackKind, T5Config, Taps};
 
 /// Keys and values of one attention, `[batch, heads, length, d_kv]` each.
 #[derive(Clone, Debug)]
@@ -43,6 +45,9 @@ pub struct Attention {
     pub v: Linear,
     /// `[heads · d_kv, d_model]`.
     pub o: Linear,
+    /// Which heads of the stack's position bias are this layer's, where some are left out; `None` means all.
+    #[module(skip)]
+    pub kept_heads: Option<Vec<usize>>,
     d_kv: usize,
 }
 
@@ -57,15 +62,21 @@ impl Attention {
             k: linear(d_model, inner, model_std, device),
             v: linear(d_model, inner, model_std, device),
             o: linear(inner, d_model, (inner as f64).powf(-0.5), device),
+            kept_heads: None,
             d_kv,
         }
     }
 
+    /// Width of a head.
+    pub fn d_kv(&self) -> usize {
+        self.d_kv
+    }
+
     /// Keys and values of `source`, `[batch, length, d_model]`.
-    pub fn keys_values(&self, source: Tensor<3>) -> KeysValues {
+    pub fn keys_values(&self, source: Tensor<3>, taps: &mut dyn Taps) -> KeysValues {
         KeysValues {
-            keys: self.split(self.k.forward(source.clone())),
-            values: self.split(self.v.forward(source)),
+            keys: self.split(project(&self.k, source.clone(), taps)),
+            values: self.split(project(&self.v, source, taps)),
         }
     }
 
@@ -80,21 +91,20 @@ impl Attention {
         taps: &mut dyn Taps,
     ) -> Tensor<3> {
         let [batch, queries, _] = x.dims();
-        let query = self.split(self.q.forward(x));
-        let scores = query.matmul(source.keys.swap_dims(2, 3));
+        let query = self.split(project(&self.q, x, taps));
+        let scores = product(query, source.keys.swap_dims(2, 3), taps);
         let scores = match mask {
             Some(mask) => scores + mask,
             None => scores,
         };
-        let heads = activation::softmax(scores, 3).matmul(source.values);
+        let heads = product(activation::softmax(scores, 3), source.values, taps);
         let (stack, layer, kind) = place;
-        taps.heads(stack, layer, kind, &heads);
+        let heads = taps.heads(stack, layer, kind, heads);
         let [_, count, _, d_kv] = heads.dims();
-        self.o.forward(
-            heads
-                .swap_dims(1, 2)
-                .reshape([batch, queries, count * d_kv]),
-        )
+        let joined = heads
+            .swap_dims(1, 2)
+            .reshape([batch, queries, count * d_kv]);
+        project(&self.o, joined, taps)
     }
 
     /// `[batch, length, heads · d_kv]` to `[batch, heads, length, d_kv]`.

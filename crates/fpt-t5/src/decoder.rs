@@ -1,6 +1,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
+use crate::position::SelfBias;
 use crate::{
     Attention, AttentionKind, EncoderOutput, FeedForward, KeysValues, RelativePositionBias,
     StackKind, T5Config, T5LayerNorm, Taps, causal_mask, padding_mask,
@@ -96,10 +97,10 @@ impl Decoder {
     ) -> Tensor<3> {
         let [_, length, _] = embeddings.dims();
         let offset = cache.length();
-        let mut own_bias = self.position_bias.forward(offset, length, offset + length);
-        if length > 1 {
-            own_bias = own_bias + self.future_mask(offset, length, &embeddings.device());
-        }
+        let own_bias = SelfBias::new(
+            self.position_bias.forward(offset, length, offset + length),
+            (length > 1).then(|| self.future_mask(offset, length, &embeddings.device())),
+        );
         let cross_mask = padding_mask(encoded.mask.clone());
         cache
             .layers
@@ -107,22 +108,27 @@ impl Decoder {
 
         let mut x = embeddings;
         for (layer, (block, cache)) in self.block.iter().zip(&mut cache.layers).enumerate() {
+            taps.residual(StackKind::Decoder, layer, &x);
             let normed = block.attention_norm.forward(x.clone());
-            let new = block.attention.keys_values(normed.clone());
+            let new = block.attention.keys_values(normed.clone(), taps);
             let own = match cache.own.take() {
                 Some(before) => before.append(new),
                 None => new,
             };
             cache.own = Some(own.clone());
             let place = (StackKind::Decoder, layer, AttentionKind::SelfAttention);
+            let bias = own_bias.of(block.attention.kept_heads.as_deref());
             x = x + block
                 .attention
-                .forward(normed, own, Some(own_bias.clone()), place, taps);
+                .forward(normed, own, Some(bias), place, taps);
 
             let normed = block.cross_attention_norm.forward(x.clone());
             let cross = cache
                 .cross
-                .get_or_insert_with(|| block.cross_attention.keys_values(encoded.hidden.clone()))
+                .get_or_insert_with(|| {
+                    let source = encoded.hidden.clone();
+                    block.cross_attention.keys_values(source, taps)
+                })
                 .clone();
             let place = (StackKind::Decoder, layer, AttentionKind::CrossAttention);
             x = x + block.cross_attention.forward(
@@ -138,6 +144,7 @@ impl Decoder {
                 .feed_forward
                 .forward(normed, StackKind::Decoder, layer, taps);
         }
+        taps.residual(StackKind::Decoder, self.block.len(), &x);
         self.final_norm.forward(x)
     }
 

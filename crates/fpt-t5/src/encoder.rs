@@ -1,6 +1,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
+use crate::position::SelfBias;
 use crate::{
     Attention, AttentionKind, FeedForward, RelativePositionBias, StackKind, T5Config, T5LayerNorm,
     Taps, padding_mask,
@@ -57,21 +58,26 @@ impl Encoder {
         taps: &mut dyn Taps,
     ) -> Tensor<3> {
         let [_, length, _] = embeddings.dims();
-        // Position bias and padding are added up once, not in every layer.
-        let bias = self.position_bias.forward(0, length, length) + padding_mask(mask);
+        let bias = SelfBias::new(
+            self.position_bias.forward(0, length, length),
+            Some(padding_mask(mask)),
+        );
         let mut x = embeddings;
         for (layer, block) in self.block.iter().enumerate() {
+            taps.residual(StackKind::Encoder, layer, &x);
             let normed = block.attention_norm.forward(x.clone());
-            let source = block.attention.keys_values(normed.clone());
+            let source = block.attention.keys_values(normed.clone(), taps);
             let place = (StackKind::Encoder, layer, AttentionKind::SelfAttention);
+            let bias = bias.of(block.attention.kept_heads.as_deref());
             x = x + block
                 .attention
-                .forward(normed, source, Some(bias.clone()), place, taps);
+                .forward(normed, source, Some(bias), place, taps);
             let normed = block.feed_forward_norm.forward(x.clone());
             x = x + block
                 .feed_forward
                 .forward(normed, StackKind::Encoder, layer, taps);
         }
+        taps.residual(StackKind::Encoder, self.block.len(), &x);
         self.final_norm.forward(x)
     }
 }

@@ -2,6 +2,7 @@ use burn::module::Module;
 use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor, activation};
 
+use crate::taps::project;
 use crate::{FeedForwardKind, StackKind, T5Config, Taps};
 
 /// The feed-forward network of a layer (`T5DenseGatedActDense`, `T5DenseActDense` in transformers).
@@ -49,11 +50,11 @@ impl FeedForward {
         taps: &mut dyn Taps,
     ) -> Tensor<3> {
         let hidden = match &self.wi_1 {
-            Some(wi_1) => gelu_new(self.wi_0.forward(x.clone())) * wi_1.forward(x),
-            None => activation::relu(self.wi_0.forward(x)),
+            Some(wi_1) => gelu_new(project(&self.wi_0, x.clone(), taps)) * project(wi_1, x, taps),
+            None => activation::relu(project(&self.wi_0, x, taps)),
         };
-        taps.feed_forward(stack, layer, &hidden);
-        self.wo.forward(hidden)
+        let hidden = taps.feed_forward(stack, layer, hidden);
+        project(&self.wo, hidden, taps)
     }
 }
 

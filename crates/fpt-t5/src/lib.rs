@@ -27,5 +27,5 @@ pub use mask::{causal_mask, padding_mask, prepend_visible};
 pub use model::{EncoderOutput, T5};
 pub use norm::T5LayerNorm;
 pub use position::RelativePositionBias;
-pub use taps::{AttentionKind, NoTaps, StackKind, Taps};
+pub use taps::{AttentionKind, MacCounter, NoTaps, StackKind, Taps};
 pub use tokenizer::T5Tokenizer;

@@ -3,7 +3,7 @@ use burn::nn::{Embedding, EmbeddingConfig, Initializer, Linear};
 use burn::tensor::{Bool, Device, Int, Tensor};
 
 use crate::{
-    Decoder, Encoder, IGNORED_LABEL, KvCache, NoTaps, T5Config, Taps, feed_forward::linear,
+    Decoder, Encoder, IGNORED_LABEL, KvCache, NoTaps, T5Config, Taps, feed_forward::linear, taps,
 };
 
 /// A T5 for conditional generation.
@@ -57,7 +57,8 @@ impl T5 {
         }
     }
 
-    /// The configuration.
+    /// The configuration of the full model: that of a model with layers, neurons or heads left out is still
+    /// that of the model that it was made of.
     pub fn config(&self) -> &T5Config {
         &self.config
     }
@@ -111,7 +112,7 @@ impl T5 {
         taps: &mut dyn Taps,
     ) -> Tensor<3> {
         let hidden = self.decoder.forward(self.embed(ids), encoded, cache, taps);
-        self.project(hidden)
+        self.head(hidden, taps)
     }
 
     /// Decoder inputs for `labels`, `[batch, length]`: the start token, then all labels but the last, with
@@ -129,7 +130,7 @@ impl T5 {
     }
 
     /// Logits of decoder outputs. A tied head multiplies by the embedding, scaled by `d_model^-0.5`.
-    fn project(&self, hidden: Tensor<3>) -> Tensor<3> {
+    fn head(&self, hidden: Tensor<3>, sink: &mut dyn Taps) -> Tensor<3> {
         let scaled = self
             .config
             .scale_decoder_outputs
@@ -139,8 +140,12 @@ impl T5 {
             false => hidden,
         };
         match &self.lm_head {
-            Some(head) => head.forward(hidden),
-            None => hidden.matmul(self.shared.weight.val().transpose().unsqueeze()),
+            Some(head) => taps::project(head, hidden, sink),
+            None => taps::product(
+                hidden,
+                self.shared.weight.val().transpose().unsqueeze(),
+                sink,
+            ),
         }
     }
 }

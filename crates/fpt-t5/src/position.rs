@@ -72,3 +72,40 @@ impl RelativePositionBias {
         base + (exact + log as i64).min(buckets - 1)
     }
 }
+
+/// What is added to the scores of a stack's self-attentions: position bias and mask, added up once for all
+/// layers that keep all heads.
+pub(crate) struct SelfBias {
+    position: Tensor<4>,
+    mask: Option<Tensor<4>>,
+    all: Tensor<4>,
+}
+
+impl SelfBias {
+    /// From a position bias `[1, heads, queries, keys]` and a mask that broadcasts to it.
+    pub(crate) fn new(position: Tensor<4>, mask: Option<Tensor<4>>) -> Self {
+        let all = add(position.clone(), mask.clone());
+        Self {
+            position,
+            mask,
+            all,
+        }
+    }
+
+    /// The part of these heads, `[batch, heads, queries, keys]`; `None` means all heads.
+    pub(crate) fn of(&self, heads: Option<&[usize]>) -> Tensor<4> {
+        let Some(heads) = heads else {
+            return self.all.clone();
+        };
+        let index: Vec<i32> = heads.iter().map(|&head| head as i32).collect();
+        let index = Tensor::<1, Int>::from_data(index.as_slice(), &self.position.device());
+        add(self.position.clone().select(1, index), self.mask.clone())
+    }
+}
+
+fn add(position: Tensor<4>, mask: Option<Tensor<4>>) -> Tensor<4> {
+    match mask {
+        Some(mask) => position + mask,
+        None => position,
+    }
+}

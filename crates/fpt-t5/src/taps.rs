@@ -1,5 +1,6 @@
 //! Looking at activations on their way.
 
+use burn::nn::Linear;
 use burn::tensor::Tensor;
 
 /// Which half of the model a layer belongs to.
@@ -20,18 +21,37 @@ pub enum AttentionKind {
     CrossAttention,
 }
 
-/// Sees activations during a forward pass. Every method does nothing by default, and gets a reference,
-/// so a tap that is not used costs nothing.
+/// Sees activations during a forward pass, and may replace some of them. Every method hands through what it
+/// gets by default, so a tap that is not used costs nothing.
 pub trait Taps {
     /// The input of `wo` in a feed-forward network, `[batch, length, d_ff]`: `gelu(wi_0 x) * wi_1 x`,
     /// or `relu(wi x)`.
-    fn feed_forward(&mut self, stack: StackKind, layer: usize, activation: &Tensor<3>) {
-        let _ = (stack, layer, activation);
+    fn feed_forward(&mut self, stack: StackKind, layer: usize, activation: Tensor<3>) -> Tensor<3> {
+        let _ = (stack, layer);
+        activation
     }
 
     /// The outputs of the heads before the output projection, `[batch, heads, length, d_kv]`.
-    fn heads(&mut self, stack: StackKind, layer: usize, kind: AttentionKind, heads: &Tensor<4>) {
-        let _ = (stack, layer, kind, heads);
+    fn heads(
+        &mut self,
+        stack: StackKind,
+        layer: usize,
+        kind: AttentionKind,
+        heads: Tensor<4>,
+    ) -> Tensor<4> {
+        let _ = (stack, layer, kind);
+        heads
+    }
+
+    /// The residual stream, `[batch, length, d_model]`, as it enters a layer; once more, with the number of
+    /// layers as `layer`, as it leaves the last one.
+    fn residual(&mut self, stack: StackKind, layer: usize, x: &Tensor<3>) {
+        let _ = (stack, layer, x);
+    }
+
+    /// A matrix product of so many multiply-accumulates is computed.
+    fn multiplied(&mut self, macs: u64) {
+        let _ = macs;
     }
 }
 
@@ -39,3 +59,33 @@ pub trait Taps {
 pub struct NoTaps;
 
 impl Taps for NoTaps {}
+
+/// Counts the multiply-accumulates of all matrix products that are really computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MacCounter {
+    /// So far.
+    pub macs: u64,
+}
+
+impl Taps for MacCounter {
+    fn multiplied(&mut self, macs: u64) {
+        self.macs += macs;
+    }
+}
+
+/// `linear` of `x`, counted.
+pub(crate) fn project(linear: &Linear, x: Tensor<3>, taps: &mut dyn Taps) -> Tensor<3> {
+    let [_, d_out] = linear.weight.dims();
+    taps.multiplied((x.shape().num_elements() * d_out) as u64);
+    linear.forward(x)
+}
+
+/// The matrix product of `a`, `[.., m, k]`, and `b`, `[.., k, n]`, counted.
+pub(crate) fn product<const D: usize>(
+    a: Tensor<D>,
+    b: Tensor<D>,
+    taps: &mut dyn Taps,
+) -> Tensor<D> {
+    taps.multiplied((a.shape().num_elements() * b.dims()[D - 1]) as u64);
+    a.matmul(b)
+}

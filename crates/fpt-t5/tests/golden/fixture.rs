@@ -35,6 +35,8 @@ impl Expected {
         &self.0[name].0
     }
 
+    // Shared by the tests of several crates, of which not all need this.
+    #[allow(dead_code)]
     pub fn names(&self) -> impl Iterator<Item = &String> {
         self.0.keys()
     }

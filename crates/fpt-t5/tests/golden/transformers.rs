@@ -181,15 +181,22 @@ fn weights_stored_as_bf16() {
 struct Collector(HashMap<String, Vec<f64>>);
 
 impl Taps for Collector {
-    fn feed_forward(&mut self, stack: StackKind, layer: usize, activation: &Tensor<3>) {
+    fn feed_forward(&mut self, stack: StackKind, layer: usize, activation: Tensor<3>) -> Tensor<3> {
         let stack = format!("{stack:?}").to_lowercase();
         self.0.insert(
             format!("tap.{stack}.{layer}.ffn"),
             values(activation.clone()),
         );
+        activation
     }
 
-    fn heads(&mut self, stack: StackKind, layer: usize, kind: AttentionKind, heads: &Tensor<4>) {
+    fn heads(
+        &mut self,
+        stack: StackKind,
+        layer: usize,
+        kind: AttentionKind,
+        heads: Tensor<4>,
+    ) -> Tensor<4> {
         let kind = match kind {
             AttentionKind::SelfAttention => "self_heads",
             AttentionKind::CrossAttention => "cross_heads",
@@ -200,6 +207,7 @@ impl Taps for Collector {
             format!("tap.{stack}.{layer}.{kind}"),
             values(heads.clone().swap_dims(1, 2)),
         );
+        heads
     }
 }
 

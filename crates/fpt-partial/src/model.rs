@@ -1,0 +1,105 @@
+use burn::module::{Module, Param};
+use burn::nn::Linear;
+use burn::tensor::{Device, Int, Tensor};
+use fpt_t5::{Attention, FeedForward, T5};
+
+use crate::{PartialError, Selection, StackSelection};
+
+/// The partial model that `selection` keeps of `model`: the same type, the same weights.
+///
+/// Layers are shared; of matrices that lose rows or columns, what stays is copied on the device. Nothing goes
+/// through the host, and what is kept whole is not copied. A selection of everything gives the model itself.
+///
+/// # Errors
+/// [`PartialError::Selection`] if the selection does not fit the model.
+pub fn partial(model: &T5, selection: &Selection) -> Result<T5, PartialError> {
+    selection.check(model)?;
+    let device = model.device();
+    let mut partial = model.clone();
+    partial.encoder.block = kept(&model.encoder.block, &selection.encoder)
+        .map(|(mut block, part)| {
+            part.narrow_feed_forward(&mut block.feed_forward, &device);
+            narrow_attention(&mut block.attention, part.heads, &device);
+            block
+        })
+        .collect();
+    partial.decoder.block = kept(&model.decoder.block, &selection.decoder)
+        .map(|(mut block, part)| {
+            part.narrow_feed_forward(&mut block.feed_forward, &device);
+            narrow_attention(&mut block.attention, part.heads, &device);
+            narrow_attention(&mut block.cross_attention, part.cross_heads, &device);
+            block
+        })
+        .collect();
+    Ok(partial)
+}
+
+/// What stays of one layer.
+struct Part<'a> {
+    neurons: &'a [usize],
+    heads: &'a [usize],
+    cross_heads: &'a [usize],
+}
+
+/// The layers that stay, shared, each with what stays of it.
+fn kept<'a, B: Module>(
+    blocks: &'a [B],
+    selection: &'a StackSelection,
+) -> impl Iterator<Item = (B, Part<'a>)> {
+    selection.layers.iter().enumerate().map(|(place, &layer)| {
+        let part = Part {
+            neurons: &selection.neurons[place],
+            heads: &selection.heads[place],
+            cross_heads: selection.cross_heads.get(place).map_or(&[], Vec::as_slice),
+        };
+        (blocks[layer].clone(), part)
+    })
+}
+
+impl Part<'_> {
+    fn narrow_feed_forward(&self, network: &mut FeedForward, device: &Device) {
+        let [d_ff, _] = network.wo.weight.dims();
+        if self.neurons.len() == d_ff {
+            return;
+        }
+        let neurons = index(self.neurons, device);
+        narrow(&mut network.wi_0, 1, &neurons);
+        if let Some(wi_1) = &mut network.wi_1 {
+            narrow(wi_1, 1, &neurons);
+        }
+        narrow(&mut network.wo, 0, &neurons);
+    }
+}
+
+fn narrow_attention(attention: &mut Attention, heads: &[usize], device: &Device) {
+    let d_kv = attention.d_kv();
+    let [inner, _] = attention.o.weight.dims();
+    if heads.len() * d_kv == inner {
+        return;
+    }
+    let components: Vec<usize> = heads
+        .iter()
+        .flat_map(|head| head * d_kv..(head + 1) * d_kv)
+        .collect();
+    let components = index(&components, device);
+    for linear in [&mut attention.q, &mut attention.k, &mut attention.v] {
+        narrow(linear, 1, &components);
+    }
+    narrow(&mut attention.o, 0, &components);
+    // Of a model that has lost heads before, the indices are those of what it has left.
+    attention.kept_heads = Some(match &attention.kept_heads {
+        Some(before) => heads.iter().map(|&head| before[head]).collect(),
+        None => heads.to_vec(),
+    });
+}
+
+fn index(list: &[usize], device: &Device) -> Tensor<1, Int> {
+    let list: Vec<i32> = list.iter().map(|&i| i as i32).collect();
+    Tensor::from_data(list.as_slice(), device)
+}
+
+/// Keep rows (axis 0) or columns (axis 1) of a weight, `[d_in, d_out]`.
+fn narrow(linear: &mut Linear, axis: usize, kept: &Tensor<1, Int>) {
+    let weight = linear.weight.val().select(axis, kept.clone());
+    linear.weight = Param::from_tensor(weight).set_require_grad(false);
+}

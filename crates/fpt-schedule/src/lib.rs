@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
+
+mod amount;
+mod config;
+pub mod cost;
+mod error;
+mod method;
+mod schedule;
+mod share;
+mod size;
+
+pub use amount::Amount;
+pub use config::{ScheduleConfig, StackConfig, StageConfig};
+pub use error::ScheduleError;
+pub use method::{Method, Reduction, UnknownMethod};
+pub use schedule::{End, Schedule, Stage};
+pub use share::{Share, ShareError};
+pub use size::{ModelShape, PartialSize, Reduce, StackSize};
