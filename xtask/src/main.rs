@@ -1,10 +1,13 @@
-//! Project automation: `cargo xtask reproduce`, `pretrain`, `data`.
+//! Project automation: `cargo xtask reproduce`, `report`, `pretrain`, `data`.
 
 mod data;
 mod pretrain;
+mod report;
 mod reproduce;
+mod results;
 mod shell;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -24,13 +27,27 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Reproduce(reproduce::Args),
+    Report(ReportArgs),
     Pretrain(pretrain::Args),
     Data(data::Args),
+}
+
+/// Make the report of finished runs again, from their directories alone.
+#[derive(clap::Args)]
+struct ReportArgs {
+    /// Directory of the runs.
+    #[arg(default_value = "runs/mini")]
+    directory: PathBuf,
+
+    /// Print the results as JSON instead of tables.
+    #[arg(long)]
+    json: bool,
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Reproduce(args) => reproduce::run(&args),
+        Command::Report(args) => results::write(&args.directory, args.json),
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Data(args) => data::run(&args),
     };

@@ -1,7 +1,7 @@
 //! The terminal and other programs.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
@@ -17,6 +17,14 @@ pub fn note(text: &str) {
 /// A line of the result on standard output.
 pub fn print(text: &str) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{text}").context("failed to write to standard output")
+}
+
+/// Write a text under a temporary name, then rename it.
+pub fn save(path: &Path, text: &str) -> anyhow::Result<()> {
+    let temporary = path.with_extension("tmp");
+    std::fs::write(&temporary, text)
+        .and_then(|()| std::fs::rename(&temporary, path))
+        .with_context(|| format!("failed to write {}", path.display()))
 }
 
 /// A bar with an estimate of the time left; invisible where standard error is no terminal.

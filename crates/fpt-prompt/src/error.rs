@@ -30,4 +30,7 @@ pub enum PromptError {
     /// The prompt can't be initialised as asked.
     #[error("cannot initialise the prompt: {0}")]
     Init(String),
+    /// Two prompts can't be compared.
+    #[error("these prompts can't be compared: {0}")]
+    Incomparable(String),
 }

@@ -1,4 +1,5 @@
 use std::ops::Range;
+use std::path::PathBuf;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use fpt_t5::T5;
@@ -6,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::{PromptError, SoftPrompt};
+use crate::{PromptError, SoftPrompt, load_adapter};
 
 /// Separates this random stream from others of the same seed.
 const STREAM: u64 = u64::from_le_bytes(*b"fptinit1");
@@ -22,6 +23,11 @@ pub enum PromptInit {
         /// Ids to draw from; the paper's are 3..32000, which leaves out special tokens and sentinels.
         ids: Range<u32>,
     },
+    /// An earlier prompt, from its adapter: prompts transfer between a model and its partial ones.
+    Adapter {
+        /// The adapter's directory.
+        path: PathBuf,
+    },
     /// The embedding of a text, repeated or cut to the prompt's length.
     Text {
         /// The text.
@@ -34,7 +40,8 @@ impl PromptInit {
     /// machine. `encode` turns a text into ids, `</s>` included.
     ///
     /// # Errors
-    /// [`PromptError::Init`] if the length is 0, ids lie outside the vocabulary, or the text has no token.
+    /// [`PromptError::Init`] if the length is 0, ids lie outside the vocabulary, the text has no token, or the
+    /// adapter has another length; as [`load_adapter`] if it can't be read.
     pub fn prompt<E: std::error::Error>(
         &self,
         length: usize,
@@ -73,6 +80,16 @@ impl PromptInit {
                     drawn.extend(sample.into_iter().map(|i| ids.start + i as u32));
                 }
                 Ok(rows(model, &drawn, device))
+            }
+            Self::Adapter { path } => {
+                let prompt = load_adapter(path, d_model, device)?;
+                match prompt.shape() {
+                    [found, _] if found == length => Ok(prompt),
+                    [found, _] => Err(PromptError::Init(format!(
+                        "the adapter in {} has {found} vectors, not {length}; set the prompt's length to that",
+                        path.display()
+                    ))),
+                }
             }
             Self::Text { text } => {
                 let mut ids = encode(text).map_err(|error| PromptError::Init(error.to_string()))?;

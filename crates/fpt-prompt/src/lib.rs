@@ -4,8 +4,10 @@ mod adapter;
 mod error;
 mod init;
 mod prompt;
+mod similarity;
 
 pub use adapter::{AdapterInfo, InitKind, load_adapter, save_adapter};
 pub use error::PromptError;
 pub use init::PromptInit;
 pub use prompt::SoftPrompt;
+pub use similarity::{Activations, Similarity, similarity};

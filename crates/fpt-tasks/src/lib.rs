@@ -16,4 +16,4 @@ pub use kind::{Split, TaskKind, UnknownName};
 pub use metrics::{ScoreError, Scores};
 pub use read::{TaskError, Warning, Warnings};
 pub use tasks::{Baseline, Mnli, Qqp, Record, Squad2, Task, Xsum, read_split, split_path, task};
-pub use tokenize::{Lengths, PAPER_SOURCE_LENGTH, TokenizeError, TokenizedExample, tokenize};
+pub use tokenize::{Lengths, PAPER_SOURCE_LENGTH, TokenizeError, TokenizedExample, cut, tokenize};

@@ -75,8 +75,8 @@ where
         .collect()
 }
 
-/// Cuts to `max` tokens, the last of which stays the last.
-fn cut(mut ids: Vec<u32>, max: usize) -> Vec<u32> {
+/// Cuts to `max` tokens (0 counts as 1), the last of which stays the last.
+pub fn cut(mut ids: Vec<u32>, max: usize) -> Vec<u32> {
     let max = max.max(1);
     if ids.len() > max {
         ids.drain(max - 1..ids.len() - 1);

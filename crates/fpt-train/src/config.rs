@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
+use fpt_partial::SelectionRules;
 use fpt_prompt::PromptInit;
-use fpt_tasks::{PadTo, TaskKind};
+use fpt_schedule::{Method, ScheduleConfig};
+use fpt_t5::T5Config;
+use fpt_tasks::{PadTo, Split, TaskKind};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -17,6 +20,10 @@ use crate::TrainError;
 pub struct Experiment {
     /// Model directory; relative to the file.
     pub model: PathBuf,
+    /// A copy of the model's `config.json`, so that schedules can be checked and priced where the model itself is
+    /// not there; relative to the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_config: Option<PathBuf>,
     /// Directory of the tasks' data; relative to the file.
     pub data: PathBuf,
     /// The tasks of the experiment.
@@ -29,6 +36,18 @@ pub struct Experiment {
     pub eval: EvalConfig,
     /// Lengths and padding.
     pub lengths: LengthConfig,
+    /// Which partial models are trained on, and for how long; absent means prompt tuning on the full model.
+    #[serde(default)]
+    pub schedule: ScheduleConfig,
+    /// What stays of the model in them.
+    #[serde(default)]
+    pub selection: SelectionConfig,
+    /// What `reproduce` compares.
+    #[serde(default)]
+    pub methods: MethodLists,
+    /// What `reproduce` tries the prompts of partial models for.
+    #[serde(default)]
+    pub transfer: TransferConfig,
     /// If the data is made, not fetched: how. Then it may be absent at first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generate: Option<GenerateConfig>,
@@ -51,6 +70,60 @@ pub struct GenerateConfig {
     pub test: usize,
 }
 
+/// The methods of the paper's two tables.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MethodLists {
+    /// Table 1: partial models alone.
+    pub table1: Vec<Method>,
+    /// Table 2: progressive training.
+    pub table2: Vec<Method>,
+}
+
+/// Trying prompts on each other's models, and as the start of another training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TransferConfig {
+    /// The tasks to do so for.
+    pub tasks: Vec<TaskKind>,
+    /// Dev examples of each score.
+    pub examples: usize,
+    /// Steps of the trainings on the full model that start with another run's prompt.
+    pub steps: usize,
+    /// Steps between their evaluations.
+    pub every: usize,
+}
+
+impl Default for TransferConfig {
+    fn default() -> Self {
+        Self {
+            tasks: Vec::new(),
+            examples: 250,
+            steps: 1000,
+            every: 50,
+        }
+    }
+}
+
+impl Default for MethodLists {
+    fn default() -> Self {
+        Self {
+            table1: vec![Method::Pt],
+            table2: vec![Method::Pt],
+        }
+    }
+}
+
+impl MethodLists {
+    /// The methods of both tables, each once.
+    pub fn all(&self) -> Vec<Method> {
+        let mut methods: Vec<Method> = self.table1.iter().chain(&self.table2).copied().collect();
+        methods.sort_unstable();
+        methods.dedup();
+        methods
+    }
+}
+
 /// One run, fully resolved; written into its directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -71,6 +144,12 @@ pub struct RunConfig {
     pub eval: EvalConfig,
     /// Lengths and padding.
     pub lengths: LengthConfig,
+    /// The stages.
+    #[serde(default)]
+    pub schedule: ScheduleConfig,
+    /// What stays of the model in them.
+    #[serde(default)]
+    pub selection: SelectionConfig,
 }
 
 /// The prompt.
@@ -97,6 +176,12 @@ pub struct TrainConfig {
     pub weight_decay: f32,
     /// Limit of the gradient's norm; the paper has 1.
     pub gradient_clip: f32,
+    /// Start with a fresh prompt after each expansion, instead of the one trained so far.
+    #[serde(default)]
+    pub reset_prompt: bool,
+    /// Start with a fresh optimizer after each expansion; the paper has one for all stages.
+    #[serde(default)]
+    pub reset_optimizer: bool,
 }
 
 /// Evaluation by greedy decoding.
@@ -111,6 +196,61 @@ pub struct EvalConfig {
     /// evaluated on all of dev and test at the end in any case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dev_examples: Option<usize>,
+    /// What is evaluated; absent means the full model, unless the schedule ends with a partial one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<EvalModel>,
+    /// Whether to measure also what other runs are compared with: the frozen model without a prompt, and the
+    /// test score of every prompt that was the best so far. Absent means only in plain prompt tuning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<bool>,
+}
+
+/// Which model is evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EvalModel {
+    /// The full model, whatever is trained on.
+    Full,
+    /// The partial model of the current stage.
+    Stage,
+}
+
+/// What stays of a model in a partial one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SelectionConfig {
+    /// How layers, neurons and heads are chosen.
+    pub rules: SelectionRules,
+    /// How they are scored, where the rules need scores.
+    pub score: ScoreConfig,
+    /// A file of scores of this model, instead of scoring it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scores: Option<PathBuf>,
+}
+
+/// How the parts of a model are scored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScoreConfig {
+    /// On examples of which split. The paper's authors took dev; training examples are the honest default.
+    pub split: Split,
+    /// On how many; the paper has 1000. They are spread evenly over the split.
+    pub examples: usize,
+    /// Examples a batch.
+    pub batch_size: usize,
+    /// Whether an untrained prompt goes before them, as in the paper.
+    pub prompt: bool,
+}
+
+impl Default for ScoreConfig {
+    fn default() -> Self {
+        Self {
+            split: Split::Train,
+            examples: 1000,
+            batch_size: 32,
+            prompt: true,
+        }
+    }
 }
 
 /// Lengths, in tokens.
@@ -143,6 +283,15 @@ impl Experiment {
         let base = path.parent().unwrap_or(Path::new(""));
         experiment.model = join(base, &experiment.model);
         experiment.data = join(base, &experiment.data);
+        if let Some(config) = &mut experiment.model_config {
+            *config = join(base, config);
+        }
+        if let PromptInit::Adapter { path } = &mut experiment.prompt.init {
+            *path = join(base, path);
+        }
+        if let Some(scores) = &mut experiment.selection.scores {
+            *scores = join(base, scores);
+        }
         // A mistake in the settings of any task is reported now, not when its turn comes.
         for task in experiment.task.keys() {
             experiment
@@ -150,6 +299,18 @@ impl Experiment {
                 .map_err(|error| fail(format!("in [task.{task}]: {error}")))?;
         }
         Ok(experiment)
+    }
+
+    /// The model's configuration: its own, or, where the model is not there, the copy that the file names.
+    ///
+    /// # Errors
+    /// [`TrainError::Model`] if it can't be read.
+    pub fn model_config(&self) -> Result<T5Config, TrainError> {
+        let own = self.model.join("config.json");
+        match &self.model_config {
+            Some(copy) if !own.exists() => Ok(T5Config::from_file(copy)?),
+            _ => Ok(T5Config::from_file(own)?),
+        }
     }
 
     /// The run of `task` with `seed`. Each of `overrides` is `key=value` with a dotted key and a TOML value,
@@ -172,6 +333,8 @@ impl Experiment {
             train: self.train.clone(),
             eval: self.eval.clone(),
             lengths: self.lengths.clone(),
+            schedule: self.schedule.clone(),
+            selection: self.selection.clone(),
         };
         let invalid = |key: &'static str| move |reason: String| TrainError::Value { key, reason };
         let mut table = Table::try_from(&config)
@@ -200,6 +363,11 @@ impl RunConfig {
             ("eval.every", self.eval.every),
             ("eval.batch_size", self.eval.batch_size),
             ("eval.dev_examples", self.eval.dev_examples.unwrap_or(1)),
+            ("selection.score.examples", self.selection.score.examples),
+            (
+                "selection.score.batch_size",
+                self.selection.score.batch_size,
+            ),
             ("lengths.max_source", self.lengths.max_source),
             ("lengths.max_target", self.lengths.max_target.unwrap_or(1)),
         ] {
@@ -262,6 +430,12 @@ fn parse_assignment(assignment: &str) -> Result<Table, String> {
 
 /// Lay `over` onto `base`: tables are merged, everything else is replaced.
 fn merge(base: &mut Table, over: &Table) {
+    // A method and explicit stages exclude each other: the one that is set last wins.
+    for (set, dropped) in [("method", "stages"), ("stages", "method")] {
+        if over.contains_key(set) && !over.contains_key(dropped) {
+            base.remove(dropped);
+        }
+    }
     for (key, value) in over {
         match (base.get_mut(key), value) {
             (Some(Value::Table(below)), Value::Table(above))

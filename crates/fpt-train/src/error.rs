@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 
+use fpt_partial::PartialError;
 use fpt_prompt::PromptError;
+use fpt_schedule::ScheduleError;
 use fpt_t5::T5Error;
 use fpt_tasks::{BatchError, ScoreError, TaskError, TokenizeError};
 
@@ -39,6 +41,20 @@ pub enum TrainError {
         /// The loss.
         loss: f64,
     },
+    /// A file of scores can't be used.
+    #[error("cannot use the scores in {}: {reason}", path.display())]
+    Scores {
+        /// The file.
+        path: PathBuf,
+        /// Why, and the way out.
+        reason: String,
+    },
+    /// The schedule does not fit the model or the steps.
+    #[error("invalid configuration: {0}")]
+    Schedule(#[from] ScheduleError),
+    /// A partial model can't be made.
+    #[error(transparent)]
+    Partial(#[from] PartialError),
     /// Model or tokenizer.
     #[error(transparent)]
     Model(#[from] T5Error),

@@ -4,18 +4,24 @@ mod config;
 mod error;
 mod evaluate;
 mod optimizer;
+mod plan;
 mod record;
 mod run_dir;
+mod score_cache;
 mod session;
 mod trainer;
+mod transfer;
 
 pub use config::{
-    EvalConfig, Experiment, GenerateConfig, LengthConfig, PromptConfig, RunConfig, TrainConfig,
+    EvalConfig, EvalModel, Experiment, GenerateConfig, LengthConfig, MethodLists, PromptConfig,
+    RunConfig, ScoreConfig, SelectionConfig, TrainConfig, TransferConfig,
 };
 pub use error::TrainError;
 pub use evaluate::{Predictor, batch_tensors};
 pub use optimizer::adafactor;
-pub use record::{BaselineScore, Host, MetricRecord, RunResult, Seconds};
-pub use run_dir::{RunDir, finished_run};
+pub use plan::{default_reduce, selections};
+pub use record::{BaselineScore, Host, MetricRecord, RunResult, Seconds, StageRecord};
+pub use run_dir::{FinishedRun, RunDir, finished_run};
 pub use session::{Session, SplitData};
 pub use trainer::{Event, train};
+pub use transfer::{SimilarityReport, TransferReport, similarities, transfers};

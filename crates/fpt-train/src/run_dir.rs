@@ -2,9 +2,10 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use fpt_partial::Selection;
 use serde::Serialize;
 
-use crate::{RunConfig, RunResult, TrainError};
+use crate::{MetricRecord, RunConfig, RunResult, TrainError};
 
 /// A run directory in the making. It gets its name only when everything is in it, and leaves nothing behind
 /// if the run fails.
@@ -93,16 +94,24 @@ impl RunDir {
         })
     }
 
+    /// Write a value as JSON.
+    ///
+    /// # Errors
+    /// [`TrainError::Output`].
+    pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), TrainError> {
+        let json = serde_json::to_string_pretty(value).map_err(|error| TrainError::Output {
+            path: self.partial.join(name),
+            reason: error.to_string(),
+        })?;
+        self.write(name, (json + "\n").as_bytes())
+    }
+
     /// Write `result.json` and give the directory its name.
     ///
     /// # Errors
     /// [`TrainError::Output`].
     pub fn finish(mut self, result: &RunResult) -> Result<(), TrainError> {
-        let json = serde_json::to_string_pretty(result).map_err(|error| TrainError::Output {
-            path: self.partial.join("result.json"),
-            reason: error.to_string(),
-        })?;
-        self.write("result.json", (json + "\n").as_bytes())?;
+        self.write_json("result.json", result)?;
         fs::rename(&self.partial, &self.target).map_err(|error| TrainError::Output {
             path: self.target.clone(),
             reason: error.to_string(),
@@ -121,6 +130,76 @@ impl Drop for RunDir {
     }
 }
 
+/// A finished run.
+#[derive(Clone, Debug)]
+pub struct FinishedRun {
+    /// Its directory.
+    pub directory: PathBuf,
+    /// Its configuration.
+    pub config: RunConfig,
+    /// Its outcome.
+    pub result: RunResult,
+}
+
+impl FinishedRun {
+    /// Read the run in `directory`.
+    ///
+    /// # Errors
+    /// [`TrainError::Output`] if the directory holds no finished run.
+    pub fn read(directory: impl AsRef<Path>) -> Result<Self, TrainError> {
+        let directory = directory.as_ref().to_path_buf();
+        let damaged = |name: &str, reason: String| TrainError::Output {
+            path: directory.clone(),
+            reason: format!("its {name} is damaged: {reason}"),
+        };
+        let config = toml::from_str(&read_text(&directory, "config.toml")?)
+            .map_err(|error| damaged("config.toml", error.to_string()))?;
+        let result = serde_json::from_str(&read_text(&directory, "result.json")?)
+            .map_err(|error| damaged("result.json", error.to_string()))?;
+        Ok(Self {
+            directory,
+            config,
+            result,
+        })
+    }
+
+    /// The lines of its `metrics.jsonl`.
+    ///
+    /// # Errors
+    /// [`TrainError::Output`] if the file is not there or damaged.
+    pub fn metrics(&self) -> Result<Vec<MetricRecord>, TrainError> {
+        let text = read_text(&self.directory, "metrics.jsonl")?;
+        let parse = |(number, line): (usize, &str)| {
+            serde_json::from_str(line).map_err(|error| TrainError::Output {
+                path: self.directory.join("metrics.jsonl"),
+                reason: format!("line {} is damaged: {error}", number + 1),
+            })
+        };
+        text.lines().enumerate().map(parse).collect()
+    }
+
+    /// What each of its stages kept of the model.
+    ///
+    /// # Errors
+    /// [`TrainError::Output`] if the file is not there or damaged.
+    pub fn selections(&self) -> Result<Vec<Selection>, TrainError> {
+        let name = "selections.json";
+        serde_json::from_str(&read_text(&self.directory, name)?).map_err(|error| {
+            TrainError::Output {
+                path: self.directory.join(name),
+                reason: error.to_string(),
+            }
+        })
+    }
+}
+
+fn read_text(directory: &Path, name: &str) -> Result<String, TrainError> {
+    fs::read_to_string(directory.join(name)).map_err(|error| TrainError::Output {
+        path: directory.to_path_buf(),
+        reason: format!("it is no finished run ({name}: {error})"),
+    })
+}
+
 /// The result of a finished run in `directory`, if there is one; `None` if the directory does not exist.
 ///
 /// # Errors
@@ -134,26 +213,14 @@ pub fn finished_run(
     if !directory.exists() {
         return Ok(None);
     }
-    let fail = |reason: String| TrainError::Output {
-        path: directory.to_path_buf(),
-        reason,
-    };
-    let read = |name: &str| {
-        fs::read_to_string(directory.join(name)).map_err(|error| {
-            fail(format!(
-                "it exists, but is no finished run ({name}: {error})"
-            ))
-        })
-    };
-    let found: RunConfig = toml::from_str(&read("config.toml")?)
-        .map_err(|error| fail(format!("its config.toml is damaged: {error}")))?;
-    if found != *config {
-        return Err(fail(
-            "it holds a finished run of another configuration; choose another --out, or remove it"
-                .into(),
-        ));
+    let found = FinishedRun::read(directory)?;
+    match found.config == *config {
+        true => Ok(Some(found.result)),
+        false => Err(TrainError::Output {
+            path: directory.to_path_buf(),
+            reason:
+                "it holds a finished run of another configuration; choose another --out, or remove it"
+                    .into(),
+        }),
     }
-    serde_json::from_str(&read("result.json")?)
-        .map(Some)
-        .map_err(|error| fail(format!("its result.json is damaged: {error}")))
 }

@@ -74,12 +74,26 @@ impl Session {
         Ok(SplitData { dataset, tokens })
     }
 
-    /// The answers to the first `limit` examples of `data`, and their scores.
+    /// An untrained prompt, as the configuration wants it.
+    ///
+    /// # Errors
+    /// [`TrainError::Prompt`].
+    pub fn fresh_prompt(&self, seed: u64, device: &Device) -> Result<SoftPrompt, TrainError> {
+        let prompt = &self.config.prompt;
+        let encode = |text: &str| self.tokenizer.encode(text);
+        Ok(prompt
+            .init
+            .prompt(prompt.length, &self.model, seed, encode, device)?)
+    }
+
+    /// The answers of `model` (this session's, or a partial one of it) to the first `limit` examples of `data`,
+    /// and their scores.
     ///
     /// # Errors
     /// As [`Predictor::predict`], and [`TrainError::Score`] if the examples have no answers.
     pub fn evaluate(
         &self,
+        model: &T5,
         prompt: Option<&SoftPrompt>,
         data: &SplitData,
         limit: usize,
@@ -87,7 +101,7 @@ impl Session {
     ) -> Result<(Scores, Vec<String>), TrainError> {
         let limit = limit.min(data.tokens.len());
         let predictor = Predictor {
-            model: &self.model,
+            model,
             tokenizer: &self.tokenizer,
             prompt,
             max_new_tokens: self.max_target(),

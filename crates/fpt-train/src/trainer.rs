@@ -1,17 +1,21 @@
+use std::borrow::Cow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
+use fpt_partial::{PartialSize, partial, shape};
 use fpt_prompt::{AdapterInfo, InitKind, PromptInit, SoftPrompt, save_adapter};
-use fpt_t5::{KvCache, cross_entropy, prepend_visible};
-use fpt_tasks::{Scores, Split, TokenBatch, TrainBatches, Warnings, task};
+use fpt_schedule::cost::{BatchShape, true_macs};
+use fpt_t5::{KvCache, MacCounter, T5, cross_entropy, prepend_visible};
+use fpt_tasks::{Scores, Split, TokenBatch, TokenizedExample, TrainBatches, Warnings, cut, task};
 use serde::{Deserialize, Serialize};
 
+use crate::plan::{selections, weight_bytes};
 use crate::{
-    BaselineScore, Host, MetricRecord, RunConfig, RunDir, RunResult, Seconds, Session, TrainError,
-    adafactor, batch_tensors,
+    BaselineScore, EvalModel, Host, MetricRecord, RunConfig, RunDir, RunResult, Seconds, Session,
+    StageRecord, TrainError, adafactor, batch_tensors,
 };
 
 /// What happens during a run, for progress bars and logs.
@@ -47,24 +51,30 @@ pub enum Event {
     Metric(MetricRecord),
 }
 
-/// Train a prompt for a frozen model and leave a run directory at `out`: `config.toml`, `metrics.jsonl`,
-/// `adapter/` (the prompt that was best on dev, as a PEFT adapter), `predictions.test.jsonl` and
-/// `result.json`. The directory appears only when the run is complete.
+/// Train a prompt for a frozen model, in the stages of its schedule, and leave a run directory at `out`:
+/// `config.toml`, `selections.json` (what each stage kept of the model), `metrics.jsonl`, `adapter/` (the prompt
+/// that was best on dev, as a PEFT adapter), `predictions.test.jsonl` and `result.json`. The directory appears
+/// only when the run is complete. Scores of neurons and heads, where needed, are kept in `scores` for other runs.
 ///
 /// # Errors
 /// [`TrainError`]; then nothing is left behind.
 pub fn train(
     config: &RunConfig,
     out: &Path,
+    scores: &Path,
     host: &Host,
     device: &Device,
     on_event: &mut dyn FnMut(Event),
 ) -> Result<RunResult, TrainError> {
     let mut directory = RunDir::create(out, config)?;
 
-    // Model and data.
+    // Model, schedule and data.
     let start = Instant::now();
     let session = Session::load(config, device)?;
+    let full = &session.model;
+    let schedule = config.resolve_schedule(full.config())?;
+    let evaluated = config.evaluated(&schedule, full.config());
+    let is_reference = config.is_reference(&schedule, full.config());
     let (train, dev, test) = (
         session.read(Split::Train)?,
         session.read(Split::Dev)?,
@@ -75,7 +85,7 @@ pub fn train(
         name: baseline.name.to_string(),
         value: baseline.value(),
     };
-    let steps = config.train.steps;
+    let steps = schedule.steps();
     let dev_limit = config
         .eval
         .dev_examples
@@ -95,97 +105,168 @@ pub fn train(
             .filter_map(|data| describe(&data.dataset.warnings))
             .collect(),
     });
+    let start = Instant::now();
+    let selections = selections(&session, &schedule, &train, &dev, scores)?;
+    directory.write_json("selections.json", &selections)?;
+    seconds.score = start.elapsed().as_secs_f64();
 
-    let evaluate = |prompt: Option<&SoftPrompt>, data, limit, on_event: &mut dyn FnMut(Event)| {
-        let clock = Instant::now();
-        let mut progress = |examples| on_event(Event::Evaluated { examples });
-        let (scores, answers) = session.evaluate(prompt, data, limit, &mut progress)?;
-        Ok::<_, TrainError>((scores, answers, clock.elapsed()))
-    };
-    let (no_prompt, _, took) = evaluate(None, &test, usize::MAX, on_event)?;
-    seconds.evaluate += took.as_secs_f64();
-    on_event(Event::NoPrompt {
-        test: no_prompt.clone(),
-    });
+    let mut evaluating = Duration::ZERO;
+    let mut evaluate =
+        |model: &T5, prompt: Option<&SoftPrompt>, data, limit, on_event: &mut dyn FnMut(Event)| {
+            let clock = Instant::now();
+            let mut progress = |examples| on_event(Event::Evaluated { examples });
+            let outcome = session.evaluate(model, prompt, data, limit, &mut progress)?;
+            evaluating += clock.elapsed();
+            Ok::<_, TrainError>(outcome)
+        };
+    let mut no_prompt = None;
+    if is_reference {
+        let (test, _) = evaluate(full, None, &test, usize::MAX, on_event)?;
+        on_event(Event::NoPrompt { test: test.clone() });
+        no_prompt = Some(test);
+    }
 
-    // The prompt is the only thing on the autodiff device: the model gets no gradients.
+    // The prompt is the only thing on the autodiff device: the model gets no gradients. Prompt and optimizer are
+    // all that survives a stage.
     let training_device = device.clone().autodiff();
-    let mut prompt = config.prompt.init.prompt(
-        config.prompt.length,
-        &session.model,
-        config.seed,
-        |text| session.tokenizer.encode(text),
-        &training_device,
-    )?;
+    let mut prompt = session.fresh_prompt(config.seed, &training_device)?;
     let mut optimizer = adafactor(&config.train);
     let lengths = train.tokens.iter().map(|e| e.source.len()).collect();
     let batches = TrainBatches::new(lengths, config.train.batch_size, config.seed)?;
 
     let mut best: Option<(f64, usize, SoftPrompt)> = None;
     let mut losses = Vec::with_capacity(steps);
+    let mut stages = Vec::new();
     let mut training = Duration::ZERO;
-    for step in 1..=steps {
+    let (mut step, mut flops) = (0, 0.0);
+    let mut model = full.clone();
+    for (number, (stage, selection)) in schedule.stages().iter().zip(&selections).enumerate() {
         let clock = Instant::now();
-        let batch = TokenBatch::new(
-            &train.tokens,
-            batches.indices(step - 1),
-            config.lengths.pad_to,
-        );
-        let (loss, gradients) = loss_and_gradient(&session, &prompt, &batch, device);
-        let gradient_norm = gradient_norm(&prompt, &gradients);
-        if !loss.is_finite() {
-            return Err(TrainError::Diverged { step, loss });
+        model = partial(full, selection)?;
+        let expansion = clock.elapsed();
+        let (started, flops_before) = (training, flops);
+        training += expansion;
+        if number > 0 && config.train.reset_prompt {
+            prompt = session.fresh_prompt(config.seed, &training_device)?;
         }
-        prompt = optimizer.step(config.train.learning_rate, prompt, gradients);
-        training += clock.elapsed();
-        losses.push(loss);
-        let record = MetricRecord::Step {
+        if number > 0 && config.train.reset_optimizer {
+            optimizer = adafactor(&config.train);
+        }
+        let tokens = shorten(&train.tokens, stage.max_source);
+        let record = MetricRecord::Stage {
+            stage: number,
             step,
-            loss,
-            gradient_norm,
-            seconds: training.as_secs_f64(),
+            size: stage.size,
         };
         directory.metric(&record)?;
         on_event(Event::Metric(record));
 
-        if step.is_multiple_of(config.eval.every) || step == steps {
-            let candidate = prompt.valid();
-            let (dev_scores, _, took) = evaluate(Some(&candidate), &dev, dev_limit, on_event)?;
-            seconds.evaluate += took.as_secs_f64();
-            let mean = dev_scores.mean();
-            let is_best = best.as_ref().is_none_or(|(score, _, _)| mean > *score);
-            let record = MetricRecord::Eval {
-                step,
-                examples: dev_limit,
-                dev: dev_scores,
-                best: is_best,
-            };
-            if is_best {
-                best = Some((mean, step, candidate));
+        for _ in 0..stage.steps {
+            let clock = Instant::now();
+            let batch = TokenBatch::new(&tokens, batches.indices(step), config.lengths.pad_to);
+            let (loss, gradients, forward) = loss_and_gradient(&model, &prompt, &batch, device);
+            let gradient_norm = gradient_norm(&prompt, &gradients);
+            step += 1;
+            if !loss.is_finite() {
+                return Err(TrainError::Diverged { step, loss });
             }
+            prompt = optimizer.step(config.train.learning_rate, prompt, gradients);
+            training += clock.elapsed();
+            flops += 2.0 * (forward + backward_macs(full, &stage.size, &prompt, &batch)) as f64;
+            losses.push(loss);
+            let record = MetricRecord::Step {
+                step,
+                loss,
+                gradient_norm,
+                seconds: training.as_secs_f64(),
+                flops,
+            };
             directory.metric(&record)?;
             on_event(Event::Metric(record));
+
+            if step.is_multiple_of(config.eval.every) || step == steps {
+                let candidate = prompt.valid();
+                let judge = match evaluated {
+                    EvalModel::Full => full,
+                    EvalModel::Stage => &model,
+                };
+                let (scores, _) = evaluate(judge, Some(&candidate), &dev, dev_limit, on_event)?;
+                let mean = scores.mean();
+                let is_best = best.as_ref().is_none_or(|(score, _, _)| mean > *score);
+                let on_test = match is_best && is_reference {
+                    true => {
+                        let (scores, _) =
+                            evaluate(judge, Some(&candidate), &test, usize::MAX, on_event)?;
+                        Some(scores)
+                    }
+                    false => None,
+                };
+                let record = MetricRecord::Eval {
+                    step,
+                    examples: dev_limit,
+                    dev: scores,
+                    best: is_best,
+                    flops,
+                    test: on_test,
+                };
+                if is_best {
+                    best = Some((mean, step, candidate));
+                }
+                directory.metric(&record)?;
+                on_event(Event::Metric(record));
+            }
         }
+
+        let mut stage_dev = None;
+        if !selection.is_full(full.config()) {
+            let (dev, _) = evaluate(&model, Some(&prompt.valid()), &dev, dev_limit, on_event)?;
+            let record = MetricRecord::StageEnd {
+                stage: number,
+                step,
+                dev: dev.clone(),
+            };
+            directory.metric(&record)?;
+            on_event(Event::Metric(record));
+            stage_dev = Some(dev);
+        }
+        stages.push(StageRecord {
+            size: stage.size,
+            steps: stage.steps,
+            flops: flops - flops_before,
+            seconds: (training - started - expansion).as_secs_f64(),
+            expansion_seconds: expansion.as_secs_f64(),
+            weight_bytes: weight_bytes(&session, &stage.size),
+            dev: stage_dev,
+        });
     }
     seconds.train = training.as_secs_f64();
 
-    // `steps` is at least 1, and the last step is always evaluated.
+    // A schedule has at least one step, and the last step is always evaluated.
     let Some((_, best_step, prompt)) = best else {
         return Err(TrainError::Value {
             key: "train.steps",
             reason: "must be at least 1".into(),
         });
     };
-    let (dev_scores, _, took_dev) = evaluate(Some(&prompt), &dev, usize::MAX, on_event)?;
-    let (test_scores, answers, took_test) = evaluate(Some(&prompt), &test, usize::MAX, on_event)?;
-    seconds.evaluate += (took_dev + took_test).as_secs_f64();
+    let judge = match evaluated {
+        EvalModel::Full => full,
+        EvalModel::Stage => &model,
+    };
+    let (dev_scores, _) = evaluate(judge, Some(&prompt), &dev, usize::MAX, on_event)?;
+    let (test_scores, answers) = evaluate(judge, Some(&prompt), &test, usize::MAX, on_event)?;
+    let ends_full = selections.last().is_none_or(|s| s.is_full(full.config()));
+    let test_full = match evaluated == EvalModel::Stage && !ends_full {
+        true => Some(evaluate(full, Some(&prompt), &test, usize::MAX, on_event)?.0),
+        false => None,
+    };
+    seconds.evaluate = evaluating.as_secs_f64();
 
     let info = AdapterInfo {
         base_model: config.model.display().to_string(),
-        num_attention_heads: session.model.config().num_heads,
-        num_layers: session.model.config().num_layers,
+        num_attention_heads: full.config().num_heads,
+        num_layers: full.config().num_layers,
         init: match config.prompt.init {
-            PromptInit::Uniform => InitKind::Random,
+            PromptInit::Uniform | PromptInit::Adapter { .. } => InitKind::Random,
             PromptInit::SampledVocabulary { .. } => InitKind::SampleVocab,
             PromptInit::Text { .. } => InitKind::Text,
         },
@@ -201,15 +282,20 @@ pub fn train(
     let last_tenth = &losses[steps - steps.div_ceil(10)..];
     let result = RunResult {
         task: config.task,
+        method: config.schedule.label(),
         seed: config.seed,
         metric: test_scores.primary.clone(),
         baseline,
         no_prompt,
         dev: dev_scores,
         test: test_scores,
+        evaluated,
+        test_full,
         best_step,
         steps,
         final_loss: last_tenth.iter().sum::<f64>() / last_tenth.len() as f64,
+        stages,
+        flops,
         seconds,
         peak_memory: (host.peak_memory)(),
         revision: host.revision.clone(),
@@ -223,26 +309,52 @@ pub fn train(
     Ok(result)
 }
 
-/// Teacher-forced loss of a batch, and its gradient with respect to the prompt.
+/// Teacher-forced loss of a batch, its gradient with respect to the prompt, and the multiply-accumulates of the
+/// forward pass.
 fn loss_and_gradient(
-    session: &Session,
+    model: &T5,
     prompt: &SoftPrompt,
     batch: &TokenBatch,
     device: &Device,
-) -> (f64, GradientsParams) {
-    let model = &session.model;
+) -> (f64, GradientsParams, u64) {
     let (source, mask, labels) = batch_tensors(batch, device);
     let [length, _] = prompt.shape();
-    let encoded = model.encode(
+    let mut counter = MacCounter::default();
+    let encoded = model.encode_tapped(
         prompt.prepend(model.embed(source)),
         prepend_visible(mask, length),
+        &mut counter,
     );
     let inputs = model.shift_right(labels.clone());
-    let logits = model.decode(inputs, &encoded, &mut KvCache::new());
+    let logits = model.decode_tapped(inputs, &encoded, &mut KvCache::new(), &mut counter);
     let loss = cross_entropy(logits, labels);
     let mut gradients = loss.backward();
     let gradients = GradientsParams::from_module(&mut gradients, prompt);
-    (loss.into_scalar::<f64>(), gradients)
+    (loss.into_scalar::<f64>(), gradients, counter.macs)
+}
+
+/// The multiply-accumulates of a backward pass. The forward pass is counted as it runs; nothing sees the
+/// backward pass, so its count follows from the shapes.
+fn backward_macs(full: &T5, size: &PartialSize, prompt: &SoftPrompt, batch: &TokenBatch) -> u64 {
+    let batch = BatchShape {
+        rows: batch.size,
+        source: batch.source_len,
+        target: batch.target_len,
+        prompt: prompt.shape()[0],
+    };
+    true_macs(&shape(full.config()), size, &batch).backward
+}
+
+/// `tokens` with sources of at most `max_source` tokens, where a stage limits them.
+fn shorten(tokens: &[TokenizedExample], max_source: Option<usize>) -> Cow<'_, [TokenizedExample]> {
+    let Some(max) = max_source else {
+        return Cow::Borrowed(tokens);
+    };
+    let short = |example: &TokenizedExample| TokenizedExample {
+        source: cut(example.source.clone(), max),
+        target: example.target.clone(),
+    };
+    Cow::Owned(tokens.iter().map(short).collect())
 }
 
 fn gradient_norm(prompt: &SoftPrompt, gradients: &GradientsParams) -> f64 {

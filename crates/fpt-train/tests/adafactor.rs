@@ -62,6 +62,8 @@ fn config(sequence: &Sequence, weight_decay: f32) -> TrainConfig {
         weight_decay,
         // Without clipping in the fixture, no gradient may reach the limit.
         gradient_clip: sequence.max_grad_norm.unwrap_or(f32::MAX),
+        reset_prompt: false,
+        reset_optimizer: false,
     }
 }
 

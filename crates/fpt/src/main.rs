@@ -29,6 +29,9 @@ enum Command {
     Train(commands::train::Args),
     Eval(commands::eval::Args),
     Predict(commands::predict::Args),
+    Cost(commands::cost::Args),
+    Similarity(commands::similarity::Args),
+    Transfer(commands::transfer::Args),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +40,9 @@ fn main() -> ExitCode {
         Command::Train(args) => commands::train::run(&args),
         Command::Eval(args) => commands::eval::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
+        Command::Cost(args) => commands::cost::run(&args),
+        Command::Similarity(args) => commands::similarity::run(&args),
+        Command::Transfer(args) => commands::transfer::run(&args),
     };
     // Inside the pool, small parallel operations need not be handed to another thread. The number of threads
     // is that of the cores, or RAYON_NUM_THREADS.

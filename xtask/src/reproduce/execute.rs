@@ -17,17 +17,15 @@ pub struct Executor<'a> {
     pub program: &'a Path,
     /// Experiment file.
     pub config: &'a Path,
-    /// Settings for all runs.
-    pub overrides: &'a [String],
     /// Threads a process may use.
     pub threads: usize,
 }
 
 impl Executor<'_> {
-    /// Execute what is not finished, `jobs` at a time; results in the order of `runs`.
+    /// Execute what is not finished, `jobs` at a time.
     ///
-    /// A run that fails does not stop the others, whose results are kept; then all failures are told.
-    pub fn run_all(&self, runs: &[Planned], jobs: usize) -> anyhow::Result<Vec<RunResult>> {
+    /// A run that fails does not stop the others, whose directories stay; then all failures are told.
+    pub fn run_all(&self, runs: &[Planned], jobs: usize) -> anyhow::Result<()> {
         let open: Vec<&Planned> = runs.iter().filter(|run| run.finished.is_none()).collect();
         if open.len() < runs.len() {
             shell::note(&format!(
@@ -42,12 +40,11 @@ impl Executor<'_> {
         total.tick();
         let next = AtomicUsize::new(0);
         let failures = Mutex::new(Vec::new());
-        let done = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
             for _ in 0..jobs {
                 scope.spawn(|| {
                     while let Some(run) = open.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let name = format!("{} s{}", run.task, run.seed);
+                        let name = run.name();
                         let bar = bars.insert_before(&total, shell::bar(1, &name));
                         let outcome = self.run(run, &bar);
                         bar.finish_and_clear();
@@ -62,7 +59,6 @@ impl Executor<'_> {
                                     result.seconds.train + result.seconds.evaluate,
                                 );
                                 bars.suspend(|| shell::note(&line));
-                                push(&done, (run.directory.clone(), result));
                             }
                             Err(error) => push(&failures, format!("{name}: {error:#}")),
                         }
@@ -80,19 +76,7 @@ impl Executor<'_> {
                 failures.join("\n")
             );
         }
-        let mut done = done.into_inner().unwrap_or_default();
-        runs.iter()
-            .map(|run| match &run.finished {
-                Some(result) => Ok(result.clone()),
-                None => {
-                    let place = done
-                        .iter()
-                        .position(|(directory, _)| *directory == run.directory)
-                        .with_context(|| format!("{} has no result", run.directory.display()))?;
-                    Ok(done.swap_remove(place).1)
-                }
-            })
-            .collect()
+        Ok(())
     }
 
     fn run(&self, run: &Planned, bar: &ProgressBar) -> anyhow::Result<RunResult> {
@@ -101,10 +85,11 @@ impl Executor<'_> {
             .args(["train", "--json", "--config"])
             .arg(self.config)
             .args(["--task", run.task.name(), "--seed", &run.seed.to_string()])
+            .args(["--method", &run.method.to_string()])
             .arg("--out")
             .arg(&run.directory)
             .env("RAYON_NUM_THREADS", self.threads.to_string());
-        for assignment in self.overrides {
+        for assignment in &run.overrides {
             command.args(["--set", assignment]);
         }
         let mut child = command
@@ -157,7 +142,9 @@ fn show(event: &Event, bar: &ProgressBar) {
         Event::Metric(MetricRecord::Eval { dev, .. }) => {
             bar.set_message(format!("dev {} {:.1}", dev.primary, dev.primary_value()));
         }
-        Event::Evaluated { .. } | Event::Finished { .. } => {}
+        Event::Metric(MetricRecord::Stage { .. } | MetricRecord::StageEnd { .. })
+        | Event::Evaluated { .. }
+        | Event::Finished { .. } => {}
     }
 }
 

@@ -1,35 +1,50 @@
-//! `cargo xtask reproduce`: plan the runs, execute them, report.
+//! `cargo xtask reproduce`: plan the runs, execute them, compare their prompts, report.
 
 mod execute;
 mod plan;
-mod report;
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use anyhow::Context;
-use clap::Args as ClapArgs;
+use anyhow::{Context, bail};
+use clap::{Args as ClapArgs, ValueEnum};
+use fpt_schedule::{Method, Reduction};
 use fpt_tasks::TaskKind;
 use fpt_train::Experiment;
+use plan::{Grid, Planned};
 
-use crate::{data, shell};
+use crate::{data, results, shell};
 
-/// Run an experiment and print its table of scores.
+/// Run an experiment and report it.
 ///
-/// Every run is a process and a directory of its own. Finished runs are found again and not repeated, so an
-/// interrupted experiment goes on where it stopped. The table is also written to report.md and results.json
-/// in the output directory.
+/// By default both tables of the paper: prompt tuning on partial models, and progressive training. Every run is a
+/// process and a directory of its own. Finished runs are found again and not repeated, so an interrupted experiment
+/// goes on where it stopped. The report goes into the output directory: index.html, report.md, results.json,
+/// results.csv; `cargo xtask report` makes it again.
 #[derive(ClapArgs)]
 pub struct Args {
     /// Experiment file.
     #[arg(default_value = "configs/mini.toml")]
     config: PathBuf,
 
+    /// Which of the paper's tables.
+    #[arg(long, value_enum, default_value = "all")]
+    table: TableChoice,
+
+    /// A first impression: prompt tuning and FPT-CR on one task.
+    #[arg(long, conflicts_with_all = ["table", "method"])]
+    quick: bool,
+
+    /// Only these methods, such as pt, cr-1/4 or fpt-cr; may be repeated.
+    #[arg(long)]
+    method: Vec<Method>,
+
     /// Only these tasks; may be repeated.
     #[arg(long)]
     task: Vec<TaskKind>,
 
-    /// Number of seeds a task: 0, 1, ...
+    /// Number of seeds: 0, 1, ...
     #[arg(long, default_value = "1")]
     seeds: NonZeroUsize,
 
@@ -45,13 +60,26 @@ pub struct Args {
     #[arg(long)]
     out: Option<PathBuf>,
 
-    /// Runs at a time; by default one for each core, at most one for each task.
+    /// Runs at a time; by default one for each core.
     #[arg(long)]
     jobs: Option<NonZeroUsize>,
 
-    /// Print the results as JSON instead of a table.
+    /// Print the results as JSON instead of tables.
     #[arg(long)]
     json: bool,
+}
+
+/// Which of the paper's tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum TableChoice {
+    /// Partial models alone.
+    #[value(name = "1")]
+    One,
+    /// Progressive training.
+    #[value(name = "2")]
+    Two,
+    /// Both.
+    All,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
@@ -65,18 +93,18 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(steps) = args.steps {
         overrides.push(format!("train.steps={steps}"));
     }
-    let tasks = match args.task.is_empty() {
-        true => &experiment.tasks,
-        false => &args.task,
+    let tasks = match (args.task.as_slice(), args.quick) {
+        ([], true) => &experiment.tasks[..experiment.tasks.len().min(1)],
+        ([], false) => &experiment.tasks,
+        (some, _) => some,
     };
-    // Everything that can be wrong with the settings shows here, before anything runs.
-    let runs = plan::plan(
-        &experiment,
+    let grid = Grid {
         tasks,
-        args.seeds.get() as u64,
-        &overrides,
-        &out,
-    )?;
+        methods: &methods(args, &experiment),
+        seeds: args.seeds.get() as u64,
+        overrides: &overrides,
+    };
+    let runs = grid.plan(&experiment, &out)?;
     std::fs::create_dir_all(&out).with_context(|| format!("failed to create {}", out.display()))?;
     if let Some(generate) = &experiment.generate {
         data::ensure(&experiment.data, generate)?;
@@ -88,9 +116,95 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let executor = execute::Executor {
         program: &program,
         config: &args.config,
-        overrides: &overrides,
         threads: (cores / jobs).max(1),
     };
-    let results = executor.run_all(&runs, jobs)?;
-    report::write(&results, &out, args.json)
+    executor.run_all(&runs, jobs)?;
+    let transfer = &experiment.transfer;
+    for &task in tasks {
+        compare(
+            "similarity",
+            &[],
+            &program,
+            &prompts(&runs, task, false),
+            task,
+            &out,
+        )?;
+    }
+    for &task in transfer.tasks.iter().filter(|task| tasks.contains(task)) {
+        let examples = ["--examples".to_string(), transfer.examples.to_string()];
+        compare(
+            "transfer",
+            &examples,
+            &program,
+            &prompts(&runs, task, true),
+            task,
+            &out,
+        )?;
+    }
+    executor.run_all(&plan::starts(&experiment, &runs, &overrides, &out)?, jobs)?;
+    results::write(&out, args.json)
+}
+
+fn methods(args: &Args, experiment: &Experiment) -> Vec<Method> {
+    let lists = &experiment.methods;
+    match args.table {
+        _ if !args.method.is_empty() => args.method.clone(),
+        _ if args.quick => vec![Method::Pt, Method::Fpt(Reduction::Compound)],
+        TableChoice::One => lists.table1.clone(),
+        TableChoice::Two => lists.table2.clone(),
+        TableChoice::All => lists.all(),
+    }
+}
+
+/// The runs of a task with the first seed; only those of one stage, where transfer asks for a model a run.
+fn prompts(runs: &[Planned], task: TaskKind, one_stage: bool) -> Vec<&Path> {
+    runs.iter()
+        .filter(|run| run.task == task && run.seed == 0)
+        .filter(|run| !one_stage || !matches!(run.method, Method::Fpt(..)))
+        .map(|run| run.directory.as_path())
+        .collect()
+}
+
+/// Let `fpt similarity` or `fpt transfer` compare the prompts of a task, and keep what it says.
+fn compare(
+    command: &str,
+    arguments: &[String],
+    program: &Path,
+    runs: &[&Path],
+    task: TaskKind,
+    out: &Path,
+) -> anyhow::Result<()> {
+    let path = out.join(format!("{command}-{task}.json"));
+    if runs.len() < 2 || is_newer(&path, runs) {
+        return Ok(());
+    }
+    shell::note(&format!("{command} of the prompts for {task}"));
+    let output = Command::new(program)
+        .args([command, "--json"])
+        .args(arguments)
+        .args(runs)
+        .stderr(Stdio::piped())
+        .output()
+        .with_context(|| format!("failed to start {}", program.display()))?;
+    if !output.status.success() {
+        let message = String::from_utf8_lossy(&output.stderr);
+        bail!("{}", message.trim().trim_start_matches("error: "));
+    }
+    shell::save(&path, &String::from_utf8_lossy(&output.stdout))
+}
+
+/// Whether the file was made after all of the runs, and so of them.
+fn is_newer(path: &Path, directories: &[&Path]) -> bool {
+    let time = |path: &Path| {
+        std::fs::metadata(path)
+            .and_then(|data| data.modified())
+            .ok()
+    };
+    let Some(made) = time(path) else {
+        return false;
+    };
+    let finished = |run: &&Path| time(&run.join("result.json"));
+    directories
+        .iter()
+        .all(|run| finished(run).is_some_and(|finished| finished <= made))
 }

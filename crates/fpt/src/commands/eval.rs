@@ -62,9 +62,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     let examples = args.limit.unwrap_or(usize::MAX).min(data.tokens.len());
     let bar = progress::bar(examples, args.run.task.name());
-    let (scores, _) = session.evaluate(prompt.as_ref(), &data, examples, &mut |more| {
-        bar.inc(more as u64);
-    })?;
+    let (scores, _) = session.evaluate(
+        &session.model,
+        prompt.as_ref(),
+        &data,
+        examples,
+        &mut |more| bar.inc(more as u64),
+    )?;
     bar.finish_and_clear();
     if args.json {
         return print_json(&Report {

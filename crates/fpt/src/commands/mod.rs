@@ -1,6 +1,9 @@
+pub mod cost;
 pub mod eval;
 pub mod predict;
+pub mod similarity;
 pub mod train;
+pub mod transfer;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,6 +12,7 @@ use anyhow::Context;
 use burn::tensor::Device;
 use clap::Args;
 use fpt_prompt::{SoftPrompt, load_adapter};
+use fpt_schedule::Method;
 use fpt_tasks::TaskKind;
 use fpt_train::{Experiment, RunConfig};
 use serde::Serialize;
@@ -28,6 +32,12 @@ pub struct RunArgs {
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
 
+    /// How to train: pt (the full model), ld-1/4, fr-1/2, cr-3/4 (partial models alone: layers dropped, FFN
+    /// neurons left out, both), hd-1/2 (attention heads left out), or fpt-ld, fpt-fr, fpt-cr, fpt-hd (progressive
+    /// training). By default as the experiment says.
+    #[arg(long)]
+    pub method: Option<Method>,
+
     /// Change a setting, such as train.steps=50 or prompt.length=10; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
@@ -36,7 +46,11 @@ pub struct RunArgs {
 impl RunArgs {
     fn resolve(&self) -> anyhow::Result<RunConfig> {
         let experiment = Experiment::from_file(&self.config)?;
-        Ok(experiment.run(self.task, self.seed, &self.overrides)?)
+        let mut overrides = self.overrides.clone();
+        if let Some(method) = self.method {
+            overrides.push(format!("schedule.method={method}"));
+        }
+        Ok(experiment.run(self.task, self.seed, &overrides)?)
     }
 }
 

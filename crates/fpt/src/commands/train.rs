@@ -25,6 +25,10 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
+    /// Directory where scores of neurons and heads are kept for other runs; by default `scores` beside --out.
+    #[arg(long, value_name = "DIR")]
+    scores: Option<PathBuf>,
+
     /// Where to compute.
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceName,
@@ -36,6 +40,13 @@ pub struct Args {
     /// Print every event as a line of JSON on standard output instead of showing a progress bar.
     #[arg(long)]
     json: bool,
+}
+
+impl Args {
+    fn scores(&self) -> PathBuf {
+        let beside = || self.out.with_file_name("scores");
+        self.scores.clone().unwrap_or_else(beside)
+    }
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
@@ -64,6 +75,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let result = train(
         &config,
         &args.out,
+        &args.scores(),
         &host(args.device),
         &args.device.open(),
         &mut |event| {
@@ -101,9 +113,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     last_printed?;
     if !args.json {
         print_line(&format!(
-            "{} on {}: test {:.2}, dev {:.2} (best at step {} of {}); {} {:.2}, without prompt {:.2}\n\
+            "{} of {} on {}: test {:.2}, dev {:.2} (best at step {} of {}); {} {:.2}{}\n\
              adapter: {}",
             result.metric,
+            result.method,
             result.task,
             result.test.primary_value(),
             result.dev.primary_value(),
@@ -111,7 +124,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             result.steps,
             result.baseline.name,
             result.baseline.value,
-            result.no_prompt.primary_value(),
+            result.no_prompt.map_or_else(String::new, |scores| {
+                format!(", without prompt {:.2}", scores.primary_value())
+            }),
             args.out.join("adapter").display(),
         ))?;
     }

@@ -28,7 +28,7 @@ fn every_task_trains_and_leaves_a_complete_directory() {
         let metrics = fs::read_to_string(lab.path("run/metrics.jsonl")).unwrap();
         assert_eq!(
             json_lines(&metrics).len(),
-            steps + steps.div_ceil(2),
+            1 + steps + steps.div_ceil(2),
             "{task}"
         );
         let result = fs::read_to_string(lab.path("run/result.json")).unwrap();

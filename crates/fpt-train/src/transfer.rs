@@ -1,0 +1,187 @@
+//! Whether prompts of one model serve another: similarity and transfer of the prompts of finished runs.
+
+use burn::tensor::Device;
+use fpt_partial::{full_size, partial};
+use fpt_prompt::{Activations, Similarity, SoftPrompt, load_adapter, similarity};
+use fpt_tasks::{Split, TaskKind};
+use serde::{Deserialize, Serialize};
+
+use crate::{FinishedRun, Session, TrainError};
+
+/// How alike the prompts of runs are, pair by pair.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SimilarityReport {
+    /// Their task; `None` if they have several.
+    pub task: Option<TaskKind>,
+    /// Name of each run: its schedule, and its seed where seeds differ.
+    pub names: Vec<String>,
+    /// Row by row.
+    pub pairs: Vec<Vec<Similarity>>,
+}
+
+/// What the prompts of runs score with the models of others, unchanged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TransferReport {
+    /// Their task.
+    pub task: TaskKind,
+    /// Metric of the scores.
+    pub metric: String,
+    /// Dev examples that each score is of.
+    pub examples: usize,
+    /// Name of each prompt, a row each.
+    pub prompts: Vec<String>,
+    /// Name of each model, a column each.
+    pub models: Vec<String>,
+    /// Percent.
+    pub scores: Vec<Vec<f64>>,
+}
+
+/// The prompts of `runs`, compared with each other; the neurons are those of the runs' full model.
+///
+/// # Errors
+/// [`TrainError`] if a run's files can't be read, or the runs are not of one model.
+pub fn similarities(runs: &[FinishedRun], device: &Device) -> Result<SimilarityReport, TrainError> {
+    let session = session(runs, device)?;
+    let prompts = prompts(runs, &session, device)?;
+    let activations: Vec<Activations> = prompts
+        .iter()
+        .map(|prompt| Activations::of(prompt, &session.model))
+        .collect();
+    let compare = |a: usize, b: usize| {
+        similarity(
+            [&prompts[a], &prompts[b]],
+            [&activations[a], &activations[b]],
+        )
+    };
+    let pairs = (0..runs.len())
+        .map(|a| (0..runs.len()).map(|b| compare(a, b)).collect())
+        .collect::<Result<_, _>>()?;
+    let task = session.config.task;
+    Ok(SimilarityReport {
+        task: runs
+            .iter()
+            .all(|run| run.config.task == task)
+            .then_some(task),
+        names: names(runs),
+        pairs,
+    })
+}
+
+/// The prompt of each of `runs`, unchanged, with the model that each of them ended with: the partial model of a run
+/// on one, else the full model. On the first `examples` of dev.
+///
+/// # Errors
+/// [`TrainError`] if a run's files can't be read, or the runs are not of one model and task.
+pub fn transfers(
+    runs: &[FinishedRun],
+    examples: usize,
+    device: &Device,
+    on_cell: &mut dyn FnMut(),
+) -> Result<TransferReport, TrainError> {
+    let session = session(runs, device)?;
+    let task = session.config.task;
+    if let Some(other) = runs.iter().find(|run| run.config.task != task) {
+        return Err(TrainError::Value {
+            key: "task",
+            reason: format!(
+                "is {task} in the first run, but {} in {}; compare runs of one task",
+                other.config.task,
+                other.directory.display()
+            ),
+        });
+    }
+    let dev = session.read(Split::Dev)?;
+    let prompts = prompts(runs, &session, device)?;
+    let full = full_size(session.model.config());
+    let names = names(runs);
+    // Runs with several stages end with the full model: that is one model, whatever the schedule.
+    let mut models = Vec::new();
+    for (run, name) in runs.iter().zip(&names) {
+        let selections = run.selections()?;
+        let Some(last) = selections.last() else {
+            continue;
+        };
+        let name = match last.size() == full {
+            true => "full model".to_string(),
+            false => name.clone(),
+        };
+        if models.iter().all(|(known, _)| *known != name) {
+            models.push((name, partial(&session.model, last)?));
+        }
+    }
+    let mut metric = String::new();
+    let mut scores = Vec::new();
+    for prompt in &prompts {
+        let mut row = Vec::new();
+        for (_, model) in &models {
+            let (score, _) = session.evaluate(model, Some(prompt), &dev, examples, &mut |_| {})?;
+            row.push(score.primary_value());
+            metric = score.primary;
+            on_cell();
+        }
+        scores.push(row);
+    }
+    Ok(TransferReport {
+        task,
+        metric,
+        examples: examples.min(dev.tokens.len()),
+        prompts: names,
+        models: models.into_iter().map(|(name, _)| name).collect(),
+        scores,
+    })
+}
+
+/// Model and data of the first run, which the others must share.
+fn session(runs: &[FinishedRun], device: &Device) -> Result<Session, TrainError> {
+    let first = runs.first().ok_or_else(|| TrainError::Value {
+        key: "runs",
+        reason: "are none; name at least one run directory".into(),
+    })?;
+    if let Some(other) = runs
+        .iter()
+        .find(|run| run.config.model != first.config.model)
+    {
+        return Err(TrainError::Value {
+            key: "model",
+            reason: format!(
+                "is {} in {}, but {} in {}; compare runs of one model",
+                first.config.model.display(),
+                first.directory.display(),
+                other.config.model.display(),
+                other.directory.display()
+            ),
+        });
+    }
+    Session::load(&first.config, device)
+}
+
+fn prompts(
+    runs: &[FinishedRun],
+    session: &Session,
+    device: &Device,
+) -> Result<Vec<SoftPrompt>, TrainError> {
+    let d_model = session.model.config().d_model;
+    let load = |run: &FinishedRun| load_adapter(run.directory.join("adapter"), d_model, device);
+    Ok(runs.iter().map(load).collect::<Result<_, _>>()?)
+}
+
+/// What tells the runs apart: schedule, task where tasks differ, seed where seeds differ.
+fn names(runs: &[FinishedRun]) -> Vec<String> {
+    let several = |differs: fn(&FinishedRun, &FinishedRun) -> bool| {
+        runs.first()
+            .is_some_and(|first| runs.iter().any(|run| differs(first, run)))
+    };
+    let tasks = several(|a, b| a.config.task != b.config.task);
+    let seeds = several(|a, b| a.config.seed != b.config.seed);
+    let name = |run: &FinishedRun| {
+        let mut name = run.config.schedule.label();
+        if tasks {
+            name = format!("{} {name}", run.config.task);
+        }
+        if seeds {
+            name = format!("{name} s{}", run.config.seed);
+        }
+        name
+    };
+    runs.iter().map(name).collect()
+}

@@ -1,0 +1,182 @@
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+use comfy_table::{CellAlignment, Table, presets};
+use fpt_partial::shape;
+use fpt_schedule::cost::{self, BatchShape};
+use fpt_schedule::{Method, ModelShape, Schedule, ScheduleConfig};
+use fpt_tasks::{TaskKind, task};
+use fpt_train::{Experiment, default_reduce};
+use serde::Serialize;
+
+use super::{print_json, print_line};
+
+/// What schedules cost, without running anything: no weights and no data are read.
+///
+/// Linear FLOPs are counted as in the paper: the linear layers of a forward pass over 512 source positions, averaged
+/// over the experiment's tasks. True FLOPs count all matrix products of forward and backward pass, attention and
+/// prompt included, at the lengths that the experiment pads to (the longest source and target). Both are percent of
+/// prompt tuning on the full model. Memory is the largest stage's, for the longest batch.
+///
+/// Example: fpt cost --config configs/t5-large.toml
+#[derive(ClapArgs)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// Experiment file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+
+    /// Only these tasks; may be repeated.
+    #[arg(long)]
+    task: Vec<TaskKind>,
+
+    /// Methods; by default those of the experiment's tables. May be repeated.
+    #[arg(long)]
+    method: Vec<Method>,
+
+    /// Change a setting; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Row {
+    method: String,
+    stages: String,
+    linear_percent: f64,
+    true_percent: f64,
+    weight_bytes: u64,
+    activation_bytes: u64,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let experiment = Experiment::from_file(&args.config)?;
+    let model = shape(&experiment.model_config()?);
+    let tasks = match args.task.is_empty() {
+        true => experiment.tasks.clone(),
+        false => args.task.clone(),
+    };
+    let methods = match args.method.is_empty() {
+        true => experiment.methods.all(),
+        false => args.method.clone(),
+    };
+    let mut rows = Vec::new();
+    for method in methods {
+        let mut overrides = args.overrides.clone();
+        overrides.push(format!("schedule.method={method}"));
+        rows.push(row(&experiment, &model, &tasks, &overrides)?);
+    }
+    if args.json {
+        return print_json(&rows);
+    }
+    print_line(&table(&rows).to_string())
+}
+
+fn row(
+    experiment: &Experiment,
+    model: &ModelShape,
+    tasks: &[TaskKind],
+    overrides: &[String],
+) -> anyhow::Result<Row> {
+    let (mut linear, mut real, mut weights, mut activations) = (0.0, 0.0, 0, 0);
+    let mut shown = String::new();
+    let mut label = String::new();
+    for &kind in tasks {
+        let config = experiment.run(kind, 0, overrides)?;
+        let resolve = |schedule: &ScheduleConfig| {
+            schedule.resolve(model, config.train.steps, default_reduce(kind))
+        };
+        let schedule = resolve(&config.schedule)?;
+        let target = config
+            .lengths
+            .max_target
+            .unwrap_or_else(|| task(kind).max_target_length());
+        let batch = BatchShape {
+            rows: config.train.batch_size,
+            source: config.lengths.max_source,
+            target,
+            prompt: config.prompt.length,
+        };
+        linear += cost::paper_share(model, &schedule, paper_target(kind));
+        real += cost::true_share(model, &schedule, &batch);
+        for stage in schedule.stages() {
+            weights = weights.max(cost::weight_bytes(model, &stage.size, size_of::<f32>()));
+            let batch = batch.cut(stage.max_source);
+            activations = activations.max(cost::activation_bytes(model, &stage.size, &batch));
+        }
+        let stages = describe(&schedule);
+        if !shown.split("; ").any(|known| known == stages) {
+            shown = match shown.is_empty() {
+                true => stages,
+                false => format!("{shown}; {stages}"),
+            };
+        }
+        label = config.schedule.label();
+    }
+    let count = tasks.len().max(1) as f64;
+    Ok(Row {
+        method: label,
+        stages: shown,
+        linear_percent: 100.0 * linear / count,
+        true_percent: 100.0 * real / count,
+        weight_bytes: weights,
+        activation_bytes: activations,
+    })
+}
+
+/// The paper's count takes targets of 5 tokens for classification.
+fn paper_target(kind: TaskKind) -> usize {
+    let place = TaskKind::ALL.iter().position(|&other| other == kind);
+    cost::PAPER_TASKS[place.unwrap_or_default()].target
+}
+
+/// `6000 × 6/6 704/704 16/16, ...`: steps, and layers, neurons, heads of encoder and decoder.
+fn describe(schedule: &Schedule) -> String {
+    let stages = schedule.stages().iter().map(|stage| {
+        let (encoder, decoder) = (&stage.size.encoder, &stage.size.decoder);
+        format!(
+            "{} × {}/{} {}/{} {}/{}",
+            stage.steps,
+            encoder.layers,
+            decoder.layers,
+            encoder.d_ff,
+            decoder.d_ff,
+            encoder.heads,
+            decoder.heads
+        )
+    });
+    stages.collect::<Vec<_>>().join(", ")
+}
+
+fn table(rows: &[Row]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN).set_header([
+        "method",
+        "linear FLOPs %",
+        "true FLOPs %",
+        "weights MB",
+        "activations MB",
+        "steps × layers, d_ff, heads (encoder/decoder)",
+    ]);
+    let megabytes = |bytes: u64| format!("{:.1}", bytes as f64 / 1e6);
+    for row in rows {
+        table.add_row([
+            row.method.clone(),
+            format!("{:.1}", row.linear_percent),
+            format!("{:.1}", row.true_percent),
+            megabytes(row.weight_bytes),
+            megabytes(row.activation_bytes),
+            row.stages.clone(),
+        ]);
+    }
+    for column in 1..5 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}

@@ -1,0 +1,77 @@
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+use comfy_table::{Table, presets};
+use fpt_prompt::Similarity;
+use fpt_train::{FinishedRun, similarities};
+
+use super::{print_json, print_line};
+use crate::device::DeviceName;
+
+/// Compare the prompts of finished runs: in parameter space, and in the neurons that they activate.
+///
+/// Prompts that were trained on partial models of one model are alike; that is why they transfer. Activated
+/// neurons: the prompt alone goes through the full model, and the activations of its feed-forward networks are
+/// compared by cosine and by the overlap of those above zero.
+///
+/// Example: fpt similarity runs/mini/mnli-*-s0
+#[derive(ClapArgs)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// Run directories of one model.
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+
+    /// Where to compute.
+    #[arg(long, value_enum, default_value = "cpu")]
+    device: DeviceName,
+
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let runs = args
+        .runs
+        .iter()
+        .map(FinishedRun::read)
+        .collect::<Result<Vec<_>, _>>()?;
+    let report = similarities(&runs, &args.device.open())?;
+    if args.json {
+        return print_json(&report);
+    }
+    type Value = fn(&Similarity) -> f64;
+    let measures: [(&str, Value); 4] = [
+        ("cosine of the prompts", |s| s.cosine),
+        ("Euclidean distance of the prompts", |s| s.euclidean),
+        ("cosine of the activations", |s| s.activation_cosine),
+        ("overlap of the activated neurons", |s| s.activation_overlap),
+    ];
+    for (what, value) in measures {
+        print_line(&format!("{what}:"))?;
+        let rows = report
+            .pairs
+            .iter()
+            .map(|row| row.iter().map(value).collect());
+        print_line(&matrix(&report.names, &report.names, rows, 3).to_string())?;
+    }
+    Ok(())
+}
+
+/// A table of numbers with names for rows and columns.
+pub fn matrix(
+    rows: &[String],
+    columns: &[String],
+    values: impl Iterator<Item = Vec<f64>>,
+    decimals: usize,
+) -> Table {
+    let mut table = Table::new();
+    let header = std::iter::once(String::new()).chain(columns.iter().cloned());
+    table.load_style(presets::ASCII_MARKDOWN).set_header(header);
+    for (name, values) in rows.iter().zip(values) {
+        let values = values.iter().map(|value| format!("{value:.decimals$}"));
+        table.add_row(std::iter::once(name.clone()).chain(values));
+    }
+    table
+}

@@ -1,0 +1,58 @@
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+use fpt_train::{FinishedRun, transfers};
+
+use super::similarity::matrix;
+use super::{print_json, print_line};
+use crate::device::DeviceName;
+use crate::progress;
+
+/// Evaluate the prompts of finished runs, unchanged, on each other's models.
+///
+/// A row is a prompt, a column a model: the partial model of a run on a partial model, or the full model. A prompt
+/// can also be the start of a training: --set 'prompt.init={kind="adapter", path="RUN/adapter"}' of fpt train.
+///
+/// Example: fpt transfer runs/mini/mnli-pt-s0 runs/mini/mnli-cr-*-s0
+#[derive(ClapArgs)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// Run directories of one model and task.
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+
+    /// Dev examples that each score is of.
+    #[arg(long, default_value_t = 250)]
+    examples: usize,
+
+    /// Where to compute.
+    #[arg(long, value_enum, default_value = "cpu")]
+    device: DeviceName,
+
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    anyhow::ensure!(args.examples > 0, "--examples must be at least 1");
+    let runs = args
+        .runs
+        .iter()
+        .map(FinishedRun::read)
+        .collect::<Result<Vec<_>, _>>()?;
+    let bar = progress::bar(runs.len() * runs.len(), "transfer");
+    let report = transfers(&runs, args.examples, &args.device.open(), &mut || {
+        bar.inc(1);
+    })?;
+    bar.finish_and_clear();
+    if args.json {
+        return print_json(&report);
+    }
+    print_line(&format!(
+        "{} of {} on {} dev examples; a row is a prompt, a column a model:",
+        report.metric, report.task, report.examples
+    ))?;
+    let scores = report.scores.iter().cloned();
+    print_line(&matrix(&report.prompts, &report.models, scores, 1).to_string())
+}

@@ -1,0 +1,139 @@
+use std::collections::HashSet;
+
+use anyhow::{Context, ensure};
+
+use super::html::{escape, inline, paragraphs};
+use super::{Curves, HeatMap, Scatter, TableView};
+
+const STYLE: &str = include_str!("style.css");
+
+/// A report. In running text (`lead`, `text`, `footer`, captions) backticks set code and a blank line ends a paragraph.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// Heading of the page.
+    pub title: String,
+    /// What the page shows, in a paragraph.
+    pub lead: String,
+    /// The parts, listed under the lead.
+    pub sections: Vec<Section>,
+    /// How the page was made.
+    pub footer: String,
+}
+
+/// A part of a page.
+#[derive(Debug, Clone, Default)]
+pub struct Section {
+    /// Heading of the section.
+    pub heading: String,
+    /// Name that links lead to: letters, digits, `-` and `_`, unique in the page.
+    pub anchor: String,
+    /// What the reader is to see in the items.
+    pub text: String,
+    /// Tables and figures, in order.
+    pub items: Vec<Item>,
+}
+
+/// Something to look at.
+#[derive(Debug, Clone)]
+pub enum Item {
+    /// A table.
+    Table(TableView),
+    /// Lines over a common axis.
+    Curves(Curves),
+    /// Labelled points.
+    Scatter(Scatter),
+    /// A coloured matrix of numbers.
+    HeatMap(HeatMap),
+}
+
+impl Page {
+    /// The page as one HTML file.
+    ///
+    /// # Errors
+    /// If an anchor is unfit or used twice, or a table or heat map is not rectangular.
+    pub fn to_html(&self) -> anyhow::Result<String> {
+        self.check_anchors()?;
+        let title = escape(&self.title);
+        let contents: String = self
+            .sections
+            .iter()
+            .map(|s| {
+                format!(
+                    "<li><a href=\"#{}\">{}</a></li>\n",
+                    s.anchor,
+                    inline(&s.heading)
+                )
+            })
+            .collect();
+        let contents = match self.sections.len() {
+            0 | 1 => String::new(),
+            _ => format!("<nav aria-label=\"Contents\">\n<ul>\n{contents}</ul>\n</nav>\n"),
+        };
+        let sections = self
+            .sections
+            .iter()
+            .map(Section::to_html)
+            .collect::<anyhow::Result<String>>()?;
+        let footer = match self.footer.is_empty() {
+            true => String::new(),
+            false => format!("<footer>\n{}</footer>\n", paragraphs(&self.footer)),
+        };
+        Ok(format!(
+            "<!DOCTYPE html>\n<html xmlns=\"http://www.w3.org/1999/xhtml\" lang=\"en\">\n<head>\n\
+             <meta charset=\"utf-8\"/>\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
+             <meta name=\"color-scheme\" content=\"light dark\"/>\n\
+             <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+             <header>\n<h1>{title}</h1>\n{lead}</header>\n{contents}<main>\n{sections}</main>\n{footer}\
+             </body>\n</html>\n",
+            lead = paragraphs(&self.lead),
+        ))
+    }
+
+    fn check_anchors(&self) -> anyhow::Result<()> {
+        let mut seen = HashSet::new();
+        for Section {
+            anchor, heading, ..
+        } in &self.sections
+        {
+            let fit = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+            ensure!(
+                !anchor.is_empty() && anchor.chars().all(fit),
+                "section {heading:?}: the anchor {anchor:?} must be letters, digits, '-' and '_'"
+            );
+            ensure!(
+                seen.insert(anchor),
+                "section {heading:?}: the anchor {anchor:?} is used twice"
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Section {
+    fn to_html(&self) -> anyhow::Result<String> {
+        let items = self
+            .items
+            .iter()
+            .map(Item::to_html)
+            .collect::<anyhow::Result<String>>()
+            .with_context(|| format!("section {:?}", self.heading))?;
+        Ok(format!(
+            "<section id=\"{}\">\n<h2>{}</h2>\n{}<div class=\"items\">\n{items}</div>\n</section>\n",
+            self.anchor,
+            inline(&self.heading),
+            paragraphs(&self.text)
+        ))
+    }
+}
+
+impl Item {
+    fn to_html(&self) -> anyhow::Result<String> {
+        match self {
+            Self::Table(table) => table.to_html(),
+            Self::Curves(curves) => curves.to_html(),
+            Self::Scatter(scatter) => scatter.to_html(),
+            Self::HeatMap(map) => map.to_html(),
+        }
+    }
+}

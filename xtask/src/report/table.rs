@@ -1,0 +1,143 @@
+use anyhow::ensure;
+
+use super::html::{attribute, escape, figure, inline, safe_link, scrolling};
+
+/// A table; the first cell of a row names the row.
+#[derive(Debug, Clone, Default)]
+pub struct TableView {
+    /// What the table shows, with the units.
+    pub caption: String,
+    /// Names of the columns.
+    pub header: Vec<String>,
+    /// Rows, each as long as the header.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+/// A cell of a table.
+#[derive(Debug, Clone, Default)]
+pub struct Cell {
+    /// What stands in the cell.
+    pub text: String,
+    /// A second, smaller line, such as the figure to compare with.
+    pub note: Option<String>,
+    /// Tooltip, such as the runs that the number came from.
+    pub title: Option<String>,
+    /// Where the text links to; only pages, files and anchors are linked.
+    pub href: Option<String>,
+    /// Set in bold.
+    pub emphasis: bool,
+    /// Aligned to the right, with digits of equal width.
+    pub numeric: bool,
+}
+
+impl Cell {
+    /// A cell of text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            ..Self::default()
+        }
+    }
+
+    /// A cell that holds a number.
+    pub fn number(text: impl Into<String>) -> Self {
+        Self {
+            numeric: true,
+            ..Self::text(text)
+        }
+    }
+
+    /// With a second, smaller line.
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
+        self
+    }
+
+    /// With a tooltip.
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.title = Some(title.into());
+        self
+    }
+
+    /// With a link.
+    pub fn href(mut self, href: impl Into<String>) -> Self {
+        self.href = Some(href.into());
+        self
+    }
+
+    /// In bold if `emphasis`.
+    pub fn emphasis(mut self, emphasis: bool) -> Self {
+        self.emphasis = emphasis;
+        self
+    }
+
+    fn to_html(&self, names_row: bool) -> String {
+        let mut text = escape(&self.text);
+        if self.emphasis {
+            text = format!("<strong>{text}</strong>");
+        }
+        if let Some(href) = self.href.as_deref().and_then(safe_link) {
+            text = format!("<a href=\"{}\">{text}</a>", escape(href));
+        }
+        if let Some(note) = &self.note {
+            text += &format!("<small>{}</small>", escape(note));
+        }
+        let tag = if names_row { "th" } else { "td" };
+        format!(
+            "<{tag}{}{}{}>{text}</{tag}>",
+            attribute("scope", names_row.then_some("row")),
+            attribute("class", self.numeric.then_some("number")),
+            attribute("title", self.title.as_deref()),
+        )
+    }
+}
+
+impl TableView {
+    pub(super) fn to_html(&self) -> anyhow::Result<String> {
+        for (index, row) in self.rows.iter().enumerate() {
+            ensure!(
+                row.len() == self.header.len(),
+                "table {:?}: row {} has {} cells, but the header has {}",
+                self.caption,
+                index + 1,
+                row.len(),
+                self.header.len()
+            );
+        }
+        let header: String = (0..self.header.len())
+            .map(|c| self.column_name(c))
+            .collect();
+        let rows: String = self
+            .rows
+            .iter()
+            .map(|row| {
+                let cells: String = row
+                    .iter()
+                    .enumerate()
+                    .map(|(column, cell)| cell.to_html(column == 0))
+                    .collect();
+                format!("<tr>{cells}</tr>\n")
+            })
+            .collect();
+        let table = match self.rows.is_empty() {
+            true => "<p class=\"empty\">no rows</p>\n".to_owned(),
+            false => format!(
+                "<table>\n<thead>\n<tr>{header}</tr>\n</thead>\n<tbody>\n{rows}</tbody>\n</table>\n"
+            ),
+        };
+        Ok(figure(
+            "table",
+            &self.caption,
+            &scrolling(&self.caption, &table),
+        ))
+    }
+
+    fn column_name(&self, column: usize) -> String {
+        let numeric = self.rows.iter().all(|row| row[column].numeric);
+        format!(
+            "<th scope=\"col\"{}>{}</th>",
+            attribute("class", numeric.then_some("number")),
+            inline(&self.header[column])
+        )
+    }
+}

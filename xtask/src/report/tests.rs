@@ -1,0 +1,392 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use roxmltree::{Document, ParsingOptions};
+
+const HOSTILE: &str = "<script>alert('x')</script> & \"q\" \u{1} ]]> -->";
+
+fn page(items: Vec<Item>) -> Page {
+    Page {
+        title: "A report".into(),
+        lead: "First.\n\nSecond with `code`.".into(),
+        sections: vec![Section {
+            heading: "Part".into(),
+            anchor: "part".into(),
+            text: "Text.".into(),
+            items,
+        }],
+        footer: "Made by `cargo`.".into(),
+    }
+}
+
+fn table() -> TableView {
+    TableView {
+        caption: "Scores".into(),
+        header: vec!["model".into(), "MNLI".into(), "run".into()],
+        rows: (0..4)
+            .map(|row| {
+                vec![
+                    Cell::text(format!("model {row}")),
+                    Cell::number(format!("8{row}.25"))
+                        .note(format!("paper 7{row}.5"))
+                        .title(format!("runs/s{row}"))
+                        .emphasis(row == 0),
+                    Cell::text(format!("log {row}")).href(format!("runs/{row}/result.json")),
+                ]
+            })
+            .collect(),
+    }
+}
+
+fn curves(points: Vec<(f64, f64)>) -> Curves {
+    Curves {
+        caption: "Learning".into(),
+        x_label: "FLOPs".into(),
+        y_label: "accuracy (%)".into(),
+        series: (0..9)
+            .map(|index| Series {
+                label: format!("series {index}"),
+                points: points.clone(),
+                boundaries: vec![1.5, 99.0, f64::NAN],
+            })
+            .collect(),
+    }
+}
+
+fn scatter(points: &[(f64, f64)], error: Option<f64>) -> Scatter {
+    let points = points.iter().map(|&(x, y)| Point {
+        x,
+        y,
+        label: format!("at {x}"),
+        x_error: error,
+        y_error: error,
+    });
+    Scatter {
+        caption: "Score and cost".into(),
+        x_label: "FLOPs (%)".into(),
+        y_label: "score (%)".into(),
+        groups: vec![
+            Group {
+                label: "one".into(),
+                points: points.collect(),
+            },
+            Group {
+                label: "none".into(),
+                points: vec![],
+            },
+        ],
+    }
+}
+
+fn map() -> HeatMap {
+    HeatMap {
+        caption: "Cosine".into(),
+        rows: vec!["PT".into(), "LD".into()],
+        columns: vec!["PT".into(), "LD".into(), "FR".into()],
+        values: vec![
+            vec![Some(1.0), Some(0.125), None],
+            vec![Some(-0.001), Some(f64::NAN), Some(0.75)],
+        ],
+        range: None,
+        decimals: 2,
+        quantity: "cosine".into(),
+    }
+}
+
+fn everything() -> Page {
+    page(vec![
+        Item::Table(table()),
+        Item::Curves(curves(vec![(0.0, 1.0), (1.0, 3.0), (2.0, 2.0)])),
+        Item::Scatter(scatter(&[(1.0, 2.0), (1.1, 2.0), (3.0, 4.0)], Some(0.5))),
+        Item::HeatMap(map()),
+    ])
+}
+
+/// Name and attributes of an element.
+type Element = (String, Vec<(String, String)>);
+
+/// Parses the page as XML, which demands that it is well-formed, and returns its elements and its text.
+fn parse(html: &str) -> (Vec<Element>, String) {
+    let options = ParsingOptions {
+        allow_dtd: true,
+        ..ParsingOptions::default()
+    };
+    let document = Document::parse_with_options(html, options).unwrap();
+    let elements = document.descendants().filter(|node| node.is_element());
+    let elements = elements.map(|node| {
+        let attributes = node.attributes();
+        let attributes = attributes.map(|a| (a.name().to_owned(), a.value().to_owned()));
+        (node.tag_name().name().to_owned(), attributes.collect())
+    });
+    let texts = document.descendants().filter(|node| node.is_text());
+    let text = texts.filter_map(|node| node.text()).collect();
+    (elements.collect(), text)
+}
+
+#[test]
+fn the_page_is_well_formed_and_equal_input_gives_equal_bytes() {
+    let html = everything().to_html().unwrap();
+    let (elements, _) = parse(&html);
+    for name in [
+        "svg",
+        "table",
+        "figure",
+        "figcaption",
+        "nav",
+        "main",
+        "footer",
+    ] {
+        let expected = usize::from(name != "nav"); // one section needs no contents
+        let found = elements.iter().filter(|(n, _)| n == name).count();
+        assert!(found >= expected, "{name}");
+    }
+    assert!(
+        elements
+            .iter()
+            .any(|(n, a)| n == "meta" && a.iter().any(|(_, v)| v == "viewport"))
+    );
+    assert_eq!(html, everything().to_html().unwrap());
+}
+
+#[test]
+fn text_from_data_never_becomes_markup() {
+    let h = || HOSTILE.to_owned();
+    let mut hostile = page(vec![
+        Item::Table(TableView {
+            caption: h(),
+            header: vec![h()],
+            rows: vec![vec![
+                Cell::number(h())
+                    .note(h())
+                    .title(h())
+                    .href(h())
+                    .emphasis(true),
+            ]],
+        }),
+        Item::Curves(Curves {
+            caption: h(),
+            x_label: h(),
+            y_label: h(),
+            series: vec![Series {
+                label: h(),
+                points: vec![(0.0, 0.0), (1.0, 1.0)],
+                boundaries: vec![],
+            }],
+        }),
+        Item::Scatter(Scatter {
+            caption: h(),
+            x_label: h(),
+            y_label: h(),
+            groups: vec![Group {
+                label: h(),
+                points: vec![Point {
+                    label: h(),
+                    ..Point::default()
+                }],
+            }],
+        }),
+        Item::HeatMap(HeatMap {
+            caption: h(),
+            rows: vec![h()],
+            columns: vec![h()],
+            values: vec![vec![Some(1.0)]],
+            quantity: h(),
+            ..HeatMap::default()
+        }),
+    ]);
+    (hostile.title, hostile.lead, hostile.footer) = (h(), h(), h());
+    (hostile.sections[0].heading, hostile.sections[0].text) = (h(), h());
+    let html = hostile.to_html().unwrap();
+    assert!(!html.contains("<script") && !html.contains('\u{1}'));
+    let (elements, text) = parse(&html);
+    assert!(elements.iter().all(|(name, attributes)| {
+        name != "script" && attributes.iter().all(|(key, _)| !key.starts_with("on"))
+    }));
+    assert!(text.contains("<script>alert('x')</script> & \"q\""));
+}
+
+#[test]
+fn links_lead_to_pages_and_files_but_run_nothing() {
+    use super::html::safe_link;
+    for good in [
+        "runs/a/result.json",
+        "#part",
+        "https://example.org/a:b",
+        "../x?y=a:b",
+    ] {
+        assert_eq!(safe_link(good), Some(good));
+    }
+    for bad in [
+        "javascript:alert(1)",
+        "JavaScript:x",
+        " javascript:x",
+        "java\nscript:x",
+        "data:text/html,x",
+    ] {
+        assert_eq!(safe_link(bad), None);
+    }
+}
+
+#[test]
+fn every_cell_and_every_value_appears() {
+    let (elements, text) = parse(&everything().to_html().unwrap());
+    for cell in table().rows.iter().flatten() {
+        assert!(text.contains(&cell.text));
+        assert!(cell.note.as_ref().is_none_or(|note| text.contains(note)));
+        for (key, value) in [("title", &cell.title), ("href", &cell.href)] {
+            let found = |value: &String| {
+                let wanted = (key.to_owned(), value.clone());
+                elements
+                    .iter()
+                    .any(|(_, attributes)| attributes.contains(&wanted))
+            };
+            assert!(value.as_ref().is_none_or(found), "{key} {value:?}");
+        }
+    }
+    for value in [
+        "1.00",
+        "0.12",
+        "0.00",
+        "0.75",
+        "series 8",
+        "at 1.1",
+        "end of a stage",
+    ] {
+        assert!(text.contains(value), "{value}");
+    }
+    assert!(!text.contains("NaN") && !text.contains("-0.00"));
+}
+
+#[test]
+fn charts_describe_themselves() {
+    let (elements, _) = parse(&everything().to_html().unwrap());
+    let charts: Vec<_> = elements
+        .iter()
+        .filter(|(name, attributes)| {
+            name == "svg" && attributes.contains(&("role".into(), "img".into()))
+        })
+        .collect();
+    assert_eq!(charts.len(), 4, "two charts in two sizes");
+    for (_, attributes) in charts {
+        assert!(attributes.iter().any(|(key, _)| key == "viewBox"));
+        let label = attributes
+            .iter()
+            .find(|(key, _)| key == "aria-label")
+            .unwrap();
+        assert!(label.1.contains("over FLOPs"), "{label:?}");
+    }
+}
+
+#[test]
+fn nothing_is_loaded_from_elsewhere() {
+    let html = everything().to_html().unwrap();
+    let namespaces = ["http://www.w3.org/1999/xhtml", "http://www.w3.org/2000/svg"];
+    let rest = namespaces
+        .iter()
+        .fold(html, |html, namespace| html.replace(namespace, ""));
+    for resource in [
+        "http://", "https://", "url(", "@import", "src=", "<link", "<script",
+    ] {
+        assert!(!rest.contains(resource), "{resource}");
+    }
+}
+
+#[test]
+fn the_style_sheet_knows_every_colour_of_the_drawings() {
+    let html = everything().to_html().unwrap();
+    let (elements, _) = parse(&html);
+    let style = include_str!("style.css");
+    let (mut drawn, mut missing) = (0, Vec::new());
+    for (key, value) in elements.iter().flat_map(|(_, attributes)| attributes) {
+        if (key == "fill" || key == "stroke") && value != "none" {
+            drawn += 1;
+            if !style.contains(&format!("[{key}=\"{value}\"]")) {
+                missing.push(format!("{key} {value}"));
+            }
+        }
+    }
+    assert!(drawn > 0 && missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn no_number_breaks_a_figure() {
+    let (nan, inf) = (f64::NAN, f64::INFINITY);
+    let cases = [
+        vec![],
+        vec![(nan, 1.0), (1.0, inf), (-inf, nan)],
+        vec![(1.0, 1.0)],
+        vec![(2.0, 5.0), (2.0, 5.0)],
+        vec![(0.0, 0.0), (nan, nan), (1.0, 1.0)],
+        vec![(f64::MAX, f64::MIN), (f64::MIN_POSITIVE, 0.0)],
+        vec![(-1e99, 1e99), (1e99, -1e99)],
+        vec![(9.9e99, 0.0)],
+        vec![(1.0, 1.0), (1.0 + 1e-15, 1.0 - 1e-15)],
+        vec![(1e9, 1e9), (1e9 + 1e-3, 1e9)],
+        vec![(0.0, 0.0), (1e-12, 1e-300)],
+    ];
+    for points in cases {
+        for error in [
+            None,
+            Some(nan),
+            Some(inf),
+            Some(-1.0),
+            Some(9.9e99),
+            Some(1e300),
+        ] {
+            let items = vec![
+                Item::Curves(curves(points.clone())),
+                Item::Scatter(scatter(&points, error)),
+            ];
+            let html = page(items).to_html().unwrap();
+            let (_, text) = parse(&html);
+            assert!(!text.contains("NaN"), "{points:?} {error:?}");
+            assert!(
+                !html.contains("2147483"),
+                "{points:?} {error:?}: beyond the drawing"
+            );
+        }
+    }
+}
+
+#[test]
+fn nothing_to_show_is_said() {
+    let empty = page(vec![
+        Item::Table(TableView::default()),
+        Item::Curves(Curves::default()),
+        Item::Scatter(Scatter::default()),
+        Item::HeatMap(HeatMap::default()),
+    ]);
+    let (_, text) = parse(&empty.to_html().unwrap());
+    assert_eq!(text.matches("no data").count(), 3);
+    assert_eq!(text.matches("no rows").count(), 1);
+    parse(&Page::default().to_html().unwrap());
+}
+
+#[test]
+fn what_does_not_fit_together_is_an_error_that_names_it() {
+    let error = |item: Item| format!("{:#}", page(vec![item]).to_html().unwrap_err());
+
+    let mut ragged = table();
+    ragged.rows[2].pop();
+    let message = error(Item::Table(ragged));
+    assert!(
+        message.contains("\"Part\"") && message.contains("row 3 has 2 cells"),
+        "{message}"
+    );
+
+    let mut short = map();
+    short.values[1].pop();
+    let message = error(Item::HeatMap(short));
+    assert!(
+        message.contains("row \"LD\" has 2 values for 3 columns"),
+        "{message}"
+    );
+
+    let mut twice = page(vec![]);
+    twice.sections.push(twice.sections[0].clone());
+    let message = format!("{:#}", twice.to_html().unwrap_err());
+    assert!(message.contains("used twice"), "{message}");
+
+    twice.sections[1].anchor = "a b".into();
+    assert!(twice.to_html().is_err());
+}

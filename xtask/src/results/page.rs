@@ -1,0 +1,273 @@
+//! The report as a page.
+
+use std::path::Path;
+
+use anyhow::Context;
+use fpt_prompt::Similarity;
+use fpt_schedule::{Method, Reduction};
+use fpt_tasks::TaskKind;
+use fpt_train::{SimilarityReport, TransferReport};
+
+use super::tables::Table;
+use super::{Results, Run};
+use crate::report::{
+    Cell, Curves, Group, HeatMap, Item, Page, Point, Scatter, Section, Series, TableView,
+};
+
+impl Results {
+    /// The page of the runs in `directory`, with the similarities and transfers that lie there.
+    pub fn page(&self, directory: &Path) -> anyhow::Result<Page> {
+        let mut sections = Vec::new();
+        let mut section = |heading: &str, anchor: &str, text: &str, items: Vec<Item>| {
+            if !items.is_empty() {
+                sections.push(Section {
+                    heading: heading.into(),
+                    anchor: anchor.into(),
+                    text: text.into(),
+                    items,
+                });
+            }
+        };
+        let table = |table: Option<Table>| table.map(|table| Item::Table(view(table, directory)));
+        section(
+            "Prompt tuning",
+            "prompt-tuning",
+            "A soft prompt for the frozen model, against answering without reading and without a prompt.",
+            table(self.prompt_tuning()).into_iter().collect(),
+        );
+        section(
+            "Partial models",
+            "table-1",
+            "LD drops layers, FR leaves out FFN neurons, CR both, HD attention heads; the fraction is what stays. The \
+             small figures are the paper's, for T5-Large on the real tasks: what can be compared is order and trend.",
+            table(self.table1()).into_iter().collect(),
+        );
+        section(
+            "Progressive training",
+            "table-2",
+            "FPT trains on partial models of growing size, then on the full one, with one prompt and one optimizer.",
+            table(self.table2()).into_iter().collect(),
+        );
+        section(
+            "Score and cost",
+            "cost",
+            "FLOPs are counted from the shapes that were really multiplied, forward and backward.",
+            self.scatter().into_iter().collect(),
+        );
+        section(
+            "Learning curves",
+            "curves",
+            "Dev scores during training (full model) over the FLOPs spent; open rings are expansions. Seed 0.",
+            self.tasks
+                .iter()
+                .filter_map(|&task| self.curves(task))
+                .collect(),
+        );
+        let mut maps = Vec::new();
+        for &task in &self.tasks {
+            if let Some(report) = read::<SimilarityReport>(directory, "similarity", task)? {
+                maps.extend(similarity_maps(task, &report));
+            }
+        }
+        section(
+            "Similarity of prompts",
+            "similarity",
+            "Prompts of one task that were trained on different partial models, compared with each other.",
+            maps,
+        );
+        let mut maps = Vec::new();
+        for &task in &self.tasks {
+            if let Some(report) = read::<TransferReport>(directory, "transfer", task)? {
+                maps.push(transfer_map(&report));
+            }
+        }
+        maps.extend(table(self.starts()));
+        section(
+            "Transfer of prompts",
+            "transfer",
+            "Each prompt, unchanged, with each model; and as the start of a training on the full model.",
+            maps,
+        );
+        Ok(Page {
+            title: "Fast Prompt Tuning".into(),
+            lead: format!(
+                "{} runs on {} tasks. Scores are percent of the test split unless said otherwise; ± is the standard \
+                 deviation over seeds. The scale model's pre-training taught the skills of the tasks in other words \
+                 than the tasks': prompt tuning has to elicit both skill and format.",
+                self.runs.len(),
+                self.tasks.len()
+            ),
+            sections,
+            footer: format!(
+                "Made from run directories alone; every score links to its run, and its tooltip names all seeds' runs. Program revision {}.",
+                self.revisions.join(", ")
+            ),
+        })
+    }
+
+    fn scatter(&self) -> Option<Item> {
+        let families: [(&str, fn(Option<Method>) -> bool); 6] = [
+            ("PT", |m| m == Some(Method::Pt)),
+            ("LD", |m| {
+                matches!(m, Some(Method::Partial(Reduction::LayerDropping, _)))
+            }),
+            ("FR", |m| {
+                matches!(m, Some(Method::Partial(Reduction::FfnReduction, _)))
+            }),
+            ("CR", |m| {
+                matches!(m, Some(Method::Partial(Reduction::Compound, _)))
+            }),
+            ("HD", |m| {
+                matches!(m, Some(Method::Partial(Reduction::Heads, _)))
+            }),
+            ("FPT", |m| matches!(m, Some(Method::Fpt(_)) | None)),
+        ];
+        let groups: Vec<Group> = families
+            .iter()
+            .map(|(label, belongs)| Group {
+                label: (*label).into(),
+                points: self
+                    .rows
+                    .iter()
+                    .filter(|row| belongs(row.method))
+                    .filter_map(|row| {
+                        Some(Point {
+                            x: row.flops_percent?,
+                            y: row.average?,
+                            label: row.label.clone(),
+                            ..Point::default()
+                        })
+                    })
+                    .collect(),
+            })
+            .filter(|group| !group.points.is_empty())
+            .collect();
+        (groups.iter().map(|group| group.points.len()).sum::<usize>() > 1).then(|| {
+            Item::Scatter(Scatter {
+                caption: "Average test score over training FLOPs. Partial models are evaluated themselves, FPT on \
+                          the full model."
+                    .into(),
+                x_label: "FLOPs, % of prompt tuning".into(),
+                y_label: "average score, %".into(),
+                groups,
+            })
+        })
+    }
+
+    fn curves(&self, task: TaskKind) -> Option<Item> {
+        let full = |run: &&Run| !matches!(run.method(), Some(Method::Partial(..)));
+        let series: Vec<Series> = self
+            .runs
+            .iter()
+            .filter(|run| run.task() == task && run.seed() == 0 && full(run))
+            .map(|run| Series {
+                label: run.label(),
+                points: run.dev_curve(),
+                boundaries: run.boundaries(),
+            })
+            .collect();
+        let metric = self
+            .rows
+            .iter()
+            .find_map(|row| row.tasks.get(&task))
+            .map(|e| &e.metric);
+        (!series.is_empty()).then(|| {
+            Item::Curves(Curves {
+                caption: format!("{task}: dev score while training"),
+                x_label: "training FLOPs".into(),
+                y_label: format!("{}, %", metric.map_or("score", String::as_str)),
+                series,
+            })
+        })
+    }
+}
+
+fn view(table: Table, directory: &Path) -> TableView {
+    let cell = |(column, cell): (usize, super::tables::TableCell)| {
+        let mut view = match column {
+            0 => Cell::text(cell.text),
+            _ => Cell::number(cell.text),
+        };
+        if let Some(paper) = cell.paper {
+            view = view.note(format!("paper {paper}"));
+        }
+        if let Some(runs) = cell.runs {
+            // The page lies beside the runs; of several seeds the link leads to the first.
+            let first = Path::new(runs.split(", ").next().unwrap_or_default());
+            if let Ok(below) = first.strip_prefix(directory) {
+                view = view.href(format!("{}/", below.display()));
+            }
+            view = view.title(runs);
+        }
+        view.emphasis(column == 0)
+    };
+    TableView {
+        caption: table.caption,
+        header: table.header,
+        rows: table
+            .rows
+            .into_iter()
+            .map(|row| row.into_iter().enumerate().map(cell).collect())
+            .collect(),
+    }
+}
+
+fn similarity_maps(task: TaskKind, report: &SimilarityReport) -> Vec<Item> {
+    type Value = fn(&Similarity) -> f64;
+    let measures: [(&str, Value); 3] = [
+        ("cosine of the prompts", |s| s.cosine),
+        ("cosine of the activations", |s| s.activation_cosine),
+        ("overlap of activated neurons", |s| s.activation_overlap),
+    ];
+    let map = |(what, value): &(&str, Value)| {
+        Item::HeatMap(HeatMap {
+            caption: format!("{task}: {what}"),
+            rows: report.names.clone(),
+            columns: report.names.clone(),
+            values: report
+                .pairs
+                .iter()
+                .map(|row| row.iter().map(|pair| Some(value(pair))).collect())
+                .collect(),
+            range: Some((0.0, 1.0)),
+            decimals: 2,
+            quantity: (*what).into(),
+        })
+    };
+    measures.iter().map(map).collect()
+}
+
+fn transfer_map(report: &TransferReport) -> Item {
+    Item::HeatMap(HeatMap {
+        caption: format!(
+            "{}: {} on {} dev examples; a row is a prompt, a column the model that it is evaluated on",
+            report.task, report.metric, report.examples
+        ),
+        rows: report.prompts.clone(),
+        columns: report.models.clone(),
+        values: report
+            .scores
+            .iter()
+            .map(|row| row.iter().copied().map(Some).collect())
+            .collect(),
+        range: None,
+        decimals: 1,
+        quantity: format!("{}, %", report.metric),
+    })
+}
+
+/// `<kind>-<task>.json`, where it is there.
+fn read<T: serde::de::DeserializeOwned>(
+    directory: &Path,
+    kind: &str,
+    task: TaskKind,
+) -> anyhow::Result<Option<T>> {
+    let path = directory.join(format!("{kind}-{task}.json"));
+    match std::fs::read_to_string(&path) {
+        Ok(text) => serde_json::from_str(&text)
+            .map(Some)
+            .with_context(|| format!("{} is damaged; remove it", path.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("failed to read {}", path.display())),
+    }
+}

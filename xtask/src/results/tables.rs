@@ -1,0 +1,193 @@
+//! The tables, as rows of cells that the terminal, Markdown and the page share.
+
+use fpt_schedule::Method;
+use fpt_tasks::TaskKind;
+
+use super::paper::PaperRow;
+use super::{Results, Row};
+
+/// A table.
+pub struct Table {
+    pub caption: String,
+    pub header: Vec<String>,
+    pub rows: Vec<Vec<TableCell>>,
+}
+
+/// A cell: what we measured, beside it what the paper reports for T5-Large, and where ours comes from.
+#[derive(Default)]
+pub struct TableCell {
+    pub text: String,
+    pub paper: Option<String>,
+    pub runs: Option<String>,
+}
+
+fn cell(text: impl Into<String>) -> TableCell {
+    TableCell {
+        text: text.into(),
+        ..TableCell::default()
+    }
+}
+
+impl Results {
+    /// Prompt tuning on the full model, against not reading and not prompting.
+    pub fn prompt_tuning(&self) -> Option<Table> {
+        let row = self
+            .rows
+            .iter()
+            .find(|row| row.method == Some(Method::Pt))?;
+        let rows = row.tasks.iter().map(|(task, entry)| {
+            vec![
+                cell(task.name()),
+                cell(&entry.metric),
+                cell(format!("{:.2} ({})", entry.baseline, entry.baseline_name)),
+                cell(number(entry.no_prompt)),
+                cell(entry.dev.text()),
+                TableCell {
+                    runs: Some(entry.runs.join(", ")),
+                    ..cell(entry.test.text())
+                },
+                cell(entry.steps.to_string()),
+                cell(format!("{:.0}", entry.train_seconds)),
+                cell(format!("{:.0}", entry.total_seconds)),
+                cell(
+                    entry
+                        .peak_memory_mb
+                        .map_or("-".into(), |mb| format!("{mb:.0}")),
+                ),
+            ]
+        });
+        Some(Table {
+            caption: "Prompt tuning on the full model. The baseline answers without reading; no prompt is the \
+                      frozen model as it is; dev is what the best step was chosen on. Seconds are of one run."
+                .into(),
+            header: [
+                "task", "metric", "baseline", "no prompt", "PT dev", "PT test", "steps", "train s",
+                "total s", "peak MB",
+            ]
+            .map(String::from)
+            .into(),
+            rows: rows.collect(),
+        })
+    }
+
+    /// Table 1: partial models alone.
+    pub fn table1(&self) -> Option<Table> {
+        let partial = |row: &&Row| matches!(row.method, Some(Method::Partial(..)));
+        self.rows.iter().any(|row| partial(&row)).then(|| {
+            self.comparison(
+                "Table 1. Prompts trained on partial models and evaluated on them, test split. PT is the full model.",
+                false,
+                |row| partial(&row) || row.method == Some(Method::Pt),
+            )
+        })
+    }
+
+    /// Table 2: progressive training.
+    pub fn table2(&self) -> Option<Table> {
+        let progressive = |row: &&Row| matches!(row.method, Some(Method::Fpt(..)) | None);
+        self.rows.iter().any(|row| progressive(&row)).then(|| {
+            self.comparison(
+                "Table 2. Progressive training, evaluated on the full model, test split. Improve is the gain over \
+                 prompt tuning stopped at the same FLOPs (mean ± standard error over seeds; p of an exact paired \
+                 sign-flip test over tasks and seeds).",
+                true,
+                |row| progressive(&row) || row.method == Some(Method::Pt),
+            )
+        })
+    }
+
+    /// Prompts as the start of another training.
+    pub fn starts(&self) -> Option<Table> {
+        let rows = self.starts.iter().map(|start| {
+            let steps = match start.steps {
+                Some(steps) => steps.to_string(),
+                None => format!("> {}", start.limit),
+            };
+            vec![
+                cell(start.task.name()),
+                cell(&start.from),
+                TableCell {
+                    runs: Some(start.run.clone()),
+                    ..cell(steps)
+                },
+                cell(format!("{:.2}", start.wanted)),
+            ]
+        });
+        (!self.starts.is_empty()).then(|| Table {
+            caption: "Training on the full model from the prompt of a partial model: steps until dev reaches 95 % of \
+                      what plain prompt tuning reaches in the end."
+                .into(),
+            header: ["task", "start", "steps", "dev score wanted"].map(String::from).into(),
+            rows: rows.collect(),
+        })
+    }
+
+    fn comparison(&self, caption: &str, improve: bool, wanted: impl Fn(&Row) -> bool) -> Table {
+        let mut header = vec!["method".to_string()];
+        header.extend(self.tasks.iter().map(|task| self.column(*task)));
+        header.extend(["avg", "FLOPs %", "wall %"].map(String::from));
+        header.extend(improve.then(|| "Improve".to_string()));
+        let rows = self.rows.iter().filter(|row| wanted(row)).map(|row| {
+            let paper = row.method.and_then(PaperRow::of);
+            let mut cells = vec![cell(&row.label)];
+            for &task in &self.tasks {
+                cells.push(match row.tasks.get(&task) {
+                    Some(entry) => TableCell {
+                        text: entry.test.text(),
+                        paper: paper.map(|paper| format!("{:.2}", paper.score(task))),
+                        runs: Some(entry.runs.join(", ")),
+                    },
+                    None => cell("-"),
+                });
+            }
+            let beside = |text: String, value: Option<f64>, digits: usize| TableCell {
+                text,
+                paper: value.map(|value| format!("{value:.digits$}")),
+                runs: None,
+            };
+            cells.push(beside(number(row.average), paper.map(|p| p.average), 2));
+            cells.push(beside(
+                percent(row.flops_percent),
+                paper.map(|p| p.flops),
+                0,
+            ));
+            cells.push(beside(percent(row.wall_percent), paper.map(|p| p.wall), 0));
+            if improve {
+                let text = row.improve.as_ref().map_or("-".to_string(), |improve| {
+                    let error = improve.standard_error.map(|e| format!(" ± {e:.2}"));
+                    let p = improve.p.map(|p| format!(" (p {p:.2})"));
+                    format!(
+                        "{:+.2}{}{}",
+                        improve.mean,
+                        error.unwrap_or_default(),
+                        p.unwrap_or_default()
+                    )
+                });
+                cells.push(beside(text, paper.and_then(|p| p.improve), 2));
+            }
+            cells
+        });
+        Table {
+            caption: caption.into(),
+            header,
+            rows: rows.collect(),
+        }
+    }
+
+    /// A task with its metric.
+    fn column(&self, task: TaskKind) -> String {
+        let metric = self
+            .rows
+            .iter()
+            .find_map(|row| Some(&row.tasks.get(&task)?.metric));
+        format!("{task} {}", metric.map_or("", String::as_str))
+    }
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or("-".into(), |value| format!("{value:.2}"))
+}
+
+fn percent(value: Option<f64>) -> String {
+    value.map_or("-".into(), |value| format!("{value:.1}"))
+}
