@@ -4,6 +4,8 @@ mod page;
 mod paper;
 mod stats;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::collections::BTreeMap;

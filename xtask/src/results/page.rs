@@ -106,7 +106,8 @@ impl Results {
     }
 
     fn scatter(&self) -> Option<Item> {
-        let families: [(&str, fn(Option<Method>) -> bool); 6] = [
+        type Belongs = fn(Option<Method>) -> bool;
+        let families: [(&str, Belongs); 6] = [
             ("PT", |m| m == Some(Method::Pt)),
             ("LD", |m| {
                 matches!(m, Some(Method::Partial(Reduction::LayerDropping, _)))

@@ -185,12 +185,11 @@ fn score(case: &Case, gradients: bool) -> Scores {
     let labels = case.expected.ints("labels", &device);
     let prompt = SoftPrompt::from_values(case.prompt.values(), case.prompt.shape(), &device);
     let [rows, _] = ids.dims();
-    let parts = if gradients {
-        vec![0..rows]
-    } else {
-        vec![0..1, 1..rows]
-    };
-    for part in parts {
+    let cut = if gradients { rows } else { 1 };
+    for part in [0..cut, cut..rows]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+    {
         scorer.add(
             prompt.prepend(case.model.embed(ids.clone().slice([part.clone()]))),
             prepend_visible(mask.clone().slice([part.clone()]), prompt.shape()[0]),

@@ -1,0 +1,176 @@
+//! Results of run directories that are written here.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use fpt_tasks::TaskKind;
+use fpt_train::Experiment;
+use serde_json::{Value, json};
+
+use super::{Results, write};
+
+/// A run: task, method, seed, test score, FLOPs, seconds, and the lines of its metrics.
+struct Fake<'a>(TaskKind, &'a str, u64, f64, f64, f64, Vec<Value>);
+
+fn scores(value: f64) -> Value {
+    json!({ "primary": "accuracy", "values": { "accuracy": value } })
+}
+
+fn eval(step: usize, flops: f64, dev: f64, test: Option<f64>) -> Value {
+    json!({
+        "event": "eval", "step": step, "examples": 10, "dev": scores(dev), "best": test.is_some(), "flops": flops,
+        "test": test.map(scores),
+    })
+}
+
+fn shipped(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
+}
+
+impl Fake<'_> {
+    fn write(self, directory: &Path, name: &str, init: Option<&str>) {
+        let Self(task, method, seed, test, flops, seconds, metrics) = self;
+        let mut overrides = vec![format!("schedule.method={method}")];
+        overrides
+            .extend(init.map(|path| format!("prompt.init={{kind=\"adapter\", path={path:?}}}")));
+        let experiment = Experiment::from_file(shipped("configs/mini.toml")).unwrap();
+        let config = experiment.run(task, seed, &overrides).unwrap();
+        let size = json!({ "layers": 2, "d_ff": 4, "heads": 1 });
+        let result = json!({
+            "task": task, "method": config.schedule.label(), "seed": seed, "metric": "accuracy",
+            "baseline": { "name": "majority", "value": 33.0 }, "no_prompt": scores(10.0), "dev": scores(80.0),
+            "test": scores(test), "evaluated": "full", "best_step": 8, "steps": 8, "final_loss": 0.5,
+            "stages": [{
+                "size": { "encoder": size, "decoder": size }, "steps": 8, "flops": flops, "seconds": seconds,
+                "expansion_seconds": 0.0, "weight_bytes": 1,
+            }],
+            "flops": flops, "seconds": { "load": 1.0, "train": seconds, "evaluate": 2.0 },
+            "peak_memory": 200_000_000, "revision": "r1", "version": "0", "device": "cpu",
+        });
+        let run = directory.join(name);
+        fs::create_dir_all(&run).unwrap();
+        fs::write(run.join("config.toml"), toml::to_string(&config).unwrap()).unwrap();
+        fs::write(run.join("result.json"), result.to_string()).unwrap();
+        let lines: Vec<String> = metrics.iter().map(Value::to_string).collect();
+        fs::write(run.join("metrics.jsonl"), lines.join("\n")).unwrap();
+    }
+}
+
+/// Prompt tuning, a partial model and progressive training on two tasks, and a start from the partial model's prompt.
+fn directory() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    for (task, shift) in [(TaskKind::Mnli, 0.0), (TaskKind::Qqp, 10.0)] {
+        let curve = vec![
+            eval(4, 400.0, 60.0, Some(50.0 + shift)),
+            eval(6, 600.0, 55.0, None),
+            eval(8, 1000.0, 80.0, Some(70.0 + shift)),
+        ];
+        Fake(task, "pt", 0, 70.0 + shift, 1000.0, 20.0, curve).write(
+            path,
+            &format!("{task}-pt"),
+            None,
+        );
+        Fake(task, "ld-1/4", 0, 40.0, 250.0, 6.0, vec![]).write(path, &format!("{task}-ld"), None);
+        // At 800 FLOPs prompt tuning is half-way from 50 to 70.
+        Fake(task, "fpt-cr", 0, 66.0 + shift, 800.0, 15.0, vec![]).write(
+            path,
+            &format!("{task}-cr"),
+            None,
+        );
+    }
+    let source = path.join("mnli-ld/adapter");
+    // 95 % of 80 is 76.
+    let metrics = vec![
+        eval(2, 1.0, 75.9, None),
+        eval(4, 2.0, 76.0, None),
+        eval(6, 3.0, 90.0, None),
+    ];
+    Fake(TaskKind::Mnli, "pt", 0, 1.0, 1.0, 1.0, metrics).write(
+        &path.join("init"),
+        "mnli-from-ld",
+        Some(source.to_str().unwrap()),
+    );
+    directory
+}
+
+#[test]
+fn runs_come_to_what_they_say() {
+    let directory = directory();
+    let results = Results::read(directory.path()).unwrap();
+    assert_eq!(results.tasks, [TaskKind::Mnli, TaskKind::Qqp]);
+    let labels: Vec<&str> = results.rows.iter().map(|row| row.label.as_str()).collect();
+    assert_eq!(labels, ["PT", "LD 1/4", "FPT-CR"]);
+
+    let row = &results.rows[2];
+    assert_eq!(row.average, Some(71.0));
+    assert_eq!(row.flops_percent, Some(80.0));
+    assert_eq!(row.wall_percent, Some(75.0));
+    let improve = row.improve.as_ref().unwrap();
+    assert!((improve.mean - 6.0).abs() < 1e-9);
+    assert_eq!(
+        (improve.pairs, improve.p, improve.standard_error),
+        (2, None, None)
+    );
+    // Partial models are not compared with a shorter prompt tuning.
+    assert!(results.rows[1].improve.is_none());
+
+    let [start] = &results.starts[..] else {
+        panic!("one start");
+    };
+    assert_eq!((start.from.as_str(), start.steps), ("LD 1/4", Some(4)));
+}
+
+#[test]
+fn an_average_needs_all_tasks() {
+    let directory = directory();
+    fs::remove_dir_all(directory.path().join("qqp-cr")).unwrap();
+    let results = Results::read(directory.path()).unwrap();
+    assert_eq!(results.rows[2].average, None);
+    assert_eq!(results.rows[2].flops_percent, None);
+    assert_eq!(results.rows[2].tasks[&TaskKind::Mnli].test.mean, 66.0);
+}
+
+#[test]
+fn the_report_is_made_from_run_directories_alone() {
+    let directory = directory();
+    write(directory.path(), true).unwrap();
+    let read = |name: &str| fs::read_to_string(directory.path().join(name)).unwrap();
+    let first = ["results.json", "results.csv", "report.md", "index.html"].map(read);
+    write(directory.path(), false).unwrap();
+    assert_eq!(
+        first,
+        ["results.json", "results.csv", "report.md", "index.html"].map(read)
+    );
+    let [json, csv, markdown, html] = first;
+
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["rows"][2]["improve"]["mean"], 6.0);
+    assert_eq!(csv.lines().count(), 1 + 6);
+    assert!(
+        markdown.contains("| FPT-CR |") && markdown.contains("+6.00"),
+        "{markdown}"
+    );
+    // Beside ours stand the paper's figures, and every score leads to its run.
+    assert!(html.contains("paper 85.13") && html.contains("mnli-cr/"));
+    assert!(html.contains("mnli-from-ld"));
+}
+
+#[test]
+fn a_damaged_run_is_named() {
+    let directory = directory();
+    fs::write(
+        directory.path().join("qqp-pt/metrics.jsonl"),
+        "{\"event\": \"st",
+    )
+    .unwrap();
+    let error = Results::read(directory.path()).err().unwrap().to_string();
+    assert!(
+        error.contains("metrics.jsonl") && error.contains("line 1"),
+        "{error}"
+    );
+    let empty = tempfile::tempdir().unwrap();
+    let error = Results::read(empty.path()).err().unwrap().to_string();
+    assert!(error.contains("no finished run"), "{error}");
+}
