@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use burn::tensor::{Bool, Device, Gradients, Int, Tensor};
 use fpt_t5::{AttentionKind, IGNORED_LABEL, KvCache, StackKind, T5, Taps, cross_entropy};
 
-use crate::{PartialError, Scores, StackScores, full_size};
+use crate::{PartialError, Scores, StackScores};
 
 /// Scores the parts of a model on examples: what the layers do to the residual stream, how active neurons and
 /// heads are, and, if asked for, how much the loss depends on each head.
@@ -51,7 +51,8 @@ impl<'a> Scorer<'a> {
         let target_mask = ignored.bool_not().float();
         let count = |mask: &Tensor<2>| mask.clone().sum().into_scalar::<f64>();
         self.positions[0] += count(&mask);
-        self.positions[1] += count(&target_mask);
+        let counted = count(&target_mask);
+        self.positions[1] += counted;
         self.examples += batch;
 
         let mut taps = ScoreTaps {
@@ -66,8 +67,9 @@ impl<'a> Scorer<'a> {
             .model
             .decode_tapped(inputs, &encoded, &mut KvCache::new(), &mut taps);
         if let Some((_, gates)) = taps.gates {
-            let gradients = cross_entropy(logits, labels).backward();
-            self.sums.add_gradients(&gates, &gradients);
+            // Of the summed loss, so that an example counts the same in every batch.
+            let sum = cross_entropy(logits, labels) * counted;
+            self.sums.add_gradients(&gates, &sum.backward());
         }
     }
 
@@ -79,10 +81,10 @@ impl<'a> Scorer<'a> {
         if self.examples == 0 {
             return Err(PartialError::NoSample);
         }
-        let size = full_size(self.model.config());
+        let (encoder, decoder) = (&self.model.encoder.block, &self.model.decoder.block);
         Ok(Scores {
-            encoder: self.stack(StackKind::Encoder, size.encoder.layers, self.positions[0]),
-            decoder: self.stack(StackKind::Decoder, size.decoder.layers, self.positions[1]),
+            encoder: self.stack(StackKind::Encoder, encoder.len(), self.positions[0]),
+            decoder: self.stack(StackKind::Decoder, decoder.len(), self.positions[1]),
         })
     }
 
@@ -97,7 +99,8 @@ impl<'a> Scorer<'a> {
         };
         let (own, cross) = (AttentionKind::SelfAttention, AttentionKind::CrossAttention);
         let components = positions * self.model.config().d_kv as f64;
-        let examples = self.examples as f64;
+        // The loss is the mean over all labels of the sample.
+        let examples = self.examples as f64 * self.positions[1].max(1.0);
         StackScores {
             layers: (0..layers)
                 .map(|layer| {

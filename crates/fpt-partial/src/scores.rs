@@ -24,7 +24,7 @@ pub struct StackScores {
     pub neurons: Vec<Vec<f64>>,
     /// Mean |output| of each self-attention head over real positions and its components.
     pub heads_output: Vec<Vec<f64>>,
-    /// Mean over examples of |output · gradient of the loss| of each self-attention head (Michel et al., 2019);
+    /// Mean over examples of |output · gradient of the sample's mean loss| of each self-attention head (Michel et al., 2019);
     /// empty where no gradients were computed.
     #[serde(default)]
     pub heads_gradient: Vec<Vec<f64>>,

@@ -1,5 +1,6 @@
+use burn::nn::Linear;
 use fpt_schedule::{ModelShape, PartialSize, StackSize};
-use fpt_t5::{FeedForwardKind, T5, T5Config};
+use fpt_t5::{Attention, FeedForwardKind, T5, T5Config};
 use serde::{Deserialize, Serialize};
 
 use crate::PartialError;
@@ -73,13 +74,41 @@ impl Selection {
         }
     }
 
+    /// Check that this can be kept of `model`, which may be a partial model itself: then indices are those of what
+    /// it has left.
+    ///
     /// # Errors
     /// [`PartialError::Selection`] if an index is not in the model, or lists are empty, unsorted or too few.
     pub fn check(&self, model: &T5) -> Result<(), PartialError> {
-        let size = full_size(model.config());
-        self.encoder.check("encoder", &size.encoder, false)?;
-        self.decoder.check("decoder", &size.decoder, true)
+        let encoder = model.encoder.block.iter().map(|block| LayerSize {
+            neurons: rows(&block.feed_forward.wo),
+            heads: heads(&block.attention),
+            cross_heads: None,
+        });
+        let decoder = model.decoder.block.iter().map(|block| LayerSize {
+            neurons: rows(&block.feed_forward.wo),
+            heads: heads(&block.attention),
+            cross_heads: Some(heads(&block.cross_attention)),
+        });
+        self.encoder
+            .check("encoder", &encoder.collect::<Vec<_>>())?;
+        self.decoder.check("decoder", &decoder.collect::<Vec<_>>())
     }
+}
+
+/// What a layer has.
+struct LayerSize {
+    neurons: usize,
+    heads: usize,
+    cross_heads: Option<usize>,
+}
+
+fn rows(linear: &Linear) -> usize {
+    linear.weight.dims()[0]
+}
+
+fn heads(attention: &Attention) -> usize {
+    rows(&attention.o) / attention.d_kv()
 }
 
 impl StackSelection {
@@ -106,12 +135,7 @@ impl StackSelection {
         }
     }
 
-    fn check(
-        &self,
-        stack: &'static str,
-        full: &StackSize,
-        cross: bool,
-    ) -> Result<(), PartialError> {
+    fn check(&self, stack: &'static str, sizes: &[LayerSize]) -> Result<(), PartialError> {
         let fail = |reason: String| PartialError::Selection { stack, reason };
         let list = |what: &str, list: &[usize], limit: usize| {
             if list.is_empty() {
@@ -127,20 +151,28 @@ impl StackSelection {
                 _ => Ok(()),
             }
         };
-        list("layers", &self.layers, full.layers)?;
-        let cross_layers = if cross { self.layers.len() } else { 0 };
-        for (what, lists, limit, count) in [
-            ("neurons", &self.neurons, full.d_ff, self.layers.len()),
-            ("heads", &self.heads, full.heads, self.layers.len()),
-            ("cross_heads", &self.cross_heads, full.heads, cross_layers),
+        list("layers", &self.layers, sizes.len())?;
+        let kept: Vec<&LayerSize> = self.layers.iter().map(|&layer| &sizes[layer]).collect();
+        let limits = |get: fn(&LayerSize) -> Option<usize>| -> Vec<usize> {
+            kept.iter().filter_map(|size| get(size)).collect()
+        };
+        for (what, lists, limits) in [
+            ("neurons", &self.neurons, limits(|size| Some(size.neurons))),
+            ("heads", &self.heads, limits(|size| Some(size.heads))),
+            (
+                "cross_heads",
+                &self.cross_heads,
+                limits(|size| size.cross_heads),
+            ),
         ] {
-            if lists.len() != count {
+            if lists.len() != limits.len() {
                 return Err(fail(format!(
-                    "{what} are given for {} layers, but should be for {count}",
-                    lists.len()
+                    "{what} are given for {} layers, but should be for {}",
+                    lists.len(),
+                    limits.len()
                 )));
             }
-            for (layer, kept) in self.layers.iter().zip(lists) {
+            for ((layer, kept), limit) in self.layers.iter().zip(lists).zip(limits) {
                 list(&format!("{what} of layer {layer}"), kept, limit)?;
             }
         }

@@ -292,6 +292,17 @@ impl Experiment {
         if let Some(scores) = &mut experiment.selection.scores {
             *scores = join(base, scores);
         }
+        for settings in experiment.task.values_mut() {
+            let keys: [&[&str]; 4] = [
+                &["model"],
+                &["data"],
+                &["selection", "scores"],
+                &["prompt", "init", "path"],
+            ];
+            for key in keys {
+                join_value(base, settings, key);
+            }
+        }
         // A mistake in the settings of any task is reported now, not when its turn comes.
         for task in experiment.task.keys() {
             experiment
@@ -414,6 +425,23 @@ fn join(base: &Path, path: &Path) -> PathBuf {
     joined
 }
 
+/// [`join`] for the path at a dotted key of a table, where there is one.
+fn join_value(base: &Path, table: &mut Table, key: &[&str]) {
+    match (key, table) {
+        ([last], table) => {
+            if let Some(Value::String(path)) = table.get_mut(*last) {
+                *path = join(base, Path::new(path.as_str())).display().to_string();
+            }
+        }
+        ([first, rest @ ..], table) => {
+            if let Some(Value::Table(table)) = table.get_mut(*first) {
+                join_value(base, table, rest);
+            }
+        }
+        ([], _) => {}
+    }
+}
+
 /// `key=value` as a table. A value that is no TOML is taken as a string, so that `--set model=path` needs no
 /// quotes.
 fn parse_assignment(assignment: &str) -> Result<Table, String> {
@@ -434,6 +462,8 @@ fn merge(base: &mut Table, over: &Table) {
     for (set, dropped) in [("method", "stages"), ("stages", "method")] {
         if over.contains_key(set) && !over.contains_key(dropped) {
             base.remove(dropped);
+            // Its name was that of the other schedule.
+            base.remove("name");
         }
     }
     for (key, value) in over {

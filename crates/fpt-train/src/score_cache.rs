@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::{Session, TrainError, batch_tensors};
 
 /// Part of every key: what is scored, and how, in this version of the program.
-const VERSION: &str = "fpt scores 1";
+const VERSION: &str = "fpt scores 2";
 
 /// A file of scores.
 #[derive(Serialize, Deserialize)]
@@ -81,8 +81,7 @@ fn measure(
     let config = &session.config;
     let device = session.model.device();
     let prompt = match config.selection.score.prompt {
-        // The same for all seeds, so that one scoring serves them all.
-        true => Some(session.fresh_prompt(0, &device)?),
+        true => Some(session.score_prompt(&device)?),
         false => None,
     };
     let sample: Vec<TokenizedExample> = sample.iter().map(|&e| e.clone()).collect();
@@ -121,7 +120,7 @@ fn key(
     hash.update([u8::from(gradients), u8::from(config.selection.score.prompt)]);
     hash.update((config.selection.score.batch_size as u64).to_le_bytes());
     if config.selection.score.prompt {
-        for value in session.fresh_prompt(0, &session.model.device())?.values() {
+        for value in session.score_prompt(&session.model.device())?.values() {
             hash.update(value.to_le_bytes());
         }
     }

@@ -5,7 +5,7 @@ use fpt_tasks::{
 };
 
 use crate::{Predictor, RunConfig, TrainError};
-use fpt_prompt::SoftPrompt;
+use fpt_prompt::{PromptInit, SoftPrompt};
 
 /// A split, read and tokenised.
 pub struct SplitData {
@@ -84,6 +84,21 @@ impl Session {
         Ok(prompt
             .init
             .prompt(prompt.length, &self.model, seed, encode, device)?)
+    }
+
+    /// The prompt that models are scored with: untrained, and the same for all seeds and all starts, so that one
+    /// scoring serves them all.
+    ///
+    /// # Errors
+    /// [`TrainError::Prompt`].
+    pub fn score_prompt(&self, device: &Device) -> Result<SoftPrompt, TrainError> {
+        let length = self.config.prompt.length;
+        let encode = |text: &str| self.tokenizer.encode(text);
+        let init = match &self.config.prompt.init {
+            PromptInit::Adapter { .. } => &PromptInit::Uniform,
+            init => init,
+        };
+        Ok(init.prompt(length, &self.model, 0, encode, device)?)
     }
 
     /// The answers of `model` (this session's, or a partial one of it) to the first `limit` examples of `data`,

@@ -26,8 +26,6 @@ pub enum Event {
     Loaded {
         /// Optimizer steps to come.
         steps: usize,
-        /// Examples that will be evaluated in all.
-        evaluations: usize,
         /// What was odd about the data, a line a file.
         warnings: Vec<String>,
     },
@@ -97,9 +95,6 @@ pub fn train(
     };
     on_event(Event::Loaded {
         steps,
-        evaluations: steps.div_ceil(config.eval.every) * dev_limit
-            + dev.tokens.len()
-            + 2 * test.tokens.len(),
         warnings: [&train, &dev, &test]
             .iter()
             .filter_map(|data| describe(&data.dataset.warnings))
@@ -152,6 +147,11 @@ pub fn train(
         if number > 0 && config.train.reset_optimizer {
             optimizer = adafactor(&config.train);
         }
+        if evaluated == EvalModel::Stage {
+            // Scores on another model can't be compared with this one's.
+            best = None;
+        }
+        let mut last_eval = None;
         let tokens = shorten(&train.tokens, stage.max_source);
         let record = MetricRecord::Stage {
             stage: number,
@@ -192,6 +192,7 @@ pub fn train(
                 };
                 let (scores, _) = evaluate(judge, Some(&candidate), &dev, dev_limit, on_event)?;
                 let mean = scores.mean();
+                last_eval = Some((step, scores.clone()));
                 let is_best = best.as_ref().is_none_or(|(score, _, _)| mean > *score);
                 let on_test = match is_best && is_reference {
                     true => {
@@ -219,7 +220,10 @@ pub fn train(
 
         let mut stage_dev = None;
         if !selection.is_full(full.config()) {
-            let (dev, _) = evaluate(&model, Some(&prompt.valid()), &dev, dev_limit, on_event)?;
+            let dev = match last_eval {
+                Some((at, scores)) if at == step && evaluated == EvalModel::Stage => scores,
+                _ => evaluate(&model, Some(&prompt.valid()), &dev, dev_limit, on_event)?.0,
+            };
             let record = MetricRecord::StageEnd {
                 stage: number,
                 step,

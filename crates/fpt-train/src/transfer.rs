@@ -1,8 +1,12 @@
 //! Whether prompts of one model serve another: similarity and transfer of the prompts of finished runs.
 
+use std::collections::HashSet;
+use std::path::PathBuf;
+
 use burn::tensor::Device;
-use fpt_partial::{full_size, partial};
+use fpt_partial::{Selection, partial};
 use fpt_prompt::{Activations, Similarity, SoftPrompt, load_adapter, similarity};
+use fpt_t5::T5;
 use fpt_tasks::{Split, TaskKind};
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +17,9 @@ use crate::{FinishedRun, Session, TrainError};
 pub struct SimilarityReport {
     /// Their task; `None` if they have several.
     pub task: Option<TaskKind>,
-    /// Name of each run: its schedule, and its seed where seeds differ.
+    /// Directories of the runs.
+    pub runs: Vec<PathBuf>,
+    /// Name of each run: its schedule, and whatever else tells the runs apart.
     pub names: Vec<String>,
     /// Row by row.
     pub pairs: Vec<Vec<Similarity>>,
@@ -28,6 +34,8 @@ pub struct TransferReport {
     pub metric: String,
     /// Dev examples that each score is of.
     pub examples: usize,
+    /// Directories of the runs.
+    pub runs: Vec<PathBuf>,
     /// Name of each prompt, a row each.
     pub prompts: Vec<String>,
     /// Name of each model, a column each.
@@ -62,6 +70,7 @@ pub fn similarities(runs: &[FinishedRun], device: &Device) -> Result<SimilarityR
             .iter()
             .all(|run| run.config.task == task)
             .then_some(task),
+        runs: directories(runs),
         names: names(runs),
         pairs,
     })
@@ -92,28 +101,28 @@ pub fn transfers(
     }
     let dev = session.read(Split::Dev)?;
     let prompts = prompts(runs, &session, device)?;
-    let full = full_size(session.model.config());
     let names = names(runs);
-    // Runs with several stages end with the full model: that is one model, whatever the schedule.
-    let mut models = Vec::new();
+    // Runs that end with the full model end with one model, whatever the schedule.
+    let mut models: Vec<(String, Selection, T5)> = Vec::new();
     for (run, name) in runs.iter().zip(&names) {
         let selections = run.selections()?;
         let Some(last) = selections.last() else {
             continue;
         };
-        let name = match last.size() == full {
+        if models.iter().any(|(_, known, _)| known == last) {
+            continue;
+        }
+        let name = match last.is_full(session.model.config()) {
             true => "full model".to_string(),
             false => name.clone(),
         };
-        if models.iter().all(|(known, _)| *known != name) {
-            models.push((name, partial(&session.model, last)?));
-        }
+        models.push((name, last.clone(), partial(&session.model, last)?));
     }
     let mut metric = String::new();
     let mut scores = Vec::new();
     for prompt in &prompts {
         let mut row = Vec::new();
-        for (_, model) in &models {
+        for (_, _, model) in &models {
             let (score, _) = session.evaluate(model, Some(prompt), &dev, examples, &mut |_| {})?;
             row.push(score.primary_value());
             metric = score.primary;
@@ -125,8 +134,9 @@ pub fn transfers(
         task,
         metric,
         examples: examples.min(dev.tokens.len()),
+        runs: directories(runs),
         prompts: names,
-        models: models.into_iter().map(|(name, _)| name).collect(),
+        models: models.into_iter().map(|(name, ..)| name).collect(),
         scores,
     })
 }
@@ -165,7 +175,11 @@ fn prompts(
     Ok(runs.iter().map(load).collect::<Result<_, _>>()?)
 }
 
-/// What tells the runs apart: schedule, task where tasks differ, seed where seeds differ.
+fn directories(runs: &[FinishedRun]) -> Vec<PathBuf> {
+    runs.iter().map(|run| run.directory.clone()).collect()
+}
+
+/// What tells the runs apart: schedule, task where tasks differ, seed where seeds differ, else the directory.
 fn names(runs: &[FinishedRun]) -> Vec<String> {
     let several = |differs: fn(&FinishedRun, &FinishedRun) -> bool| {
         runs.first()
@@ -183,5 +197,13 @@ fn names(runs: &[FinishedRun]) -> Vec<String> {
         }
         name
     };
-    runs.iter().map(name).collect()
+    let names: Vec<String> = runs.iter().map(name).collect();
+    let distinct: HashSet<&String> = names.iter().collect();
+    match distinct.len() == names.len() {
+        true => names,
+        false => runs
+            .iter()
+            .map(|run| run.directory.display().to_string())
+            .collect(),
+    }
 }

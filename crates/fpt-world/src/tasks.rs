@@ -11,7 +11,7 @@ use crate::world::{Label, NearMisses, QuestionPair, Said, World, everybody, sent
 use crate::{WorldError, files};
 
 /// Changes whenever the same options would give other files.
-pub const GENERATOR_VERSION: u32 = 3;
+pub const GENERATOR_VERSION: u32 = 4;
 
 /// Sizes and seed; the sizes hold for each task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

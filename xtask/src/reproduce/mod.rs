@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::{Args as ClapArgs, ValueEnum};
 use fpt_schedule::{Method, Reduction};
 use fpt_tasks::TaskKind;
@@ -93,18 +93,38 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(steps) = args.steps {
         overrides.push(format!("train.steps={steps}"));
     }
-    let tasks = match (args.task.as_slice(), args.quick) {
-        ([], true) => &experiment.tasks[..experiment.tasks.len().min(1)],
-        ([], false) => &experiment.tasks,
-        (some, _) => some,
+    let mut tasks = match (args.task.is_empty(), args.quick) {
+        (true, true) => experiment.tasks.iter().copied().take(1).collect(),
+        (true, false) => experiment.tasks.clone(),
+        (false, _) => args.task.clone(),
     };
+    let mut methods = methods(args, &experiment);
+    // A run is a directory: no run twice.
+    deduplicate(&mut tasks);
+    deduplicate(&mut methods);
     let grid = Grid {
-        tasks,
-        methods: &methods(args, &experiment),
+        tasks: &tasks,
+        methods: &methods,
         seeds: args.seeds.get() as u64,
         overrides: &overrides,
     };
+    ensure!(
+        experiment.schedule.stages.is_empty(),
+        "{} has [[schedule.stages]], but reproduce compares methods by name; train it with `fpt train`",
+        args.config.display()
+    );
     let runs = grid.plan(&experiment, &out)?;
+    ensure!(
+        !runs.is_empty(),
+        "there is nothing to run: {} names no task or no method of that table",
+        args.config.display()
+    );
+    ensure!(
+        experiment.transfer.examples > 0,
+        "`transfer.examples` must be at least 1 in {}",
+        args.config.display()
+    );
+    let starts = plan::starts(&experiment, &runs, &overrides, &out)?;
     std::fs::create_dir_all(&out).with_context(|| format!("failed to create {}", out.display()))?;
     if let Some(generate) = &experiment.generate {
         data::ensure(&experiment.data, generate)?;
@@ -120,7 +140,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     executor.run_all(&runs, jobs)?;
     let transfer = &experiment.transfer;
-    for &task in tasks {
+    for &task in &tasks {
         compare(
             "similarity",
             &[],
@@ -141,8 +161,18 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             &out,
         )?;
     }
-    executor.run_all(&plan::starts(&experiment, &runs, &overrides, &out)?, jobs)?;
+    executor.run_all(&starts, jobs)?;
     results::write(&out, args.json)
+}
+
+/// Drop what was there before, keeping the order.
+fn deduplicate<T: PartialEq + Copy>(items: &mut Vec<T>) {
+    let mut seen = Vec::new();
+    items.retain(|item| {
+        let new = !seen.contains(item);
+        seen.push(*item);
+        new
+    });
 }
 
 fn methods(args: &Args, experiment: &Experiment) -> Vec<Method> {
@@ -175,7 +205,7 @@ fn compare(
     out: &Path,
 ) -> anyhow::Result<()> {
     let path = out.join(format!("{command}-{task}.json"));
-    if runs.len() < 2 || is_newer(&path, runs) {
+    if runs.len() < 2 || is_current(&path, runs, arguments) {
         return Ok(());
     }
     shell::note(&format!("{command} of the prompts for {task}"));
@@ -193,8 +223,8 @@ fn compare(
     shell::save(&path, &String::from_utf8_lossy(&output.stdout))
 }
 
-/// Whether the file was made after all of the runs, and so of them.
-fn is_newer(path: &Path, directories: &[&Path]) -> bool {
+/// Whether the file is a comparison of just these runs, by just these arguments, made after all of them.
+fn is_current(path: &Path, runs: &[&Path], arguments: &[String]) -> bool {
     let time = |path: &Path| {
         std::fs::metadata(path)
             .and_then(|data| data.modified())
@@ -203,8 +233,13 @@ fn is_newer(path: &Path, directories: &[&Path]) -> bool {
     let Some(made) = time(path) else {
         return false;
     };
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let Ok(found) = serde_json::from_str::<serde_json::Value>(&text) else {
+        return false;
+    };
+    let compared = found["runs"] == serde_json::json!(runs);
+    let as_asked = arguments.is_empty() || arguments.contains(&found["examples"].to_string());
     let finished = |run: &&Path| time(&run.join("result.json"));
-    directories
-        .iter()
-        .all(|run| finished(run).is_some_and(|finished| finished <= made))
+    let newer = |run: &&Path| finished(run).is_some_and(|finished| finished <= made);
+    compared && as_asked && runs.iter().all(newer)
 }

@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use fpt_prompt::PromptInit;
-use fpt_schedule::Method;
+use fpt_schedule::{Method, ScheduleConfig};
 use fpt_tasks::TaskKind;
-use fpt_train::{FinishedRun, MetricRecord};
+use fpt_train::{EvalModel, FinishedRun, MetricRecord};
 use serde::Serialize;
 
 use stats::{Summary, deviation, interpolate, mean, sign_flip_test};
@@ -54,6 +54,10 @@ impl Run {
 
     fn seed(&self) -> u64 {
         self.finished.config.seed
+    }
+
+    fn schedule(&self) -> &ScheduleConfig {
+        &self.finished.config.schedule
     }
 
     /// Prompt tuning, where the schedule says nothing; `None` for a schedule of stages of its own.
@@ -141,6 +145,8 @@ pub struct Row {
     pub label: String,
     #[serde(skip)]
     pub method: Option<Method>,
+    /// Whether its scores are the full model's, not a partial one's.
+    pub on_full_model: bool,
     /// Its outcome on each task.
     pub tasks: BTreeMap<TaskKind, Entry>,
     /// Mean over the tasks of prompt tuning, if it has them all.
@@ -203,14 +209,20 @@ impl Results {
         // Explicit stages come after the methods of the paper.
         runs.sort_by_key(|run| {
             let method = run.method();
-            (
-                method.is_none(),
-                method,
-                run.label(),
-                run.task(),
-                run.seed(),
-            )
+            let schedule = format!("{:?}", run.schedule());
+            (method.is_none(), method, schedule, run.task(), run.seed())
         });
+        let same = |pair: &&[Run]| match pair {
+            [a, b] => a.schedule() == b.schedule() && a.task() == b.task() && a.seed() == b.seed(),
+            _ => false,
+        };
+        if let Some([a, b]) = runs.windows(2).find(same) {
+            bail!(
+                "{} and {} are runs of the same schedule, task and seed; keep one of them there",
+                a.finished.directory.display(),
+                b.finished.directory.display()
+            );
+        }
         let init = directory.join("init");
         let started = match init.is_dir() {
             true => Run::all(&init)?,
@@ -218,8 +230,8 @@ impl Results {
         };
         let starts = started
             .iter()
-            .filter_map(|run| Start::of(run, &runs).transpose())
-            .collect::<anyhow::Result<_>>()?;
+            .filter_map(|run| Start::of(run, &runs))
+            .collect();
         Ok(Self::of(runs, starts))
     }
 
@@ -227,11 +239,12 @@ impl Results {
         let mut tasks: Vec<TaskKind> = runs.iter().map(Run::task).collect();
         tasks.sort_unstable();
         tasks.dedup();
-        let mut labels: Vec<String> = runs.iter().map(Run::label).collect();
-        labels.dedup();
-        let rows = labels
+        // Equal schedules are neighbours after sorting.
+        let mut schedules: Vec<&ScheduleConfig> = runs.iter().map(Run::schedule).collect();
+        schedules.dedup();
+        let rows = schedules
             .into_iter()
-            .map(|label| Row::of(label, &runs, &tasks))
+            .map(|schedule| Row::of(schedule, &runs, &tasks))
             .collect();
         let mut revisions: Vec<String> = runs
             .iter()
@@ -254,43 +267,46 @@ impl Start {
     const SHARE: f64 = 0.95;
 
     /// `None` where there is no plain prompt tuning to compare with.
-    fn of(run: &Run, runs: &[Run]) -> anyhow::Result<Option<Self>> {
-        let same = |other: &&Run| other.task() == run.task() && other.seed() == run.seed();
-        let Some(plain) = runs.iter().filter(same).find(|other| other.is_plain()) else {
-            return Ok(None);
-        };
-        let wanted = Self::SHARE * plain.finished.result.dev.primary_value();
+    fn of(run: &Run, runs: &[Run]) -> Option<Self> {
+        let plain = runs.iter().find(|other| {
+            other.is_plain() && other.task() == run.task() && other.seed() == run.seed()
+        })?;
+        // Of the evaluations during training, which are on the same examples as this run's.
+        let best = plain.dev_curve().into_iter().map(|(_, score)| score);
+        let wanted = Self::SHARE * best.fold(0.0, f64::max);
         let reached = run.metrics.iter().find_map(|record| match record {
             MetricRecord::Eval { step, dev, .. } if dev.primary_value() >= wanted => Some(*step),
             _ => None,
         });
         let from = match &run.finished.config.prompt.init {
             PromptInit::Adapter { path } => {
-                let source = path.parent().unwrap_or(path);
-                FinishedRun::read(source)?.config.schedule.label()
+                // By name: the directory that holds the runs may have moved.
+                let name = path.parent().and_then(Path::file_name).unwrap_or_default();
+                let named = |run: &&Run| run.finished.directory.file_name() == Some(name);
+                match runs.iter().find(named) {
+                    Some(source) => source.schedule().label(),
+                    None => name.to_string_lossy().into_owned(),
+                }
             }
             _ => "fresh".into(),
         };
-        Ok(Some(Self {
+        Some(Self {
             task: run.task(),
             from,
             steps: reached,
             limit: run.finished.result.steps,
             wanted,
             run: run.finished.directory.display().to_string(),
-        }))
-    }
-}
-
-impl Run {
-    fn label(&self) -> String {
-        self.finished.config.schedule.label()
+        })
     }
 }
 
 impl Row {
-    fn of(label: String, runs: &[Run], tasks: &[TaskKind]) -> Self {
-        let own: Vec<&Run> = runs.iter().filter(|run| run.label() == label).collect();
+    fn of(schedule: &ScheduleConfig, runs: &[Run], tasks: &[TaskKind]) -> Self {
+        let own: Vec<&Run> = runs
+            .iter()
+            .filter(|run| run.schedule() == schedule)
+            .collect();
         let entries: BTreeMap<TaskKind, Entry> = tasks
             .iter()
             .filter_map(|&task| Some((task, Entry::of(&own, runs, task)?)))
@@ -307,14 +323,19 @@ impl Row {
             values.filter(|_| complete).map(|values| mean(&values))
         };
         let method = own.first().and_then(|run| run.method());
-        let progressive = !matches!(method, Some(Method::Pt | Method::Partial(..)));
+        let on_full_model = own
+            .iter()
+            .all(|run| run.finished.result.evaluated == EvalModel::Full);
+        let progressive =
+            on_full_model && !matches!(method, Some(Method::Pt | Method::Partial(..)));
         Self {
             average: over_tasks(&|entry| Some(entry.test.mean)),
             flops_percent: over_tasks(&|entry| entry.flops_percent),
             wall_percent: over_tasks(&|entry| entry.wall_percent),
             improve: progressive.then(|| Improve::of(&own, runs)).flatten(),
             tasks: entries,
-            label,
+            label: schedule.label(),
+            on_full_model,
             method,
         }
     }

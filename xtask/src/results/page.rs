@@ -162,7 +162,7 @@ impl Results {
             .iter()
             .filter(|run| run.task() == task && run.seed() == 0 && full(run))
             .map(|run| Series {
-                label: run.label(),
+                label: run.schedule().label(),
                 points: run.dev_curve(),
                 boundaries: run.boundaries(),
             })

@@ -72,7 +72,7 @@ impl Results {
 
     /// Table 1: partial models alone.
     pub fn table1(&self) -> Option<Table> {
-        let partial = |row: &&Row| matches!(row.method, Some(Method::Partial(..)));
+        let partial = |row: &&Row| !row.on_full_model;
         self.rows.iter().any(|row| partial(&row)).then(|| {
             self.comparison(
                 "Table 1. Prompts trained on partial models and evaluated on them, test split. PT is the full model.",
@@ -84,7 +84,8 @@ impl Results {
 
     /// Table 2: progressive training.
     pub fn table2(&self) -> Option<Table> {
-        let progressive = |row: &&Row| matches!(row.method, Some(Method::Fpt(..)) | None);
+        let progressive =
+            |row: &&Row| row.on_full_model && matches!(row.method, Some(Method::Fpt(..)) | None);
         self.rows.iter().any(|row| progressive(&row)).then(|| {
             self.comparison(
                 "Table 2. Progressive training, evaluated on the full model, test split. Improve is the gain over \

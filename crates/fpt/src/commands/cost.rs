@@ -65,6 +65,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         false => args.method.clone(),
     };
     let mut rows = Vec::new();
+    if args.method.is_empty() && !experiment.schedule.stages.is_empty() {
+        // The experiment's own schedule comes first.
+        rows.push(row(&experiment, &model, &tasks, &args.overrides)?);
+    }
     for method in methods {
         let mut overrides = args.overrides.clone();
         overrides.push(format!("schedule.method={method}"));

@@ -57,6 +57,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             false => print_line(&toml::to_string_pretty(&config)?),
         };
     }
+    anyhow::ensure!(
+        args.scores() != args.out,
+        "--out {} is where scores are kept; choose another --out or --scores",
+        args.out.display()
+    );
     if let Some(result) = finished_run(&args.out, &config)? {
         progress::note(&format!(
             "{} holds this very run, finished; nothing to do",
