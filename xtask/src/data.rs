@@ -56,6 +56,5 @@ pub fn ensure(directory: &Path, generate: &GenerateConfig) -> anyhow::Result<()>
         _ => {}
     }
     write_tasks(directory, &options)?;
-    std::fs::write(&stamp_path, stamp)
-        .with_context(|| format!("failed to write {}", stamp_path.display()))
+    shell::save(&stamp_path, &stamp)
 }

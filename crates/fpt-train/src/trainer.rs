@@ -186,10 +186,7 @@ pub fn train(
 
             if step.is_multiple_of(config.eval.every) || step == steps {
                 let candidate = prompt.valid();
-                let judge = match evaluated {
-                    EvalModel::Full => full,
-                    EvalModel::Stage => &model,
-                };
+                let judge = evaluated.of(full, &model);
                 let (scores, _) = evaluate(judge, Some(&candidate), &dev, dev_limit, on_event)?;
                 let mean = scores.mean();
                 last_eval = Some((step, scores.clone()));
@@ -252,10 +249,7 @@ pub fn train(
             reason: "must be at least 1".into(),
         });
     };
-    let judge = match evaluated {
-        EvalModel::Full => full,
-        EvalModel::Stage => &model,
-    };
+    let judge = evaluated.of(full, &model);
     let (dev_scores, _) = evaluate(judge, Some(&prompt), &dev, usize::MAX, on_event)?;
     let (test_scores, answers) = evaluate(judge, Some(&prompt), &test, usize::MAX, on_event)?;
     let ends_full = selections.last().is_none_or(|s| s.is_full(full.config()));
@@ -311,6 +305,16 @@ pub fn train(
         result: Box::new(result.clone()),
     });
     Ok(result)
+}
+
+impl EvalModel {
+    /// The one of the two that is evaluated.
+    fn of<'a>(self, full: &'a T5, stage: &'a T5) -> &'a T5 {
+        match self {
+            Self::Full => full,
+            Self::Stage => stage,
+        }
+    }
 }
 
 /// Teacher-forced loss of a batch, its gradient with respect to the prompt, and the multiply-accumulates of the
