@@ -127,7 +127,7 @@ impl Sums {
     fn add_gradients(&mut self, gates: &[(Place, Tensor<4>)], gradients: &Gradients) {
         for (place, gate) in gates {
             if let Some(gradient) = gate.grad(gradients) {
-                let [batch, heads, _, _] = gradient.dims();
+                let [batch, _, heads, _] = gradient.dims();
                 let sum = gradient.reshape([batch, heads]).abs().sum_dim(0);
                 add(
                     self.gradients.entry(*place).or_default(),
@@ -200,10 +200,10 @@ impl Taps for ScoreTaps<'_> {
         heads: Tensor<4>,
     ) -> Tensor<4> {
         let place = (stack, layer, kind);
-        let mask = self.mask(stack).unsqueeze_dim::<3>(1).unsqueeze_dim::<4>(3);
+        let mask = self.mask(stack).unsqueeze_dim::<3>(2).unsqueeze_dim::<4>(3);
         let sum = (plain(heads.clone()).abs() * mask)
             .sum_dim(0)
-            .sum_dim(2)
+            .sum_dim(1)
             .sum_dim(3);
         add(
             self.sums.outputs.entry(place).or_default(),
@@ -212,8 +212,8 @@ impl Taps for ScoreTaps<'_> {
         match &mut self.gates {
             // The gradient at a gate of ones is the sum of output times gradient over all that it multiplies.
             Some((device, gates)) => {
-                let [batch, count, _, _] = heads.dims();
-                let gate = Tensor::<4>::ones([batch, count, 1, 1], &**device).require_grad();
+                let [batch, _, count, _] = heads.dims();
+                let gate = Tensor::<4>::ones([batch, 1, count, 1], &**device).require_grad();
                 gates.push((place, gate.clone()));
                 heads * gate
             }

@@ -1,10 +1,10 @@
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, Tensor};
 
 use crate::feed_forward::linear;
-use crate::taps::{product, project};
-use crate::{AttentionKind, StackKind, T5Config, Taps};
+use crate::taps::project;
+use crate::{AttentionKind, StackKind, T5Config, Taps, fused};
 
 /// Keys and values of one attention, `[batch, heads, length, d_kv]` each.
 #[derive(Clone, Debug)]
@@ -86,24 +86,19 @@ impl Attention {
         &self,
         x: Tensor<3>,
         source: KeysValues,
-        mask: Option<Tensor<4>>,
+        mask: Tensor<4>,
         place: (StackKind, usize, AttentionKind),
         taps: &mut dyn Taps,
     ) -> Tensor<3> {
-        let [batch, queries, _] = x.dims();
         let query = self.split(project(&self.q, x, taps));
-        let scores = product(query, source.keys.swap_dims(2, 3), taps);
-        let scores = match mask {
-            Some(mask) => scores + mask,
-            None => scores,
-        };
-        let heads = product(activation::softmax(scores, 3), source.values, taps);
+        let [batch, heads, queries, d_kv] = query.dims();
+        // Queries by keys, and probabilities by values.
+        taps.multiplied(2 * (batch * heads * queries * source.length() * d_kv) as u64);
+        let joined = fused::attention(query, source.keys, source.values, mask);
         let (stack, layer, kind) = place;
-        let heads = taps.heads(stack, layer, kind, heads);
-        let [_, count, _, d_kv] = heads.dims();
-        let joined = heads
-            .swap_dims(1, 2)
-            .reshape([batch, queries, count * d_kv]);
+        let outputs = joined.reshape([batch, queries, heads, d_kv]);
+        let outputs = taps.heads(stack, layer, kind, outputs);
+        let joined = outputs.reshape([batch, queries, heads * d_kv]);
         project(&self.o, joined, taps)
     }
 

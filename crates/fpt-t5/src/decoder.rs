@@ -118,9 +118,7 @@ impl Decoder {
             cache.own = Some(own.clone());
             let place = (StackKind::Decoder, layer, AttentionKind::SelfAttention);
             let bias = own_bias.of(block.attention.kept_heads.as_deref());
-            x = x + block
-                .attention
-                .forward(normed, own, Some(bias), place, taps);
+            x = x + block.attention.forward(normed, own, bias, place, taps);
 
             let normed = block.cross_attention_norm.forward(x.clone());
             let cross = cache
@@ -131,13 +129,9 @@ impl Decoder {
                 })
                 .clone();
             let place = (StackKind::Decoder, layer, AttentionKind::CrossAttention);
-            x = x + block.cross_attention.forward(
-                normed,
-                cross,
-                Some(cross_mask.clone()),
-                place,
-                taps,
-            );
+            x = x + block
+                .cross_attention
+                .forward(normed, cross, cross_mask.clone(), place, taps);
 
             let normed = block.feed_forward_norm.forward(x.clone());
             x = x + block

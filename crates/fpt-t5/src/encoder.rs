@@ -69,9 +69,7 @@ impl Encoder {
             let source = block.attention.keys_values(normed.clone(), taps);
             let place = (StackKind::Encoder, layer, AttentionKind::SelfAttention);
             let bias = bias.of(block.attention.kept_heads.as_deref());
-            x = x + block
-                .attention
-                .forward(normed, source, Some(bias), place, taps);
+            x = x + block.attention.forward(normed, source, bias, place, taps);
             let normed = block.feed_forward_norm.forward(x.clone());
             x = x + block
                 .feed_forward

@@ -3,7 +3,7 @@ use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor, activation};
 
 use crate::taps::project;
-use crate::{FeedForwardKind, StackKind, T5Config, Taps};
+use crate::{FeedForwardKind, StackKind, T5Config, Taps, fused};
 
 /// The feed-forward network of a layer (`T5DenseGatedActDense`, `T5DenseActDense` in transformers).
 ///
@@ -50,22 +50,15 @@ impl FeedForward {
         taps: &mut dyn Taps,
     ) -> Tensor<3> {
         let hidden = match &self.wi_1 {
-            Some(wi_1) => gelu_new(project(&self.wi_0, x.clone(), taps)) * project(wi_1, x, taps),
+            Some(wi_1) => {
+                let gate = project(&self.wi_0, x.clone(), taps);
+                fused::gated_gelu(gate, project(wi_1, x, taps))
+            }
             None => activation::relu(project(&self.wi_0, x, taps)),
         };
         let hidden = taps.feed_forward(stack, layer, hidden);
         project(&self.wo, hidden, taps)
     }
-}
-
-/// GELU in its tanh form, `x/2 · (1 + tanh(u))` with `u = sqrt(2/π)(x + 0.044715 x³)`.
-///
-/// Since `(1 + tanh(u))/2 = sigmoid(2u)`, it is written `x · sigmoid(2u)`: the same function at a fraction
-/// of the cost of `powf` and `tanh`.
-fn gelu_new(x: Tensor<3>) -> Tensor<3> {
-    const TWICE_SQRT_2_OVER_PI: f64 = 1.595_769_121_605_730_8;
-    let u2 = (x.clone().square() * 0.044715 + 1.0) * x.clone() * TWICE_SQRT_2_OVER_PI;
-    x * activation::sigmoid(u2)
 }
 
 /// A linear layer without bias, normally distributed.

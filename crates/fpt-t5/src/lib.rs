@@ -7,6 +7,7 @@ mod decoder;
 mod encoder;
 mod error;
 mod feed_forward;
+mod fused;
 mod generate;
 mod loss;
 mod mask;

@@ -2,6 +2,8 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 
+use crate::fused;
+
 /// T5's layer norm: root mean square only, no mean and no bias
 /// (`T5LayerNorm` in transformers, RMSNorm of Zhang and Sennrich 2019).
 #[derive(Module, Debug)]
@@ -22,10 +24,6 @@ impl T5LayerNorm {
 
     /// `x / sqrt(mean(x²) + ε) · weight` over the last axis; `[batch, length, d_model]` in and out.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        // Multiplying by a reciprocal of [batch, length, 1] spares a division per element.
-        let scale = (x.clone().square().mean_dim(2) + self.epsilon)
-            .sqrt()
-            .recip();
-        x * scale * self.weight.val().unsqueeze()
+        fused::rms_norm(x, self.weight.val(), self.epsilon)
     }
 }

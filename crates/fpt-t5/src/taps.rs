@@ -31,7 +31,7 @@ pub trait Taps {
         activation
     }
 
-    /// The outputs of the heads before the output projection, `[batch, heads, length, d_kv]`.
+    /// The outputs of the heads before the output projection, `[batch, length, heads, d_kv]`.
     fn heads(
         &mut self,
         stack: StackKind,

@@ -202,11 +202,8 @@ impl Taps for Collector {
             AttentionKind::CrossAttention => "cross_heads",
         };
         let stack = format!("{stack:?}").to_lowercase();
-        // The fixture has [batch, length, heads, d_kv].
-        self.0.insert(
-            format!("tap.{stack}.{layer}.{kind}"),
-            values(heads.clone().swap_dims(1, 2)),
-        );
+        self.0
+            .insert(format!("tap.{stack}.{layer}.{kind}"), values(heads.clone()));
         heads
     }
 }

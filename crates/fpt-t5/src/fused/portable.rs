@@ -1,0 +1,168 @@
+//! The operations written with tensor operations, for any backend and float type.
+
+use burn::backend::Backend;
+use burn::backend::TensorMetadata;
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::tensor::{IndexingUpdateOp, Shape};
+
+use super::{AttentionGradients, AttentionInputs};
+
+const TWICE_SQRT_2_OVER_PI: f64 = 1.595_769_121_605_730_8;
+const CUBIC: f64 = 0.044_715;
+
+fn last_dim<B: Backend>(x: &FloatTensor<B>) -> usize {
+    x.shape().num_dims() - 1
+}
+
+/// `1 / rms(x)`, with 1 for the last size.
+pub fn reciprocal_rms<B: Backend>(x: FloatTensor<B>, epsilon: f32) -> FloatTensor<B> {
+    let dim = last_dim::<B>(&x);
+    let mean = B::float_mean_dim(B::float_mul(x.clone(), x), dim);
+    B::float_recip(B::float_sqrt(B::float_add_scalar(mean, epsilon.into())))
+}
+
+fn as_row<B: Backend>(weight: FloatTensor<B>) -> FloatTensor<B> {
+    let width = weight.shape().num_elements();
+    B::float_reshape(weight, Shape::new([1, 1, width]))
+}
+
+pub fn rms_norm<B: Backend>(
+    x: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    epsilon: f32,
+) -> FloatTensor<B> {
+    let r = reciprocal_rms::<B>(x.clone(), epsilon);
+    B::float_mul(B::float_mul(x, r), as_row::<B>(weight))
+}
+
+pub fn rms_norm_backward<B: Backend>(
+    x: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+    epsilon: f32,
+) -> FloatTensor<B> {
+    let r = reciprocal_rms::<B>(x.clone(), epsilon);
+    let weighted = B::float_mul(gradient, as_row::<B>(weight));
+    let dim = last_dim::<B>(&x);
+    let mean = B::float_mean_dim(B::float_mul(weighted.clone(), x.clone()), dim);
+    let k = B::float_mul(mean, B::float_mul(r.clone(), r.clone()));
+    B::float_mul(B::float_sub(weighted, B::float_mul(x, k)), r)
+}
+
+/// `sigmoid(2u)` and the derivative of the GELU.
+fn gelu_parts<B: Backend>(x: FloatTensor<B>) -> (FloatTensor<B>, FloatTensor<B>) {
+    let square = B::float_mul(x.clone(), x.clone());
+    let polynomial = |factor: f64| {
+        let cubic = B::float_mul_scalar(square.clone(), factor.into());
+        let sum = B::float_add_scalar(cubic, 1_f64.into());
+        B::float_mul_scalar(sum, TWICE_SQRT_2_OVER_PI.into())
+    };
+    let s = B::sigmoid(B::float_mul(x.clone(), polynomial(CUBIC)));
+    let y = B::float_mul(x, s.clone());
+    let rest = B::float_add_scalar(B::float_neg(s.clone()), 1_f32.into());
+    let slope = B::float_mul(B::float_mul(y, rest), polynomial(3.0 * CUBIC));
+    let derivative = B::float_add(s.clone(), slope);
+    (s, derivative)
+}
+
+pub fn gated_gelu<B: Backend>(gate: FloatTensor<B>, value: FloatTensor<B>) -> FloatTensor<B> {
+    let (s, _) = gelu_parts::<B>(gate.clone());
+    B::float_mul(B::float_mul(gate, s), value)
+}
+
+pub fn gated_gelu_backward<B: Backend>(
+    gate: FloatTensor<B>,
+    value: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let (s, derivative) = gelu_parts::<B>(gate.clone());
+    let y = B::float_mul(gate, s);
+    let d_gate = B::float_mul(B::float_mul(gradient.clone(), value), derivative);
+    (d_gate, B::float_mul(gradient, y))
+}
+
+pub fn attention<B: Backend>(
+    queries: FloatTensor<B>,
+    keys: FloatTensor<B>,
+    values: FloatTensor<B>,
+    bias: FloatTensor<B>,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let [batch, heads, length, d_kv]: [usize; 4] = queries.shape().dims();
+    let scores = B::float_matmul(queries, B::float_swap_dims(keys, 2, 3));
+    let probabilities = B::softmax(B::float_add(scores, bias), 3);
+    let out = B::float_swap_dims(B::float_matmul(probabilities.clone(), values), 1, 2);
+    let out = B::float_reshape(out, Shape::new([batch, length, heads * d_kv]));
+    (out, probabilities)
+}
+
+pub fn attention_backward<B: Backend>(
+    inputs: AttentionInputs<B>,
+    gradient: FloatTensor<B>,
+    want_scores: bool,
+) -> AttentionGradients<B> {
+    let [batch, heads, length, d_kv]: [usize; 4] = inputs.queries.shape().dims();
+    let gradient = B::float_reshape(gradient, Shape::new([batch, length, heads, d_kv]));
+    let gradient = B::float_swap_dims(gradient, 1, 2);
+    let p = inputs.probabilities;
+    let values = B::float_matmul(B::float_swap_dims(p.clone(), 2, 3), gradient.clone());
+    let d_p = B::float_matmul(gradient, B::float_swap_dims(inputs.values, 2, 3));
+    let weighted = B::float_mul(p.clone(), d_p);
+    let sum = B::float_sum_dim(weighted.clone(), 3);
+    let scores = B::float_sub(weighted, B::float_mul(p, sum));
+    AttentionGradients {
+        queries: B::float_matmul(scores.clone(), inputs.keys),
+        keys: B::float_matmul(B::float_swap_dims(scores.clone(), 2, 3), inputs.queries),
+        values,
+        scores: want_scores.then_some(scores),
+    }
+}
+
+/// The labels as a column, with 0 for ignored ones, and 1 where a label counts, else 0.
+fn split_labels<B: Backend>(
+    logits: &FloatTensor<B>,
+    labels: IntTensor<B>,
+) -> (IntTensor<B>, FloatTensor<B>) {
+    let rows = labels.shape().num_elements();
+    let labels = B::int_reshape(labels, Shape::new([rows, 1]));
+    let next = B::int_add_scalar(labels.clone(), 1.into());
+    let counted = B::int_clamp(next, 0.into(), 1.into());
+    (
+        B::int_clamp_min(labels, 0.into()),
+        B::int_into_float(counted, logits.dtype().into()),
+    )
+}
+
+pub fn negative_log_likelihood<B: Backend>(
+    logits: FloatTensor<B>,
+    labels: IntTensor<B>,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let rows = labels.shape().num_elements();
+    let (target, counted) = split_labels::<B>(&logits, labels);
+    let top = B::float_max_dim(logits.clone(), 1);
+    let exp = B::float_exp(B::float_sub(logits.clone(), top.clone()));
+    let sums = B::float_add(B::float_log(B::float_sum_dim(exp, 1)), top);
+    let nll = B::float_sub(sums.clone(), B::float_gather(1, logits, target));
+    let flat = |x| B::float_reshape(x, Shape::new([rows]));
+    (flat(B::float_mul(nll, counted)), flat(sums))
+}
+
+pub fn negative_log_likelihood_backward<B: Backend>(
+    logits: FloatTensor<B>,
+    labels: IntTensor<B>,
+    sums: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let rows = labels.shape().num_elements();
+    let (target, counted) = split_labels::<B>(&logits, labels);
+    let column = |x| B::float_reshape(x, Shape::new([rows, 1]));
+    let gradient = B::float_mul(column(gradient), counted);
+    let softmax = B::float_exp(B::float_sub(logits, column(sums)));
+    let scaled = B::float_mul(softmax, gradient.clone());
+    B::float_scatter(
+        1,
+        scaled,
+        target,
+        B::float_neg(gradient),
+        IndexingUpdateOp::Add,
+    )
+}

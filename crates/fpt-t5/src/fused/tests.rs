@@ -1,0 +1,223 @@
+//! The operations against the same mathematics in Burn's tensor operations and Burn's own backward pass, on random
+//! shapes; and the portable form against both.
+
+use burn::tensor::{DType, Device, Distribution, Int, Tensor, TensorData, Tolerance, activation};
+use proptest::prelude::*;
+
+fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
+}
+
+fn tracked<const D: usize>(shape: [usize; D]) -> Tensor<D> {
+    random(shape, &Device::flex().autodiff()).require_grad()
+}
+
+/// Result and gradients of `fused` and `plain` on the same inputs agree.
+fn same<const D: usize, const N: usize>(
+    inputs: [Tensor<D>; N],
+    fused: impl Fn([Tensor<D>; N]) -> Tensor<3>,
+    plain: impl Fn([Tensor<D>; N]) -> Tensor<3>,
+) {
+    let (ours, theirs) = (fused(inputs.clone()), plain(inputs.clone()));
+    close(&ours, &theirs);
+    let weights = random(ours.dims(), &Device::flex());
+    let gradients = |out: Tensor<3>| (out * weights.clone()).sum().backward();
+    let (ours, theirs) = (gradients(ours), gradients(theirs));
+    for input in inputs {
+        let (ours, theirs) = (input.grad(&ours), input.grad(&theirs));
+        match (ours, theirs) {
+            (Some(ours), Some(theirs)) => close(&ours, &theirs),
+            (ours, theirs) => assert_eq!(ours.is_some(), theirs.is_some()),
+        }
+    }
+}
+
+fn close<const D: usize>(ours: &Tensor<D>, theirs: &Tensor<D>) {
+    let data = |x: &Tensor<D>| x.clone().into_data();
+    data(ours).assert_approx_eq::<f32>(&data(theirs), Tolerance::absolute(3e-5).set_relative(1e-4));
+}
+
+fn plain_norm(x: Tensor<3>, weight: Tensor<3>) -> Tensor<3> {
+    let mean = x.clone().square().mean_dim(2);
+    x / (mean + 1e-6).sqrt() * weight
+}
+
+fn plain_gelu(x: Tensor<3>) -> Tensor<3> {
+    let u = (x.clone() + x.clone().powi_scalar(3) * 0.044715) * (2.0 / std::f64::consts::PI).sqrt();
+    x * 0.5 * (u.tanh() + 1.0)
+}
+
+fn plain_attention([q, k, v, bias]: [Tensor<4>; 4]) -> Tensor<3> {
+    let [batch, heads, length, d_kv] = q.dims();
+    let p = activation::softmax(q.matmul(k.transpose()) + bias, 3);
+    let joined = p.matmul(v).swap_dims(1, 2);
+    joined.reshape([batch, length, heads * d_kv])
+}
+
+fn fused_attention([q, k, v, bias]: [Tensor<4>; 4]) -> Tensor<3> {
+    super::attention(q, k, v, bias)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn rms_norm(batch in 1..4_usize, length in 1..9_usize, width in 1..70_usize) {
+        let inputs = [tracked([batch, length, width]), tracked([1, 1, width])];
+        let fused = |[x, w]: [Tensor<3>; 2]| super::rms_norm(x, w.reshape([width]), 1e-6);
+        same(inputs, fused, |[x, w]| plain_norm(x, w));
+    }
+
+    #[test]
+    fn gated_gelu(batch in 1..4_usize, length in 1..9_usize, width in 1..70_usize) {
+        let inputs = [tracked([batch, length, width]), tracked([batch, length, width])];
+        let fused = |[gate, value]: [Tensor<3>; 2]| super::gated_gelu(gate, value);
+        same(inputs, fused, |[gate, value]| plain_gelu(gate) * value);
+    }
+
+    #[test]
+    fn attention(
+        (batch, heads, d_kv) in (1..4_usize, 1..5_usize, 1..20_usize),
+        (queries, keys) in (1..20_usize, 1..40_usize),
+        (of_batch, of_heads, of_queries) in any::<(bool, bool, bool)>(),
+    ) {
+        let size = |all: bool, size: usize| if all { size } else { 1 };
+        let bias = [size(of_batch, batch), size(of_heads, heads), size(of_queries, queries), keys];
+        let inputs = [
+            tracked([batch, heads, queries, d_kv]),
+            tracked([batch, heads, keys, d_kv]),
+            tracked([batch, heads, keys, d_kv]),
+            tracked(bias),
+        ];
+        same(inputs, fused_attention, plain_attention);
+    }
+
+    #[test]
+    fn cross_entropy(labels in prop::collection::vec(-1..12_i32, 1..30)) {
+        let rows = labels.len();
+        let logits = tracked([1, rows, 12]);
+        let labels: Vec<i32> = labels.iter().map(|&l| if l < 0 { -100 } else { l }).collect();
+        let ids = |device: &Device| {
+            Tensor::<1, Int>::from_data(TensorData::new(labels.clone(), [rows]), device)
+        };
+        let fused = |[x]: [Tensor<3>; 1]| {
+            super::negative_log_likelihood(x.reshape([rows, 12]), ids(&Device::flex())).reshape([1, rows, 1])
+        };
+        let plain = |[x]: [Tensor<3>; 1]| {
+            let ids = ids(&x.device());
+            let counted = ids.clone().greater_equal_scalar(0).float().reshape([rows, 1]);
+            let target = ids.clamp_min(0).reshape([rows, 1]);
+            let log = activation::log_softmax(x.reshape([rows, 12]), 1);
+            (log.gather(1, target) * counted).neg().reshape([1, rows, 1])
+        };
+        same([logits], fused, plain);
+    }
+}
+
+/// Views whose heads or rows do not follow each other, as projections give them.
+#[test]
+fn attention_of_views() {
+    let [batch, heads, length, d_kv] = [2, 3, 17, 8];
+    let view = |x: Tensor<4>| x.reshape([batch, length, heads, d_kv]).swap_dims(1, 2);
+    let flat = || tracked([batch, length, 1, heads * d_kv]);
+    let on_views = |f: fn([Tensor<4>; 4]) -> Tensor<3>| {
+        move |[q, k, v]: [Tensor<4>; 3]| {
+            let bias =
+                Tensor::<4>::zeros([1, 1, length, 1], &q.device()).expand([1, 1, length, length]);
+            f([view(q), view(k), view(v), bias])
+        }
+    };
+    same(
+        [flat(), flat(), flat()],
+        on_views(fused_attention),
+        on_views(plain_attention),
+    );
+    let flipped = |f: fn([Tensor<4>; 4]) -> Tensor<3>| {
+        move |[q, k, v]: [Tensor<4>; 3]| {
+            let bias = Tensor::<4>::zeros([1, 1, 1, length], &q.device());
+            f([
+                view(q).flip([2]),
+                view(k).flip([2, 3]),
+                view(v).flip([0]),
+                bias,
+            ])
+        }
+    };
+    same(
+        [flat(), flat(), flat()],
+        flipped(fused_attention),
+        flipped(plain_attention),
+    );
+}
+
+/// A row that may look nowhere looks everywhere alike, and stays free of NaN.
+#[test]
+fn attention_of_a_fully_masked_row() {
+    let device = Device::flex();
+    let x = |length| random([1, 2, length, 4], &device);
+    let bias = Tensor::<4>::full([1, 1, 1, 9], -1e9, &device);
+    let inputs = [x(5), x(9), x(9), bias];
+    let out = fused_attention(inputs.clone());
+    close(&out, &plain_attention(inputs));
+    assert!(out.into_data().iter::<f32>().all(f32::is_finite));
+}
+
+/// Trained weights get gradients, frozen ones are no part of the graph: both on one graph.
+#[test]
+fn frozen_inputs_may_lie_on_the_inner_device() {
+    let x = tracked([2, 3, 8]);
+    let weight = random([8], &Device::flex());
+    let loss = super::rms_norm(x.clone(), weight, 1e-6).sum();
+    assert!(x.grad(&loss.backward()).is_some());
+}
+
+/// Parallel threads share the work without changing a bit.
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let device = Device::flex();
+    let [q, k, v] = [(); 3].map(|()| random([5, 4, 33, 16], &device));
+    let bias = random([1, 4, 33, 33], &device);
+    let (gate, value) = (random([9, 65, 96], &device), random([9, 65, 96], &device));
+    let all = || {
+        let attended = fused_attention([q.clone(), k.clone(), v.clone(), bias.clone()]);
+        let gated = super::gated_gelu(gate.clone(), value.clone());
+        let normed = super::rms_norm(
+            gated.clone(),
+            value.clone().slice([0..1, 0..1]).reshape([96]),
+            1e-6,
+        );
+        [attended, gated, normed].map(Tensor::into_data)
+    };
+    let with = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.expect("a pool").install(all)
+    };
+    assert_eq!(with(1), with(3));
+}
+
+/// What runs on other backends, run here on the CPU: it has the vectorised form for f32 only.
+#[test]
+fn portable_forms_are_the_same_function() {
+    fn double<const D: usize, const N: usize>(
+        f: impl Fn([Tensor<D>; N]) -> Tensor<3>,
+    ) -> impl Fn([Tensor<D>; N]) -> Tensor<3> {
+        move |inputs| f(inputs.map(|x| x.cast(DType::F64))).cast(DType::F32)
+    }
+    let x = || tracked([2, 3, 37]);
+    let norm = |[x, w]: [Tensor<3>; 2]| super::rms_norm(x, w.reshape([37]), 1e-6);
+    same([x(), tracked([1, 1, 37])], double(norm), |[x, w]| {
+        plain_norm(x, w)
+    });
+    let gated = |[gate, value]: [Tensor<3>; 2]| super::gated_gelu(gate, value);
+    same([x(), x()], double(gated), |[gate, value]| {
+        plain_gelu(gate) * value
+    });
+    let (q, kv) = (|| tracked([2, 3, 5, 8]), || tracked([2, 3, 7, 8]));
+    let inputs = [q(), kv(), kv(), tracked([1, 3, 5, 7])];
+    same(inputs, double(fused_attention), plain_attention);
+    let labels = || Tensor::<1, Int>::from_ints([3, -100, 36, 0, -100, 5], &Device::flex());
+    let nll = |[x]: [Tensor<3>; 1]| {
+        super::negative_log_likelihood(x.reshape([6, 37]), labels()).reshape([2, 3, 1])
+    };
+    same([x()], double(nll), nll);
+}
