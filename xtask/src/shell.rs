@@ -58,7 +58,14 @@ pub fn revision() -> String {
 #[derive(Deserialize)]
 struct Artifact {
     reason: String,
+    #[serde(default)]
+    target: Target,
     executable: Option<PathBuf>,
+}
+
+#[derive(Default, Deserialize)]
+struct Target {
+    name: String,
 }
 
 /// Build the `fpt` program and return its path.
@@ -69,6 +76,9 @@ pub fn build_fpt() -> anyhow::Result<PathBuf> {
             "build",
             "--package",
             "fpt",
+            // Together with this program the dependencies have the features that they were just built with.
+            "--package",
+            "xtask",
             "--message-format",
             "json-render-diagnostics",
         ])
@@ -81,7 +91,7 @@ pub fn build_fpt() -> anyhow::Result<PathBuf> {
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<Artifact>(line).ok())
-        .filter(|artifact| artifact.reason == "compiler-artifact")
+        .filter(|artifact| artifact.reason == "compiler-artifact" && artifact.target.name == "fpt")
         .find_map(|artifact| artifact.executable)
         .context("cargo did not say where it put fpt")
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use fpt_prompt::{AdapterInfo, InitKind, PromptError, SoftPrompt, load_adapter, save_adapter};
-use fpt_t5::{KvCache, T5, prepend_visible};
+use fpt_t5::{Generation, KvCache, T5, prepend_visible};
 use serde::Deserialize;
 
 fn here(path: &str) -> PathBuf {
@@ -48,7 +48,7 @@ fn assert_same_answers(model: &T5, prompt: &SoftPrompt, fixture: &Path) {
         }
 
         let mut ours = vec![start];
-        ours.extend(&model.generate(&encoded, 12)[0]);
+        ours.extend(&model.generate(&encoded, &Generation::greedy(12))[0]);
         assert_eq!(ours, example.generated, "input {number}");
     }
 }

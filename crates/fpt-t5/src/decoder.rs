@@ -1,5 +1,5 @@
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 
 use crate::position::SelfBias;
 use crate::{
@@ -60,6 +60,21 @@ impl KvCache {
             .first()
             .and_then(|layer| layer.own.as_ref())
             .map_or(0, KeysValues::length)
+    }
+
+    /// Let each row go on from what another has decoded so far: row `i` from row `from[i]`, of the same encoder
+    /// output. For beam search.
+    pub fn reorder(&mut self, from: &[usize]) {
+        for layer in &mut self.layers {
+            if let Some(own) = layer.own.take() {
+                let index: Vec<i32> = from.iter().map(|&row| row as i32).collect();
+                let index = Tensor::<1, Int>::from_data(index.as_slice(), &own.keys.device());
+                layer.own = Some(KeysValues {
+                    keys: own.keys.select(0, index.clone()),
+                    values: own.values.select(0, index),
+                });
+            }
+        }
     }
 }
 

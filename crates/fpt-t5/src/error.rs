@@ -27,8 +27,16 @@ pub enum T5Error {
         /// Key and problem.
         reason: String,
     },
-    /// The weights are not a readable safetensors file.
-    #[error("{}: not a complete safetensors file: {reason} (was the download interrupted? fetch it again)", path.display())]
+    /// A directory holds no weights.
+    #[error("no weights in {}: looked for {names}", directory.display())]
+    NoWeights {
+        /// The directory.
+        directory: PathBuf,
+        /// The files looked for.
+        names: String,
+    },
+    /// A file is no complete file of weights.
+    #[error("{}: not a complete file of weights: {reason} (was the download interrupted? fetch it again)", path.display())]
     Weights {
         /// The file.
         path: PathBuf,

@@ -18,11 +18,13 @@ mod taps;
 mod tokenizer;
 
 pub use attention::{Attention, KeysValues};
+pub use checkpoint::SaveOptions;
 pub use config::{FeedForwardKind, T5Config};
 pub use decoder::{Decoder, DecoderBlock, KvCache};
 pub use encoder::{Encoder, EncoderBlock};
 pub use error::T5Error;
 pub use feed_forward::FeedForward;
+pub use generate::Generation;
 pub use loss::{IGNORED_LABEL, cross_entropy};
 pub use mask::{causal_mask, padding_mask, prepend_visible};
 pub use model::{EncoderOutput, T5};

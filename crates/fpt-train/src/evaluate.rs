@@ -1,6 +1,6 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use fpt_prompt::SoftPrompt;
-use fpt_t5::{EncoderOutput, T5, T5Tokenizer, prepend_visible};
+use fpt_t5::{EncoderOutput, Generation, T5, T5Tokenizer, prepend_visible};
 use fpt_tasks::{EvalBatches, PadTo, TokenBatch, TokenizedExample};
 
 use crate::TrainError;
@@ -34,12 +34,12 @@ pub struct Predictor<'a> {
     pub tokenizer: &'a T5Tokenizer,
     /// The prompt, on the model's device.
     pub prompt: Option<&'a SoftPrompt>,
-    /// Limit of an answer's length, `</s>` included.
-    pub max_new_tokens: usize,
+    /// How to generate.
+    pub generation: Generation,
 }
 
 impl Predictor<'_> {
-    /// The greedy answer to each example, in their order. `on_batch` is told how many more are done.
+    /// The answer to each example, in their order. `on_batch` is told how many more are done.
     ///
     /// # Errors
     /// [`TrainError::Batch`] if the batch size is 0, [`TrainError::Model`] if ids can't be decoded.
@@ -53,9 +53,7 @@ impl Predictor<'_> {
         let mut answers = vec![String::new(); examples.len()];
         for indices in EvalBatches::new(&lengths, batch_size)?.iter() {
             let batch = TokenBatch::new(examples, indices, PadTo::Multiple(1));
-            let ids = self
-                .model
-                .generate(&self.encode(&batch), self.max_new_tokens);
+            let ids = self.model.generate(&self.encode(&batch), &self.generation);
             for (&index, ids) in batch.indices.iter().zip(&ids) {
                 answers[index] = self.tokenizer.decode(ids)?;
             }

@@ -1,5 +1,5 @@
 use burn::tensor::Device;
-use fpt_t5::{T5, T5Tokenizer};
+use fpt_t5::{Generation, T5, T5Tokenizer};
 use fpt_tasks::{
     Dataset, Example, Lengths, Scores, Split, TokenizedExample, read_split, task, tokenize,
 };
@@ -119,7 +119,10 @@ impl Session {
             model,
             tokenizer: &self.tokenizer,
             prompt,
-            max_new_tokens: self.max_target(),
+            generation: Generation {
+                vocabulary: Some(self.tokenizer.vocab_size()),
+                ..Generation::greedy(self.max_target())
+            },
         };
         let answers =
             predictor.predict(&data.tokens[..limit], self.config.eval.batch_size, on_batch)?;

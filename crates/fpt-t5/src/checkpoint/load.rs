@@ -2,16 +2,18 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::store::{
-    ApplyError, FloatCastAdapter, ModuleAdapter, ModuleSnapshot, ModuleStore, PyTorchToBurnAdapter,
-    SafetensorsStore,
+    ApplyError, FloatCastAdapter, KeyRemapper, ModuleAdapter, ModuleSnapshot, PyTorchToBurnAdapter,
 };
 use burn::tensor::{DType, Device};
 
+use super::files;
 use super::keys::{TO_MODULE, to_hugging_face};
 use crate::{FeedForwardKind, T5, T5Config, T5Error};
 
 impl T5 {
-    /// Load a model directory in Hugging Face layout: `config.json` and `model.safetensors`.
+    /// Load a model directory in Hugging Face layout: `config.json` and the first there is of `model.safetensors`,
+    /// `model.safetensors.index.json` with its shards, `pytorch_model.bin`, and `pytorch_model.bin.index.json` with
+    /// its shards. Tensors are read one by one, so memory peaks at the model and its largest tensor.
     ///
     /// Weights are converted to f32. Load on a plain device, not on an autodiff one, to keep them frozen:
     /// then they get no gradients, and cost neither memory nor time for them.
@@ -38,42 +40,32 @@ impl T5 {
     pub fn from_pretrained(directory: impl AsRef<Path>, device: &Device) -> Result<Self, T5Error> {
         let directory = directory.as_ref();
         let config = T5Config::from_file(directory.join("config.json"))?;
-        Self::from_safetensors(&config, directory.join("model.safetensors"), device)
+        Self::from_weights(&config, &files::find(directory)?, device)
     }
 
-    /// Load the weights of one `.safetensors` file for `config`; see [`T5::from_pretrained`].
+    /// Load the weights in `path`, one file or an index of several, for `config`; see [`T5::from_pretrained`].
     ///
     /// # Errors
     /// As [`T5::from_pretrained`].
-    pub fn from_safetensors(
+    pub fn from_weights(
         config: &T5Config,
         path: impl AsRef<Path>,
         device: &Device,
     ) -> Result<Self, T5Error> {
         let path = path.as_ref();
-        // The store reports an absent file like a damaged one: tell them apart here.
-        std::fs::File::open(path).map_err(|source| T5Error::Read {
-            path: path.to_path_buf(),
-            source,
-        })?;
-        let mut store = SafetensorsStore::from_file(path)
-            .with_from_adapter(PyTorchToBurnAdapter.chain(FloatCastAdapter::to(DType::F32)))
-            .allow_partial(true)
-            .validate(false);
-        for (pattern, replacement) in TO_MODULE {
-            store = store.with_key_remapping(pattern, *replacement);
-        }
         let damaged = |reason: String| T5Error::Weights {
             path: path.to_path_buf(),
             reason,
         };
-        let names = store.keys().map_err(|error| damaged(error.to_string()))?;
-        let own_head = !config.tie_word_embeddings || names.iter().any(|n| n == "lm_head.weight");
+        let to_module = KeyRemapper::from_patterns(TO_MODULE.to_vec())
+            .map_err(|error| damaged(error.to_string()))?;
+        let (tensors, _) = to_module.remap(files::tensors(path)?);
+        let own_head =
+            !config.tie_word_embeddings || tensors.iter().any(|t| t.name == "lm_head.weight");
 
         let mut model = Self::with_head(config, own_head, device);
-        let result = model
-            .load_from(&mut store)
-            .map_err(|error| damaged(error.to_string()))?;
+        let adapter = PyTorchToBurnAdapter.chain(FloatCastAdapter::to(DType::F32));
+        let result = model.apply(tensors, None, Some(Box::new(adapter)), false);
 
         let gated = config.feed_forward_proj == FeedForwardKind::GatedGelu;
         let name = |path: &str| to_hugging_face(path, gated);

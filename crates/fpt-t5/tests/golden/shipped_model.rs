@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::fixture::{Expected, assert_close, assert_logits, values};
 use burn::tensor::Device;
-use fpt_t5::{KvCache, T5, T5Tokenizer, cross_entropy};
+use fpt_t5::{Generation, KvCache, T5, T5Tokenizer, cross_entropy};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -55,7 +55,7 @@ fn shipped_model_equals_transformers() {
     assert_close("loss", &loss, expected.values("loss"), 1e-4);
 
     let width = expected.shape("generated")[1];
-    let generated = model.generate(&encoded, width - 1);
+    let generated = model.generate(&encoded, &Generation::greedy(width - 1));
     for (row, ours) in generated.iter().enumerate() {
         let theirs = &expected.values("generated")[row * width..][..width];
         let mut padded = vec![0.0];

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::fixture::{Expected, assert_close, assert_logits, values};
 use burn::tensor::{Device, Tensor};
 use fpt_t5::{
-    AttentionKind, EncoderOutput, KvCache, NoTaps, StackKind, T5, Taps, cross_entropy,
-    prepend_visible,
+    AttentionKind, EncoderOutput, Generation, KvCache, NoTaps, SaveOptions, StackKind, T5, Taps,
+    cross_entropy, prepend_visible,
 };
 use safetensors::SafeTensors;
 
@@ -124,7 +124,7 @@ fn check(case: &str) {
         mask: encoded.mask,
     };
     let length = expected.shape("generated")[1];
-    let generated = model.generate(&encoded, length - 1);
+    let generated = model.generate(&encoded, &Generation::greedy(length - 1));
     for (row, theirs) in generated
         .iter()
         .zip(expected.values("generated").chunks_exact(length))
@@ -277,7 +277,9 @@ fn saved_checkpoint_loads_with_the_same_weights() {
         let device = Device::flex();
         let model = T5::from_pretrained(directory(case), &device).unwrap();
         let copy = tempfile::tempdir().unwrap();
-        model.save_pretrained(copy.path()).unwrap();
+        model
+            .save_pretrained(copy.path(), SaveOptions::default())
+            .unwrap();
         let again = T5::from_pretrained(copy.path(), &device).unwrap();
         assert_eq!(again.config(), model.config(), "{case}");
 

@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::store::RecordError;
 use burn::tensor::{Device, Tensor};
-use fpt_t5::{KvCache, T5, cross_entropy};
+use fpt_t5::{KvCache, SaveOptions, T5, cross_entropy};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::{Deserialize, Serialize};
 
@@ -176,7 +176,7 @@ pub fn pretrain(
         curve: progress.curve,
     };
     model
-        .save_pretrained(out)
+        .save_pretrained(out, SaveOptions::default())
         .map_err(|error| WorldError::Train(error.to_string()))?;
     write_tokenizer(out)?;
     write_json(&out.join("pretrain.json"), &log)?;

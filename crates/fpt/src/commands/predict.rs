@@ -1,9 +1,10 @@
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::Context;
 use clap::Args as ClapArgs;
-use fpt_t5::{T5, T5Tokenizer};
+use fpt_t5::{Generation, T5, T5Tokenizer};
 use fpt_tasks::TokenizedExample;
 use fpt_train::Predictor;
 
@@ -36,6 +37,23 @@ pub struct Args {
     #[arg(long, default_value_t = 64)]
     max_new_tokens: usize,
 
+    /// Hypotheses that beam search follows; 1 is greedy decoding.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    num_beams: usize,
+
+    /// Above 0 beam search favours long answers, below short ones.
+    #[arg(
+        long,
+        default_value_t = 1.0,
+        allow_negative_numbers = true,
+        value_name = "X"
+    )]
+    length_penalty: f64,
+
+    /// End beam search as soon as as many answers as beams are complete.
+    #[arg(long)]
+    early_stopping: bool,
+
     /// Texts that are answered together.
     #[arg(long, default_value_t = 32)]
     batch_size: usize,
@@ -50,7 +68,17 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    anyhow::ensure!(args.batch_size > 0, "--batch-size must be at least 1");
+    for (option, value) in [
+        ("--batch-size", args.batch_size),
+        ("--num-beams", args.num_beams),
+        ("--max-new-tokens", args.max_new_tokens),
+    ] {
+        anyhow::ensure!(value > 0, "{option} must be at least 1");
+    }
+    anyhow::ensure!(
+        args.length_penalty.is_finite(),
+        "--length-penalty must be a finite number"
+    );
     let device = args.device.open();
     let tokenizer = T5Tokenizer::from_file(args.model.join("tokenizer.json"))?;
     let model = T5::from_pretrained(&args.model, &device)?;
@@ -60,7 +88,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         model: &model,
         tokenizer: &tokenizer,
         prompt: prompt.as_ref(),
-        max_new_tokens: args.max_new_tokens,
+        generation: Generation {
+            max_new_tokens: args.max_new_tokens,
+            num_beams: args.num_beams,
+            length_penalty: args.length_penalty,
+            early_stopping: args.early_stopping,
+            vocabulary: Some(tokenizer.vocab_size()),
+        },
     };
     let input: Box<dyn BufRead> = match &args.input {
         Some(path) => Box::new(BufReader::new(
@@ -74,14 +108,23 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         .as_ref()
         .map_or("standard input".into(), |path| path.display().to_string());
 
+    let start = Instant::now();
+    let mut count = 0;
     let mut texts = Vec::with_capacity(args.batch_size);
     for (number, line) in input.lines().enumerate() {
         texts.push(line.with_context(|| format!("failed to read line {} of {name}", number + 1))?);
+        count += 1;
         if texts.len() == args.batch_size {
             answer(&predictor, &mut texts, args.json)?;
         }
     }
-    answer(&predictor, &mut texts, args.json)
+    answer(&predictor, &mut texts, args.json)?;
+    let seconds = start.elapsed().as_secs_f64();
+    crate::progress::note(&format!(
+        "{count} answers in {seconds:.1} s, {:.1} a second",
+        count as f64 / seconds.max(1e-9)
+    ));
+    Ok(())
 }
 
 /// Answer the texts gathered so far and forget them.

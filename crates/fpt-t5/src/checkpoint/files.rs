@@ -1,0 +1,211 @@
+//! Which files hold the weights of a model directory, and what is in them.
+//!
+//! Nothing but names, types and shapes is read here; every tensor knows how to read its own bytes later, so that
+//! loading a model never holds more than the model and one tensor.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use burn::store::burn_pack::{Error as PackError, Tensor as PackTensor};
+use burn::tensor::{Bytes, DType};
+use pytorch_reader::PytorchReader;
+use safetensors::tensor::{Dtype, SafeTensors};
+use serde::Deserialize;
+
+use crate::T5Error;
+
+/// What Hugging Face calls the weights of a model, in the order in which they are looked for.
+const NAMES: [&str; 4] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+];
+
+/// `*.index.json` of weights in several files.
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+/// The file of a directory that says where its weights are: the weights themselves, or an index of them.
+///
+/// # Errors
+/// [`T5Error::NoWeights`] if there is none.
+pub(super) fn find(directory: &Path) -> Result<PathBuf, T5Error> {
+    NAMES
+        .iter()
+        .map(|name| directory.join(name))
+        .find(|path| path.exists())
+        .ok_or_else(|| T5Error::NoWeights {
+            directory: directory.to_path_buf(),
+            names: NAMES.join(", "),
+        })
+}
+
+/// All tensors of `path`, weights or an index, unread, under their names in the file.
+///
+/// # Errors
+/// [`T5Error::Read`] or [`T5Error::Weights`] of the file that is absent or damaged.
+pub(super) fn tensors(path: &Path) -> Result<Vec<PackTensor>, T5Error> {
+    let name = path.to_string_lossy();
+    if !name.ends_with(".index.json") {
+        return match name.ends_with(".safetensors") {
+            true => safetensors(path),
+            false => pytorch(path),
+        };
+    }
+    let damaged = |reason: String| T5Error::Weights {
+        path: path.to_path_buf(),
+        reason,
+    };
+    let text = std::fs::read_to_string(path).map_err(|source| read_error(path, source))?;
+    let index: Index = serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let shards: BTreeSet<&String> = index.weight_map.values().collect();
+    let mut all = Vec::new();
+    for shard in shards {
+        // An index is data from elsewhere: it may name files beside it, and no others.
+        if Path::new(shard).file_name() != Some(shard.as_ref()) || shard.ends_with(".index.json") {
+            return Err(damaged(format!(
+                "it names `{shard}`, which is no file beside it"
+            )));
+        }
+        let own = |tensor: &PackTensor| index.weight_map.get(&tensor.name) == Some(shard);
+        all.extend(tensors(&directory.join(shard))?.into_iter().filter(own));
+    }
+    Ok(all)
+}
+
+fn read_error(path: &Path, source: std::io::Error) -> T5Error {
+    T5Error::Read {
+        path: path.to_path_buf(),
+        source,
+    }
+}
+
+/// `torch.save` of a state dictionary. The pickle is interpreted as data: nothing in it is ever called.
+fn pytorch(path: &Path) -> Result<Vec<PackTensor>, T5Error> {
+    File::open(path).map_err(|source| read_error(path, source))?;
+    let reader = PytorchReader::new(path).map_err(|error| T5Error::Weights {
+        path: path.to_path_buf(),
+        reason: error.to_string(),
+    })?;
+    let mut all = Vec::with_capacity(reader.len());
+    for tensor in reader.into_tensors().into_values() {
+        let (name, dtype, shape, read) = tensor.into_parts();
+        let dtype = match dtype {
+            pytorch_reader::DType::F64 => DType::F64,
+            pytorch_reader::DType::F32 => DType::F32,
+            pytorch_reader::DType::F16 => DType::F16,
+            pytorch_reader::DType::BF16 => DType::BF16,
+            other => return Err(not_floats(path, &name, &format!("{other:?}"))),
+        };
+        all.push(deferred(path, name, dtype, shape, read)?);
+    }
+    Ok(all)
+}
+
+/// A `.safetensors` file, of which only the header is read. Plain reads instead of a memory map: mapped pages would
+/// count as a second copy of the weights, and a file that is cut short meanwhile would end the program.
+fn safetensors(path: &Path) -> Result<Vec<PackTensor>, T5Error> {
+    /// The largest header that the format allows.
+    const MAX_HEADER: u64 = 100_000_000;
+    let damaged = |reason: String| T5Error::Weights {
+        path: path.to_path_buf(),
+        reason,
+    };
+    let mut file = File::open(path).map_err(|source| read_error(path, source))?;
+    let length = file
+        .metadata()
+        .map_err(|source| read_error(path, source))?
+        .len();
+    let mut size = [0; 8];
+    file.read_exact(&mut size)
+        .map_err(|_| damaged("it ends within the length of its header".into()))?;
+    let header = u64::from_le_bytes(size);
+    if header > MAX_HEADER || header > length.saturating_sub(8) {
+        return Err(damaged(format!(
+            "its header should be {header} bytes long, but the file has {length}"
+        )));
+    }
+    let mut start = size.to_vec();
+    (&mut file)
+        .take(header)
+        .read_to_end(&mut start)
+        .map_err(|source| read_error(path, source))?;
+    let (_, metadata) =
+        SafeTensors::read_metadata(&start).map_err(|error| damaged(error.to_string()))?;
+    let data = 8 + header;
+    if metadata.data_len() as u64 != length - data {
+        return Err(damaged(format!(
+            "it should have {} bytes of tensors, but has {}",
+            metadata.data_len(),
+            length - data
+        )));
+    }
+    let file = Arc::new(Mutex::new(file));
+    let mut all = Vec::new();
+    for (name, info) in metadata.tensors() {
+        let dtype = match info.dtype {
+            Dtype::F64 => DType::F64,
+            Dtype::F32 => DType::F32,
+            Dtype::F16 => DType::F16,
+            Dtype::BF16 => DType::BF16,
+            other => return Err(not_floats(path, &name, &format!("{other:?}"))),
+        };
+        let (from, to) = info.data_offsets;
+        let file = Arc::clone(&file);
+        let read = move || {
+            let mut bytes = Vec::with_capacity(to - from);
+            let mut file = file.lock().map_err(|_| ErrorKind::Other)?;
+            file.seek(SeekFrom::Start(data + from as u64))?;
+            (&mut *file)
+                .take((to - from) as u64)
+                .read_to_end(&mut bytes)?;
+            match bytes.len() == to - from {
+                true => Ok(bytes),
+                false => Err(ErrorKind::UnexpectedEof.into()),
+            }
+        };
+        all.push(deferred(path, name, dtype, info.shape.clone(), read)?);
+    }
+    Ok(all)
+}
+
+fn not_floats(path: &Path, name: &str, dtype: &str) -> T5Error {
+    T5Error::Weights {
+        path: path.to_path_buf(),
+        reason: format!(
+            "{name} is of type {dtype}; the weights of a T5 are f32, bf16, f16 or f64 \
+             (quantised checkpoints are not supported)"
+        ),
+    }
+}
+
+fn deferred(
+    path: &Path,
+    name: String,
+    dtype: DType,
+    shape: Vec<usize>,
+    read: impl Fn() -> std::io::Result<Vec<u8>> + Send + Sync + 'static,
+) -> Result<PackTensor, T5Error> {
+    let elements = shape
+        .iter()
+        .try_fold(dtype.size(), |size, &dim| size.checked_mul(dim))
+        .ok_or_else(|| T5Error::Weights {
+            path: path.to_path_buf(),
+            reason: format!("{name} is larger than any memory: {shape:?}"),
+        })?;
+    let provider = move || {
+        read()
+            .map(Bytes::from_bytes_vec)
+            .map_err(|error| PackError::IoError(error.to_string()))
+    };
+    Ok(PackTensor::deferred(
+        name, dtype, shape, None, elements, provider,
+    ))
+}

@@ -1,0 +1,182 @@
+//! The files that weights come in; `make_checkpoints.py` writes them with PyTorch and transformers.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use fpt_t5::{SaveOptions, T5, T5Error};
+use safetensors::SafeTensors;
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(name)
+}
+
+/// A directory with the configuration of `gated_tied` and the files of a folder of checkpoints.
+fn with_config(folder: &str) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    fs::copy(
+        golden("gated_tied/config.json"),
+        directory.path().join("config.json"),
+    )
+    .unwrap();
+    for entry in fs::read_dir(golden("checkpoints").join(folder)).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), directory.path().join(entry.file_name())).unwrap();
+    }
+    directory
+}
+
+/// All weights of a model, as it writes them.
+fn weights(model: &T5) -> BTreeMap<String, Vec<u8>> {
+    let directory = tempfile::tempdir().unwrap();
+    model
+        .save_pretrained(directory.path(), SaveOptions::default())
+        .unwrap();
+    read(&directory.path().join("model.safetensors"))
+}
+
+fn read(path: &Path) -> BTreeMap<String, Vec<u8>> {
+    let bytes = fs::read(path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    file.tensors()
+        .into_iter()
+        .map(|(name, view)| (name, view.data().to_vec()))
+        .collect()
+}
+
+fn load(directory: &Path) -> Result<T5, T5Error> {
+    T5::from_pretrained(directory, &Device::flex())
+}
+
+#[test]
+fn every_kind_of_file_holds_the_same_model() {
+    let expected = weights(&load(&golden("gated_tied")).unwrap());
+    for folder in ["bin", "bin_legacy", "bin_sharded", "sharded"] {
+        let directory = with_config(folder);
+        assert_eq!(
+            weights(&load(directory.path()).unwrap()),
+            expected,
+            "{folder}"
+        );
+    }
+}
+
+#[test]
+fn bfloat16_becomes_f32() {
+    let directory = with_config("bin_bf16");
+    let ours = weights(&load(directory.path()).unwrap());
+    let theirs = read(&golden("checkpoints/bin_bf16/bf16.safetensors"));
+    for (name, bytes) in &ours {
+        // The head is tied; PyTorch's file has it twice.
+        assert_eq!(Some(bytes), theirs.get(name), "{name}");
+    }
+}
+
+#[test]
+fn a_model_in_shards_reads_back() {
+    let model = load(&golden("gated_tied")).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let options = SaveOptions {
+        max_shard_bytes: 20_000,
+        bf16: false,
+    };
+    model.save_pretrained(directory.path(), options).unwrap();
+    assert!(!directory.path().join("model.safetensors").exists());
+    let shards = fs::read_dir(directory.path()).unwrap().filter(|entry| {
+        let name = entry.as_ref().unwrap().file_name();
+        name.to_string_lossy().ends_with(".safetensors")
+    });
+    assert!(shards.count() > 1);
+    assert_eq!(weights(&load(directory.path()).unwrap()), weights(&model));
+
+    let rounded = tempfile::tempdir().unwrap();
+    let options = SaveOptions {
+        bf16: true,
+        ..options
+    };
+    model.save_pretrained(rounded.path(), options).unwrap();
+    let once = weights(&load(rounded.path()).unwrap());
+    assert_ne!(once, weights(&model));
+    load(rounded.path())
+        .unwrap()
+        .save_pretrained(rounded.path(), options)
+        .unwrap();
+    assert_eq!(
+        weights(&load(rounded.path()).unwrap()),
+        once,
+        "rounding twice changes nothing"
+    );
+}
+
+fn refusal(directory: &Path) -> String {
+    load(directory).unwrap_err().to_string()
+}
+
+#[test]
+fn damage_is_an_error_that_names_the_file() {
+    let directory = with_config("sharded");
+    let shard = directory.path().join("model-00002-of-00003.safetensors");
+    let whole = fs::read(&shard).unwrap();
+    fs::write(&shard, &whole[..whole.len() - 4]).unwrap();
+    let text = refusal(directory.path());
+    assert!(
+        text.contains("model-00002-of-00003.safetensors") && text.contains("bytes"),
+        "{text}"
+    );
+    fs::remove_file(&shard).unwrap();
+    let text = refusal(directory.path());
+    assert!(
+        text.contains("cannot read") && text.contains("model-00002-of-00003"),
+        "{text}"
+    );
+
+    let index = directory.path().join("model.safetensors.index.json");
+    let outside = fs::read_to_string(&index)
+        .unwrap()
+        .replace("model-00002", "../model-00002");
+    fs::write(&index, outside).unwrap();
+    let text = refusal(directory.path());
+    assert!(
+        text.contains("../model-00002") && text.contains("no file beside it"),
+        "{text}"
+    );
+    fs::write(&index, "{").unwrap();
+    assert!(refusal(directory.path()).contains("index.json"));
+    fs::remove_file(&index).unwrap();
+    let text = refusal(directory.path());
+    assert!(
+        text.contains("no weights in") && text.contains("pytorch_model.bin"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_tensor_that_the_index_promises_but_no_file_has_is_missing() {
+    let directory = with_config("sharded");
+    let index = directory.path().join("model.safetensors.index.json");
+    let text = fs::read_to_string(&index).unwrap();
+    let moved = text.replacen("model-00003-of-00003", "model-00001-of-00003", 1);
+    assert_ne!(moved, text);
+    fs::write(&index, moved).unwrap();
+    let text = refusal(directory.path());
+    assert!(text.contains("missing: "), "{text}");
+}
+
+#[test]
+fn a_pickle_is_data() {
+    let directory = with_config("bin");
+    let path = directory.path().join("pytorch_model.bin");
+    fs::copy(golden("checkpoints/executes.bin"), &path).unwrap();
+    let text = refusal(directory.path());
+    assert!(text.contains("pytorch_model.bin"), "{text}");
+    assert!(!Path::new("executed").exists() && !directory.path().join("executed").exists());
+    fs::write(&path, b"no pickle at all").unwrap();
+    let text = refusal(directory.path());
+    assert!(
+        text.contains("pytorch_model.bin") && text.contains("not a PyTorch"),
+        "{text}"
+    );
+}
