@@ -31,4 +31,4 @@ pub use model::{EncoderOutput, T5};
 pub use norm::T5LayerNorm;
 pub use position::RelativePositionBias;
 pub use taps::{AttentionKind, MacCounter, NoTaps, StackKind, Taps};
-pub use tokenizer::T5Tokenizer;
+pub use tokenizer::{SpieceOptions, T5Tokenizer};

@@ -1,0 +1,18 @@
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
+
+mod cache;
+mod config;
+mod download;
+mod error;
+mod files;
+mod http;
+mod hub;
+mod source;
+
+pub use config::{HubConfig, Token};
+pub use download::Progress;
+pub use error::HubError;
+pub use files::{FileChoice, FileSet};
+pub use hub::{Hub, Snapshot};
+pub use source::{ModelId, ModelSource, SourceError};

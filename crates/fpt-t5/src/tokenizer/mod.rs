@@ -1,0 +1,175 @@
+//! T5 tokenizers, from `tokenizer.json` or straight from a SentencePiece model.
+
+mod spiece;
+
+use std::path::{Path, PathBuf};
+
+use tokenizers::Tokenizer;
+
+pub use spiece::SpieceOptions;
+
+use crate::{T5Config, T5Error};
+use spiece::Spiece;
+
+/// A T5 tokenizer, read from `tokenizer.json` or `spiece.model`.
+///
+/// The two can differ on one text. A SentencePiece model gives the ids that T5 was trained with, those of
+/// transformers' `T5Tokenizer`; `tokenizer.json` gives those of `T5TokenizerFast`, which imitates it and differs
+/// next to special tokens and on rare characters.
+#[derive(Clone, Debug)]
+pub struct T5Tokenizer {
+    kind: Kind,
+    path: PathBuf,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Json(Box<Tokenizer>),
+    Spiece(Box<Spiece>),
+}
+
+impl T5Tokenizer {
+    /// Read a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// [`T5Error::Read`] if there is no such file, [`T5Error::Tokenizer`] if it is damaged.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, T5Error> {
+        let path = path.as_ref().to_path_buf();
+        let bytes = std::fs::read(&path).map_err(|source| T5Error::Read {
+            path: path.clone(),
+            source,
+        })?;
+        let inner = Tokenizer::from_bytes(bytes).map_err(|error| T5Error::Tokenizer {
+            path: path.clone(),
+            reason: error.to_string(),
+        })?;
+        Ok(Self {
+            kind: Kind::Json(Box::new(inner)),
+            path,
+        })
+    }
+
+    /// Read a SentencePiece model, usually `spiece.model`, with the default [`SpieceOptions`].
+    ///
+    /// # Errors
+    /// As [`from_spiece_with`](Self::from_spiece_with).
+    pub fn from_spiece(path: impl AsRef<Path>) -> Result<Self, T5Error> {
+        Self::from_spiece_with(path, &SpieceOptions::default())
+    }
+
+    /// Read a SentencePiece model, usually `spiece.model`.
+    ///
+    /// # Errors
+    /// [`T5Error::Read`] if there is no such file, [`T5Error::Tokenizer`] if it is damaged, no Unigram model or
+    /// asks for something that is not supported.
+    pub fn from_spiece_with(
+        path: impl AsRef<Path>,
+        options: &SpieceOptions,
+    ) -> Result<Self, T5Error> {
+        let path = path.as_ref().to_path_buf();
+        let inner = Spiece::read(&path, options)?;
+        Ok(Self {
+            kind: Kind::Spiece(Box::new(inner)),
+            path,
+        })
+    }
+
+    /// Read the tokenizer of a model's directory: `tokenizer.json` if there is one, else `spiece.model` with the
+    /// default [`SpieceOptions`].
+    ///
+    /// # Errors
+    /// [`T5Error::Tokenizer`] if there is neither; else as [`from_file`](Self::from_file) and
+    /// [`from_spiece`](Self::from_spiece).
+    pub fn from_directory(directory: impl AsRef<Path>) -> Result<Self, T5Error> {
+        let directory = directory.as_ref();
+        let json = directory.join("tokenizer.json");
+        if json.exists() {
+            return Self::from_file(json);
+        }
+        let spiece = directory.join("spiece.model");
+        if spiece.exists() {
+            return Self::from_spiece(spiece);
+        }
+        Err(T5Error::Tokenizer {
+            path: directory.to_path_buf(),
+            reason: "it has neither tokenizer.json nor spiece.model; \
+                     copy one of them from where the model came from"
+                .into(),
+        })
+    }
+
+    /// Check that every token has a row in the embedding of a model with this `config`, and that both mean
+    /// the same token by end of sequence. A model may have more rows than the tokenizer has tokens.
+    ///
+    /// # Errors
+    /// [`T5Error::Tokenizer`] says which does not fit.
+    pub fn check_fits(&self, config: &T5Config) -> Result<(), T5Error> {
+        let misfit = |reason: String| T5Error::Tokenizer {
+            path: self.path.clone(),
+            reason,
+        };
+        let (largest, eos) = match &self.kind {
+            Kind::Json(inner) => (
+                inner.get_vocab(true).into_values().max().unwrap_or(0),
+                inner.token_to_id("</s>"),
+            ),
+            Kind::Spiece(inner) => (inner.largest_id(), Some(inner.eos_id())),
+        };
+        if largest as usize >= config.vocab_size {
+            return Err(misfit(format!(
+                "it has ids up to {largest}, but the model's vocab_size is {}; \
+                 use the tokenizer that came with the model",
+                config.vocab_size
+            )));
+        }
+        match eos {
+            Some(id) if id == config.eos_token_id => Ok(()),
+            Some(id) => Err(misfit(format!(
+                "`</s>` is {id}, but the model's eos_token_id is {}",
+                config.eos_token_id
+            ))),
+            None => Err(misfit("it has no `</s>`: this is no T5 tokenizer".into())),
+        }
+    }
+
+    /// Ids of `text`, ended by `</s>`.
+    ///
+    /// # Errors
+    /// [`T5Error::Tokenize`] if the tokenizer refuses the text.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, T5Error> {
+        match &self.kind {
+            Kind::Json(inner) => {
+                let encoding = inner
+                    .encode_fast(text, true)
+                    .map_err(|error| T5Error::Tokenize(error.to_string()))?;
+                Ok(encoding.get_ids().to_vec())
+            }
+            Kind::Spiece(inner) => Ok(inner.encode(text)),
+        }
+    }
+
+    /// The text of `ids`, without special tokens (padding, `</s>`, sentinels) and surrounding spaces. Ids that
+    /// are no token, as the unused last rows of T5's embedding, have no text.
+    ///
+    /// # Errors
+    /// [`T5Error::Tokenize`] if the tokenizer can't decode them.
+    pub fn decode(&self, ids: &[u32]) -> Result<String, T5Error> {
+        match &self.kind {
+            Kind::Json(inner) => {
+                let text = inner
+                    .decode(ids, true)
+                    .map_err(|error| T5Error::Tokenize(error.to_string()))?;
+                Ok(text.trim().to_string())
+            }
+            Kind::Spiece(inner) => Ok(inner.decode(ids)),
+        }
+    }
+
+    /// The id of a token, if there is one.
+    pub fn token_to_id(&self, token: &str) -> Option<u32> {
+        match &self.kind {
+            Kind::Json(inner) => inner.token_to_id(token),
+            Kind::Spiece(inner) => inner.token_to_id(token),
+        }
+    }
+}
