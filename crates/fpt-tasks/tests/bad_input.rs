@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-use fpt_tasks::{ScoreError, Split, TaskError, TaskKind, read_split, task};
-use proptest::prelude::*;
+use fpt_tasks::{
+    CheckOptions, ScoreError, Split, TaskError, TaskKind, check_from, read_split, task,
+};
+use proptest::{prelude::*, sample::Index};
 
 const QQP_HEADER: &str = "id\tquestion1\tquestion2\tis_duplicate\n";
 
@@ -151,6 +153,24 @@ fn json_errors_have_line_column_and_field() {
 }
 
 #[test]
+fn overlapping_entities_have_an_end() {
+    let spans = r#"{"start": 0, "end": 9}"#;
+    let line = |count: usize| {
+        let spans = vec![spans; count].join(", ");
+        format!(
+            r#"{{"passage": {{"text": "0123456789", "entities": [{spans}]}}, "qas": [{{"query": "q"}}]}}"#
+        )
+    };
+    let read =
+        |text: String| task(TaskKind::Record).read_from(&mut text.as_bytes(), "dir/file".as_ref());
+    assert!(read(line(32)).is_ok());
+    assert_eq!(
+        read(line(33)).unwrap_err().to_string(),
+        "dir/file:1: the entity spans cover the passage more than 32 times"
+    );
+}
+
+#[test]
 fn train_and_dev_need_labels() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("qqp")).unwrap();
@@ -189,45 +209,119 @@ fn train_and_dev_need_labels() {
     }
 }
 
-/// Whole small files, to be damaged.
-fn valid_file() -> impl Strategy<Value = (TaskKind, Vec<u8>)> {
-    let file = |kind: TaskKind| -> (TaskKind, Vec<u8>) {
-        let bytes: &[u8] = match kind {
-            TaskKind::Mnli => include_bytes!("files/mnli/train.tsv"),
-            TaskKind::Qqp => include_bytes!("files/qqp/train.tsv"),
-            TaskKind::Squad2 => include_bytes!("files/squad2/dev-v2.0.json"),
-            TaskKind::Record => include_bytes!("files/record/train.jsonl"),
-            TaskKind::Xsum => include_bytes!("files/xsum/xsum_train.tsv"),
-        };
-        (kind, bytes.to_vec())
-    };
-    proptest::sample::select(TaskKind::ALL.to_vec()).prop_map(file)
+/// Whole small files with the name that tells their format, to be damaged.
+fn valid_file() -> impl Strategy<Value = (TaskKind, &'static str, Vec<u8>)> {
+    let files: [(_, _, &[u8]); 6] = [
+        (TaskKind::Mnli, "dir/file", include_bytes!("files/mnli/train.tsv")),
+        (TaskKind::Qqp, "dir/file", include_bytes!("files/qqp/train.tsv")),
+        (TaskKind::Squad2, "dir/file", include_bytes!("files/squad2/dev-v2.0.json")),
+        (TaskKind::Record, "dir/file", include_bytes!("files/record/train.jsonl")),
+        (TaskKind::Xsum, "dir/file", include_bytes!("files/xsum/xsum_train.tsv")),
+        (
+            TaskKind::Xsum,
+            "dir/file.jsonl",
+            b"{\"document\": \"d\\ne\", \"summary\": \"s\", \"id\": \"1\"}\n{\"document\": \"d\", \"summary\": null}\n",
+        ),
+    ];
+    proptest::sample::select(files.to_vec())
+        .prop_map(|(kind, path, bytes)| (kind, path, bytes.to_vec()))
 }
 
+/// What may be done to a file.
+#[derive(Debug, Clone)]
+enum Damage {
+    Replace(Index, u8),
+    Insert(Index, Vec<u8>),
+    Remove(Index, usize),
+    Repeat(Index, usize, usize),
+    Cut(Index),
+}
+
+fn damage() -> impl Strategy<Value = Damage> {
+    let tokens = [
+        "\t", "\n", "\r\n", "{", "}", "[", "]", "\"", "\\", "null", "-1", "1e999", "\u{feff}",
+        "\\ud800", ",",
+    ];
+    let bytes = prop_oneof![
+        proptest::sample::select(tokens.to_vec()).prop_map(|t| t.as_bytes().to_vec()),
+        proptest::collection::vec(any::<u8>(), 1..4),
+    ];
+    prop_oneof![
+        4 => (any::<Index>(), any::<u8>()).prop_map(|(at, byte)| Damage::Replace(at, byte)),
+        4 => (any::<Index>(), bytes).prop_map(|(at, bytes)| Damage::Insert(at, bytes)),
+        2 => (any::<Index>(), 1..40_usize).prop_map(|(at, length)| Damage::Remove(at, length)),
+        2 => (any::<Index>(), 1..80_usize, 1..40_usize)
+            .prop_map(|(at, length, times)| Damage::Repeat(at, length, times)),
+        1 => any::<Index>().prop_map(Damage::Cut),
+    ]
+}
+
+impl Damage {
+    fn apply(self, bytes: &mut Vec<u8>) {
+        let index = |at: Index, bytes: &[u8]| at.index(bytes.len() + 1);
+        let part = |at: Index, length: usize, bytes: &[u8]| {
+            let start = index(at, bytes);
+            start..(start + length).min(bytes.len())
+        };
+        match self {
+            Self::Replace(at, byte) => {
+                let at = index(at, bytes);
+                bytes.splice(at..(at + 1).min(bytes.len()), [byte]);
+            }
+            Self::Insert(at, new) => {
+                let at = index(at, bytes);
+                bytes.splice(at..at, new);
+            }
+            Self::Remove(at, length) => {
+                bytes.drain(part(at, length, bytes));
+            }
+            Self::Repeat(at, length, times) => {
+                let part = part(at, length, bytes);
+                let copies = bytes[part.clone()].repeat(times);
+                bytes.splice(part.start..part.start, copies);
+            }
+            Self::Cut(at) => bytes.truncate(index(at, bytes)),
+        }
+    }
+}
+
+/// Reading and checking agree, and every error names the file.
+fn probe(kind: TaskKind, path: &str, bytes: &[u8]) -> Result<(), TestCaseError> {
+    let report = check_from(kind, &mut &*bytes, path.as_ref(), &CheckOptions::default());
+    let report = report.map_err(|e| TestCaseError::fail(e.to_string()))?;
+    match task(kind).read_from(&mut &*bytes, path.as_ref()) {
+        Ok(data) => {
+            prop_assert!(!data.examples.is_empty());
+            prop_assert_eq!(report.errors, 0, "{}", report);
+            prop_assert_eq!(report.examples, data.examples.len());
+        }
+        Err(error) => {
+            let message = error.to_string();
+            prop_assert!(message.starts_with(&format!("{path}:")), "{}", message);
+            prop_assert!(report.errors > 0, "{} but {}", message, report);
+        }
+    }
+    Ok(())
+}
+
+// Seconds by default; PROPTEST_CASES=1000000 makes it a fuzzer.
 proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         for kind in TaskKind::ALL {
-            if let Err(error) = task(kind).read_from(&mut &*bytes, "dir/file".as_ref()) {
-                prop_assert!(error.to_string().starts_with("dir/file:"));
-            }
+            probe(kind, "dir/file", &bytes)?;
         }
+        probe(TaskKind::Xsum, "dir/file.jsonl", &bytes)?;
     }
 
     #[test]
     fn damaged_files_never_panic(
-        (kind, mut bytes) in valid_file(),
-        damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..5),
-        cut in any::<proptest::sample::Index>(),
+        (kind, path, mut bytes) in valid_file(),
+        damages in proptest::collection::vec(damage(), 1..6),
     ) {
-        for (at, byte) in damage {
-            let at = at.index(bytes.len());
-            bytes[at] = byte;
+        for damage in damages {
+            damage.apply(&mut bytes);
         }
-        bytes.truncate(cut.index(bytes.len() * 4));
-        match task(kind).read_from(&mut &*bytes, "dir/file".as_ref()) {
-            Ok(data) => prop_assert!(!data.examples.is_empty()),
-            Err(error) => prop_assert!(error.to_string().starts_with("dir/file:")),
-        }
+        probe(kind, path, &bytes)?;
     }
 }

@@ -208,6 +208,124 @@ fn xsum_joins_the_parts_of_a_document() {
 }
 
 #[test]
+fn xsum_reads_the_hubs_json_lines() {
+    let text = r#"{"document": "One.\n\n Two. \nThree.", "summary": "A\nsummary.", "id": "35232142"}
+        {"document": "One.", "summary": null, "id": 7}
+        {"document": "One.", "extra": [1, {"a": null}]}
+        {"document": "One.", "summary": " "}
+        {"document": "", "summary": "s"}"#;
+    let path = Path::new("dir/test.jsonl");
+    let data = task(TaskKind::Xsum)
+        .read_from(&mut text.as_bytes(), path)
+        .unwrap();
+    let rows: Vec<_> = data
+        .examples
+        .iter()
+        .map(|e| (&*e.id, &*e.source, e.target.as_deref()))
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            ("35232142", "One. Two. Three.", Some("A summary.")),
+            ("7", "One.", None),
+            ("2", "One.", None),
+        ]
+    );
+    assert_eq!(data.examples[1].gold, Gold::Hidden);
+    assert_eq!(
+        data.warnings.to_string(),
+        "dir/test.jsonl:4: empty document or summary; skipped\n\
+         dir/test.jsonl:5: empty document or summary; skipped"
+    );
+
+    let error = |text: &str| {
+        let result = task(TaskKind::Xsum).read_from(&mut text.as_bytes(), path);
+        result.unwrap_err().to_string()
+    };
+    assert_eq!(
+        error("{\"summary\": \"s\"}"),
+        "dir/test.jsonl:1:16: missing field `document`"
+    );
+    assert_eq!(
+        error("\n{\"document\": \"d\", \"id\": [1]}"),
+        "dir/test.jsonl:2: id is `[1]`; expected a string or a number"
+    );
+    assert_eq!(
+        error(""),
+        "dir/test.jsonl: no examples; expected one JSON object with document, summary and id a line"
+    );
+}
+
+#[test]
+fn splits_have_other_names_only_where_the_own_one_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let xsum = dir.path().join("xsum");
+    let path = || split_path(dir.path(), TaskKind::Xsum, Split::Dev);
+    assert_eq!(path(), xsum.join("xsum_dev.tsv"));
+    std::fs::create_dir(&xsum).unwrap();
+    for name in ["xsum_dev.parquet", "xsum_dev.jsonl", "xsum_dev.tsv"] {
+        std::fs::write(xsum.join(name), "").unwrap();
+        assert_eq!(path(), xsum.join(name));
+    }
+    assert_eq!(
+        split_path(dir.path(), TaskKind::Qqp, Split::Dev),
+        dir.path().join("qqp/dev.tsv")
+    );
+}
+
+#[test]
+fn glue_tables_have_different_widths() {
+    let columns = |kind, split| {
+        let text = std::fs::read_to_string(split_path(&dir(), kind, split)).unwrap();
+        text.lines().next().unwrap().split('\t').count()
+    };
+    let widths = |kind| Split::ALL.map(|split| columns(kind, split));
+    assert_eq!(widths(TaskKind::Mnli), [12, 16, 10]);
+    assert_eq!(widths(TaskKind::Qqp), [6, 6, 3]);
+    let test = read(TaskKind::Mnli, Split::Test);
+    assert_eq!(
+        test.examples[0].source,
+        "hypothesis: Hidden hypothesis. premise: Hidden premise."
+    );
+    // A question that is empty, as the published QQP has some, is a question.
+    let odd = read_text(TaskKind::Qqp, "id\tquestion1\tquestion2\n0\t\tb\n1\ta\t\n");
+    assert_eq!(odd.examples[1].source, "question1: a question2: ");
+    assert_eq!((odd.examples.len(), odd.warnings.count()), (2, 0));
+}
+
+#[test]
+fn entity_spans_are_inclusive_and_in_characters() {
+    let odd = read_text(
+        TaskKind::Record,
+        "{\"passage\": {\"text\": \"\u{1f3b5}é\u{301} Bo\", \"entities\": [{\"start\": 4, \"end\": 5}, \
+         {\"start\": 0, \"end\": 0}]}, \"qas\": [{\"query\": \"q\"}]}",
+    );
+    let names: Vec<_> = odd.examples[0]
+        .candidates
+        .iter()
+        .map(|c| &*c.text)
+        .collect();
+    assert_eq!(names, ["Bo", "\u{1f3b5}"]);
+}
+
+#[test]
+fn plausible_answers_are_no_answers() {
+    for answers in [r#""answers": [], "#, ""] {
+        let text = format!(
+            r#"{{"data": [{{"paragraphs": [{{"context": "c", "qas": [{{"id": "x", "question": "q", {answers}
+            "is_impossible": true, "plausible_answers": [{{"text": "c", "answer_start": 0}}]}}]}}]}}]}}"#
+        );
+        let data = read_text(TaskKind::Squad2, &text);
+        let expected = match answers {
+            "" => (None, Gold::Hidden),
+            _ => (Some("no answer"), Gold::Answers(Vec::new())),
+        };
+        let example = &data.examples[0];
+        assert_eq!((example.target.as_deref(), example.gold.clone()), expected);
+    }
+}
+
+#[test]
 fn byte_order_marks_and_carriage_returns_are_tolerated() {
     let table = "\u{feff}id\tquestion1\tquestion2\tis_duplicate\r\n\r\n5\ta\tb\t1\r\n6\tc\td\t0";
     let data = read_text(TaskKind::Qqp, table);

@@ -86,4 +86,20 @@ pub enum TaskError {
         /// The first such example.
         id: String,
     },
+    /// A Parquet file is damaged, or holds something else than text columns.
+    #[error("{}: {place}: {reason}", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// The part of the file: `metadata`, a row group and its column, or a row.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A Parquet file, but this build has not the feature `parquet`.
+    #[error("{}: this build reads no parquet; build with --features parquet, or convert to tsv/jsonl", path.display())]
+    NoParquet {
+        /// The file.
+        path: PathBuf,
+    },
 }

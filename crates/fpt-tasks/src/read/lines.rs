@@ -2,7 +2,7 @@
 
 use std::{io::BufRead, path::Path};
 
-use super::TaskError;
+use super::{Sink, TaskError};
 
 /// Drops a leading byte order mark.
 pub(crate) fn strip_bom(text: &str) -> &str {
@@ -48,17 +48,65 @@ impl<'a> Lines<'a> {
                 break;
             }
         }
+        Ok(Some((self.number, self.current()?)))
+    }
+
+    /// The line in the buffer, without its end.
+    fn current(&self) -> Result<&str, TaskError> {
         let line = std::str::from_utf8(&self.buffer).map_err(|_| TaskError::Utf8 {
             path: self.path.to_owned(),
             line: self.number,
         })?;
         let line = line.strip_suffix('\n').unwrap_or(line);
         let line = line.strip_suffix('\r').unwrap_or(line);
-        let line = if self.number == 1 {
+        Ok(if self.number == 1 {
             strip_bom(line)
         } else {
             line
-        };
-        Ok(Some((self.number, line)))
+        })
     }
+
+    /// The next line that is not blank and valid UTF-8; the invalid ones are faults.
+    pub(crate) fn next_valid(
+        &mut self,
+        sink: &mut dyn Sink,
+    ) -> Result<Option<(usize, &str)>, TaskError> {
+        loop {
+            // The line is taken up again below: the borrow checker does not let it leave a loop.
+            match self.next_line() {
+                Err(error @ TaskError::Utf8 { .. }) => sink.fault(error)?,
+                Err(error) => return Err(error),
+                Ok(None) => return Ok(None),
+                Ok(Some(_)) => break,
+            }
+        }
+        Ok(Some((self.number, self.current()?)))
+    }
+}
+
+/// The whole text. Lines that are not UTF-8 are faults; what is wrong in them is replaced.
+pub(crate) fn read_text(
+    reader: &mut dyn BufRead,
+    path: &Path,
+    sink: &mut dyn Sink,
+) -> Result<String, TaskError> {
+    let mut bytes = Vec::new();
+    let read = reader.read_to_end(&mut bytes);
+    read.map_err(|source| TaskError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    let bytes = match String::from_utf8(bytes) {
+        Ok(text) => return Ok(text),
+        Err(error) => error.into_bytes(),
+    };
+    for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
+        if std::str::from_utf8(line).is_err() {
+            sink.fault(TaskError::Utf8 {
+                path: path.to_owned(),
+                line: index + 1,
+            })?;
+        }
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -1,13 +1,17 @@
-//! What the readers share: errors, counted warnings, lines and tables.
+//! What the readers share: errors, counted warnings, lines, tables, JSON and Parquet.
 
 mod error;
 mod json;
 mod lines;
+mod parquet;
+mod sink;
 mod tsv;
 mod warnings;
 
 pub use error::TaskError;
-pub(crate) use json::json_error;
-pub(crate) use lines::{Lines, strip_bom};
+pub(crate) use json::{Places, json_error, json_lines};
+pub(crate) use lines::{Lines, read_text, strip_bom};
+pub(crate) use parquet::{TextColumn, read_parquet};
+pub(crate) use sink::{Collect, Fields, Sink};
 pub(crate) use tsv::{Header, read_rows};
 pub use warnings::{Warning, Warnings};

@@ -2,8 +2,8 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{Lines, TaskError, Warning, Warnings};
-use crate::example::{Dataset, Example, Gold};
+use super::{Fields, Lines, Sink, TaskError, Warning};
+use crate::example::{Example, Gold};
 
 /// So few malformed rows are accidents, however small the file.
 const TOLERATED_ROWS: usize = 9;
@@ -36,12 +36,29 @@ impl Header {
         self.columns.iter().position(|name| name == column)
     }
 
-    pub(crate) fn require(&self, path: &Path, column: &'static str) -> Result<usize, TaskError> {
-        self.find(column).ok_or_else(|| TaskError::Column {
-            path: path.to_owned(),
-            column,
-            found: self.columns.join(", "),
-        })
+    /// Where the columns are. Without one of them there is nothing to read, but every missing one
+    /// is reported.
+    pub(crate) fn require<const N: usize>(
+        &self,
+        path: &Path,
+        columns: [&'static str; N],
+        sink: &mut dyn Sink,
+    ) -> Result<Option<[usize; N]>, TaskError> {
+        let mut places = [0; N];
+        let mut complete = true;
+        for (place, column) in places.iter_mut().zip(columns) {
+            if let Some(found) = self.find(column) {
+                *place = found;
+                continue;
+            }
+            complete = false;
+            sink.fault(TaskError::Column {
+                path: path.to_owned(),
+                column,
+                found: self.columns.join(", "),
+            })?;
+        }
+        Ok(complete.then_some(places))
     }
 }
 
@@ -58,9 +75,9 @@ pub(crate) struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// A warning about this row.
-    pub(crate) fn warning(&self, reason: impl Into<String>) -> Warning {
-        Warning::at_line(self.path, self.line, reason)
+    /// Warns about this row.
+    pub(crate) fn warn(&self, sink: &mut dyn Sink, reason: impl Into<String>) {
+        sink.warn(self.line, Warning::at_line(self.path, self.line, reason));
     }
 
     /// An error about this row.
@@ -72,16 +89,22 @@ impl Row<'_> {
         }
     }
 
-    /// An example of this row with a single answer, or with a hidden one. The id is the cell of
-    /// the column `id`, if there is one.
+    /// Shows the texts of this row.
+    pub(crate) fn fields(&self, sink: &mut dyn Sink, fields: Fields<'_>) {
+        sink.fields(self.line, fields);
+    }
+
+    /// Makes an example of this row with a single answer, or with a hidden one. The id is the cell
+    /// of the column `id`, if there is one.
     pub(crate) fn example(
         &self,
+        sink: &mut dyn Sink,
         id: Option<usize>,
         source: String,
         target: Option<&str>,
-    ) -> Example {
+    ) {
         let target = target.map(str::to_owned);
-        Example {
+        let example = Example {
             id: id.map_or_else(|| self.index.to_string(), |id| self.cells[id].to_owned()),
             source,
             gold: target
@@ -90,27 +113,25 @@ impl Row<'_> {
             target,
             group: self.index,
             candidates: Arc::default(),
-        }
+        };
+        sink.example(self.line, example);
     }
 }
 
 /// What [`read_rows`] makes of a row.
-pub(crate) type Visit<'v> =
-    &'v mut dyn FnMut(&Row<'_>, &mut Warnings) -> Result<Option<Example>, TaskError>;
+pub(crate) type Visit<'v> = &'v mut dyn FnMut(&Row<'_>, &mut dyn Sink) -> Result<(), TaskError>;
 
 /// Reads the remaining lines as rows of `columns` cells each. Rows of another width are skipped
 /// with a warning, unless there are too many of them.
 pub(crate) fn read_rows(
     mut lines: Lines<'_>,
     columns: usize,
-    expected: &'static str,
+    sink: &mut dyn Sink,
     visit: Visit<'_>,
-) -> Result<Dataset, TaskError> {
+) -> Result<(), TaskError> {
     let path = lines.path();
-    let mut examples = Vec::new();
-    let mut warnings = Warnings::default();
     let (mut rows, mut malformed, mut first) = (0, 0, None);
-    while let Some((line, text)) = lines.next_line()? {
+    while let Some((line, text)) = lines.next_valid(sink)? {
         rows += 1;
         let cells: Vec<_> = text.split('\t').collect();
         if cells.len() != columns {
@@ -118,7 +139,7 @@ pub(crate) fn read_rows(
             let reason = format!("{} columns instead of {columns}; skipped", cells.len());
             let warning = Warning::at_line(path, line, reason);
             first.get_or_insert_with(|| warning.clone());
-            warnings.push(warning);
+            sink.warn(line, warning);
             continue;
         }
         let row = Row {
@@ -127,23 +148,20 @@ pub(crate) fn read_rows(
             index: rows - malformed - 1,
             cells,
         };
-        examples.extend(visit(&row, &mut warnings)?);
+        visit(&row, sink)?;
     }
     if malformed > TOLERATED_ROWS
         && malformed * 100 > rows * TOLERATED_PERCENT
         && let Some(first) = first
     {
-        return Err(TaskError::Malformed {
+        return sink.fault(TaskError::Malformed {
             path: path.to_owned(),
             malformed,
             rows,
             first,
         });
     }
-    if examples.is_empty() {
-        return Err(empty(path, expected));
-    }
-    Ok(Dataset { examples, warnings })
+    Ok(())
 }
 
 fn empty(path: &Path, expected: &'static str) -> TaskError {

@@ -9,12 +9,13 @@ use crate::{
         self,
         classification::{accuracy, binary_f1},
     },
-    read::{Header, Lines, read_rows},
+    read::{Header, Lines, Sink, read_rows},
 };
 
-const EXPECTED: &str = "a GLUE table with the columns question1, question2 and is_duplicate";
-const NEGATIVE: &str = "not_duplicate";
-const POSITIVE: &str = "is_duplicate";
+pub(super) const EXPECTED: &str =
+    "a GLUE table with the columns question1, question2 and is_duplicate";
+pub(crate) const NEGATIVE: &str = "not_duplicate";
+pub(crate) const POSITIVE: &str = "is_duplicate";
 
 /// QQP in GLUE's files. Source `question1: {question1} question2: {question2}`, target
 /// `not_duplicate` or `is_duplicate`.
@@ -36,28 +37,7 @@ impl Task for Qqp {
 
     /// The published files have a few rows of the wrong width; they are skipped with a warning.
     fn read_from(&self, reader: &mut dyn BufRead, path: &Path) -> Result<Dataset, TaskError> {
-        let mut lines = Lines::new(reader, path);
-        let header = Header::read(&mut lines, EXPECTED)?;
-        let first = header.require(path, "question1")?;
-        let second = header.require(path, "question2")?;
-        let label = header.find("is_duplicate");
-        let id = header.find("id");
-        read_rows(lines, header.len(), EXPECTED, &mut |row, _| {
-            let target = match label.map(|column| row.cells[column]) {
-                None => None,
-                Some("0") => Some(NEGATIVE),
-                Some("1") => Some(POSITIVE),
-                Some(other) => {
-                    let reason = format!("is_duplicate is `{other}`; expected 0 or 1");
-                    return Err(row.error(reason));
-                }
-            };
-            let source = format!(
-                "question1: {} question2: {}",
-                row.cells[first], row.cells[second]
-            );
-            Ok(Some(row.example(id, source, target)))
-        })
+        super::collect(self.kind(), reader, path)
     }
 
     fn max_target_length(&self) -> usize {
@@ -83,4 +63,35 @@ impl Task for Qqp {
         ];
         Ok(Scores::new("accuracy", &["accuracy", "paper_f1"], values))
     }
+}
+
+/// See [`Qqp::read_from`].
+pub(super) fn scan(
+    reader: &mut dyn BufRead,
+    path: &Path,
+    sink: &mut dyn Sink,
+) -> Result<(), TaskError> {
+    let mut lines = Lines::new(reader, path);
+    let header = Header::read(&mut lines, EXPECTED)?;
+    let Some([first, second]) = header.require(path, ["question1", "question2"], sink)? else {
+        return Ok(());
+    };
+    let label = header.find("is_duplicate");
+    let id = header.find("id");
+    read_rows(lines, header.len(), sink, &mut |row, sink| {
+        let (first, second) = (row.cells[first], row.cells[second]);
+        row.fields(sink, &[("question1", first), ("question2", second)]);
+        let target = match label.map(|column| row.cells[column]) {
+            None => None,
+            Some("0") => Some(NEGATIVE),
+            Some("1") => Some(POSITIVE),
+            Some(other) => {
+                let reason = format!("is_duplicate is `{other}`; expected 0 or 1");
+                return sink.fault(row.error(reason));
+            }
+        };
+        let source = format!("question1: {first} question2: {second}");
+        row.example(sink, id, source, target);
+        Ok(())
+    })
 }

@@ -7,12 +7,14 @@ use serde::Deserialize;
 use super::{Baseline, Task, baseline};
 use crate::{
     Candidate, Dataset, Example, Gold, ScoreError, Scores, Split, TaskError, TaskKind, Warning,
-    Warnings,
     metrics::{self, paper, record},
-    read::{Lines, json_error},
+    read::{Lines, Sink, json_lines},
     text::{count_word, distinct},
 };
 
+pub(super) const EXPECTED: &str = "one JSON object with passage and qas a line";
+/// Spans may overlap, but not so that a small file makes huge sources.
+const MOST_COVERAGE: usize = 32;
 const HIGHLIGHT: &str = "\n@highlight\n";
 /// After these a passage needs no further full stop.
 const END_MARKS: [char; 5] = ['.', '?', '!', '"', '\''];
@@ -69,67 +71,7 @@ impl Task for Record {
     /// Entities are deduplicated in order of appearance. Queries with an empty list of answers are
     /// skipped with a warning; those without the key `answers` have a hidden answer.
     fn read_from(&self, reader: &mut dyn BufRead, path: &Path) -> Result<Dataset, TaskError> {
-        let mut lines = Lines::new(reader, path);
-        let mut examples = Vec::new();
-        let mut warnings = Warnings::default();
-        let mut group = 0;
-        while let Some((line, text)) = lines.next_line()? {
-            let row: Line =
-                serde_json::from_str(text).map_err(|e| json_error(path, Some(line), &e))?;
-            let error = |reason: String| TaskError::Row {
-                path: path.to_owned(),
-                line,
-                reason,
-            };
-            let candidates: Arc<[Candidate]> = candidates(&row.passage).map_err(error)?.into();
-            let names: Vec<_> = candidates.iter().map(|c| &*c.text).collect();
-            let context = format!(
-                "entities: {} passage: {}",
-                names.join(", "),
-                plain_passage(&row.passage.text)
-            );
-            for query in row.qas {
-                let base = Example {
-                    id: query
-                        .idx
-                        .map_or_else(|| group.to_string(), |idx| idx.to_string()),
-                    source: format!("query: {} {context}", query.query),
-                    target: None,
-                    gold: Gold::Hidden,
-                    group,
-                    candidates: Arc::clone(&candidates),
-                };
-                group += 1;
-                let Some(answers) = query.answers else {
-                    examples.push(base);
-                    continue;
-                };
-                let answers = distinct(answers.iter().map(|a| &*a.text));
-                if answers.is_empty() {
-                    let reason = format!("query `{}` has no answers; skipped", base.id);
-                    warnings.push(Warning::at_line(path, line, reason));
-                }
-                if let Some(answer) = answers.iter().find(|a| !names.contains(a)) {
-                    return Err(error(format!(
-                        "answer `{answer}` of query `{}` is none of the passage's entities",
-                        base.id
-                    )));
-                }
-                let gold: Vec<_> = answers.iter().map(|&a| a.to_owned()).collect();
-                examples.extend(answers.iter().map(|&answer| Example {
-                    target: Some(answer.to_owned()),
-                    gold: Gold::Answers(gold.clone()),
-                    ..base.clone()
-                }));
-            }
-        }
-        if examples.is_empty() {
-            return Err(TaskError::Empty {
-                path: path.to_owned(),
-                expected: "one JSON object with passage and qas a line",
-            });
-        }
-        Ok(Dataset { examples, warnings })
+        super::collect(self.kind(), reader, path)
     }
 
     fn max_target_length(&self) -> usize {
@@ -164,6 +106,77 @@ impl Task for Record {
     }
 }
 
+/// See [`Record::read_from`].
+pub(super) fn scan(
+    reader: &mut dyn BufRead,
+    path: &Path,
+    sink: &mut dyn Sink,
+) -> Result<(), TaskError> {
+    let mut group = 0;
+    json_lines(
+        Lines::new(reader, path),
+        sink,
+        &mut |line, row: Line, sink| {
+            let error = |reason: String| TaskError::Row {
+                path: path.to_owned(),
+                line,
+                reason,
+            };
+            let candidates: Arc<[Candidate]> = match candidates(&row.passage) {
+                Ok(candidates) => candidates.into(),
+                Err(reason) => return sink.fault(error(reason)),
+            };
+            let names: Vec<_> = candidates.iter().map(|c| &*c.text).collect();
+            let context = format!(
+                "entities: {} passage: {}",
+                names.join(", "),
+                plain_passage(&row.passage.text)
+            );
+            for query in row.qas {
+                let fields = [("query", &*query.query), ("passage", &row.passage.text)];
+                sink.fields(line, &fields);
+                let base = Example {
+                    id: query
+                        .idx
+                        .map_or_else(|| group.to_string(), |idx| idx.to_string()),
+                    source: format!("query: {} {context}", query.query),
+                    target: None,
+                    gold: Gold::Hidden,
+                    group,
+                    candidates: Arc::clone(&candidates),
+                };
+                group += 1;
+                let Some(answers) = query.answers else {
+                    sink.example(line, base);
+                    continue;
+                };
+                let answers = distinct(answers.iter().map(|a| &*a.text));
+                if answers.is_empty() {
+                    let reason = format!("query `{}` has no answers; skipped", base.id);
+                    sink.warn(line, Warning::at_line(path, line, reason));
+                }
+                if let Some(answer) = answers.iter().find(|a| !names.contains(a)) {
+                    sink.fault(error(format!(
+                        "answer `{answer}` of query `{}` is none of the passage's entities",
+                        base.id
+                    )))?;
+                    continue;
+                }
+                let gold: Vec<_> = answers.iter().map(|&a| a.to_owned()).collect();
+                for answer in answers {
+                    let example = Example {
+                        target: Some(answer.to_owned()),
+                        gold: Gold::Answers(gold.clone()),
+                        ..base.clone()
+                    };
+                    sink.example(line, example);
+                }
+            }
+            Ok(())
+        },
+    )
+}
+
 /// The distinct entities of a passage, in order of appearance.
 fn candidates(passage: &Passage) -> Result<Vec<Candidate>, String> {
     let text = &*passage.text;
@@ -175,13 +188,21 @@ fn candidates(passage: &Passage) -> Result<Vec<Candidate>, String> {
         .collect();
     let characters = offsets.len() - 1;
     let mut names = Vec::with_capacity(passage.entities.len());
+    let mut covered = 0;
     for &Span { start, end } in &passage.entities {
         if start > end || end >= characters {
             return Err(format!(
                 "entity span {start}..={end} is not within the passage of {characters} characters"
             ));
         }
-        names.push(&text[offsets[start]..offsets[end + 1]]);
+        let name = &text[offsets[start]..offsets[end + 1]];
+        covered += name.len();
+        if covered > MOST_COVERAGE * text.len() {
+            return Err(format!(
+                "the entity spans cover the passage more than {MOST_COVERAGE} times"
+            ));
+        }
+        names.push(name);
     }
     let candidates = distinct(names).into_iter().map(|name| Candidate {
         text: name.to_owned(),

@@ -3,41 +3,48 @@
 use std::{io::BufRead, path::Path, sync::Arc};
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::Task;
 use crate::{
-    Dataset, Example, Gold, ScoreError, Scores, Split, TaskError, TaskKind, Warning, Warnings,
+    Dataset, Example, Gold, ScoreError, Scores, Split, TaskError, TaskKind, Warning,
     metrics::{
         self,
         classification::{accuracy, binary_f1},
         paper, squad,
     },
-    read::{json_error, strip_bom},
+    read::{Places, Sink, json_error, read_text, strip_bom},
     text::distinct,
 };
 
+pub(super) const EXPECTED: &str = "SQuAD 2.0 JSON: data, paragraphs, qas";
 /// What is generated when there is no answer.
-const NO_ANSWER: &str = "no answer";
+pub(crate) const NO_ANSWER: &str = "no answer";
 
 /// SQuAD 2.0 in its own JSON. Source `question: {question} context: {context}`, target the first
 /// answer, or `no answer`.
 #[derive(Debug, Clone, Copy)]
 pub struct Squad2;
 
+// Parts stay text until they are parsed one by one, so that an error in one of them hides none of
+// the others.
 #[derive(Deserialize)]
-struct Document {
-    data: Vec<Article>,
+struct Document<'a> {
+    #[serde(borrow)]
+    data: Vec<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-struct Article {
-    paragraphs: Vec<Paragraph>,
+struct Article<'a> {
+    #[serde(borrow)]
+    paragraphs: Vec<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-struct Paragraph {
+struct Paragraph<'a> {
     context: String,
-    qas: Vec<Question>,
+    #[serde(borrow)]
+    qas: Vec<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -69,36 +76,7 @@ impl Task for Squad2 {
     /// A question is impossible when it has no answers; where `is_impossible` says otherwise, a
     /// warning is counted. A question without the key `answers` has a hidden answer.
     fn read_from(&self, reader: &mut dyn BufRead, path: &Path) -> Result<Dataset, TaskError> {
-        let text = read_text(reader, path)?;
-        let document: Document =
-            serde_json::from_str(strip_bom(&text)).map_err(|e| json_error(path, None, &e))?;
-        let mut examples = Vec::new();
-        let mut warnings = Warnings::default();
-        let paragraphs = document.data.into_iter().flat_map(|a| a.paragraphs);
-        for paragraph in paragraphs {
-            for question in paragraph.qas {
-                if let (Some(answers), Some(impossible)) =
-                    (&question.answers, question.is_impossible)
-                    && answers.is_empty() != impossible
-                {
-                    warnings.push(Warning {
-                        place: format!("{}: question `{}`", path.display(), question.id),
-                        reason: format!(
-                            "is_impossible is {impossible} but there are {} answers; the answers count",
-                            answers.len()
-                        ),
-                    });
-                }
-                examples.push(example(&paragraph.context, question, examples.len()));
-            }
-        }
-        if examples.is_empty() {
-            return Err(TaskError::Empty {
-                path: path.to_owned(),
-                expected: "SQuAD 2.0 JSON: data, paragraphs, qas",
-            });
-        }
-        Ok(Dataset { examples, warnings })
+        super::collect(self.kind(), reader, path)
     }
 
     fn max_target_length(&self) -> usize {
@@ -139,6 +117,72 @@ impl Task for Squad2 {
     }
 }
 
+/// See [`Squad2::read_from`].
+pub(super) fn scan(
+    reader: &mut dyn BufRead,
+    path: &Path,
+    sink: &mut dyn Sink,
+) -> Result<(), TaskError> {
+    let text = read_text(reader, path, sink)?;
+    let text = strip_bom(&text);
+    let document: Document<'_> =
+        serde_json::from_str(text).map_err(|e| json_error(path, None, &e))?;
+    let mut places = Places::new(path, text);
+    let mut group = 0;
+    for article in document.data {
+        let Some(article) = parse::<Article<'_>>(article, &mut places, sink)? else {
+            continue;
+        };
+        for paragraph in article.paragraphs {
+            let Some(paragraph) = parse::<Paragraph<'_>>(paragraph, &mut places, sink)? else {
+                continue;
+            };
+            for question in paragraph.qas {
+                let line = places.line(question);
+                let Some(question) = parse::<Question>(question, &mut places, sink)? else {
+                    continue;
+                };
+                let fields = [
+                    ("question", &*question.question),
+                    ("context", &paragraph.context),
+                ];
+                sink.fields(line, &fields);
+                if let Some(warning) = contradiction(path, &question) {
+                    sink.warn(line, warning);
+                }
+                sink.example(line, example(&paragraph.context, question, group));
+                group += 1;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A part of the document; one that is something else is a fault.
+fn parse<'a, T: Deserialize<'a>>(
+    part: &'a RawValue,
+    places: &mut Places<'_>,
+    sink: &mut dyn Sink,
+) -> Result<Option<T>, TaskError> {
+    places.line(part);
+    match serde_json::from_str(part.get()) {
+        Ok(parsed) => Ok(Some(parsed)),
+        Err(error) => sink.fault(places.error(&error)).map(|()| None),
+    }
+}
+
+/// Where `is_impossible` says something else than the answers.
+fn contradiction(path: &Path, question: &Question) -> Option<Warning> {
+    let (answers, impossible) = (question.answers.as_ref()?, question.is_impossible?);
+    (answers.is_empty() != impossible).then(|| Warning {
+        place: format!("{}: question `{}`", path.display(), question.id),
+        reason: format!(
+            "is_impossible is {impossible} but there are {} answers; the answers count",
+            answers.len()
+        ),
+    })
+}
+
 fn example(context: &str, question: Question, group: usize) -> Example {
     let gold = question.answers.map_or(Gold::Hidden, |answers| {
         let texts = distinct(answers.iter().map(|a| &*a.text));
@@ -156,21 +200,4 @@ fn example(context: &str, question: Question, group: usize) -> Example {
         group,
         candidates: Arc::default(),
     }
-}
-
-/// The whole text, or the line at which it stops being UTF-8.
-fn read_text(reader: &mut dyn BufRead, path: &Path) -> Result<String, TaskError> {
-    let mut bytes = Vec::new();
-    let read = reader.read_to_end(&mut bytes);
-    read.map_err(|source| TaskError::Io {
-        path: path.to_owned(),
-        source,
-    })?;
-    String::from_utf8(bytes).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        TaskError::Utf8 {
-            path: path.to_owned(),
-            line: 1 + valid.iter().filter(|&&b| b == b'\n').count(),
-        }
-    })
 }

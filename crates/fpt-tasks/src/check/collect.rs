@@ -1,0 +1,308 @@
+//! Examples and problems to a report. Examples are not kept: a report on a large file is small.
+
+use std::{
+    collections::{BTreeMap, HashMap, hash_map::Entry},
+    hash::{DefaultHasher, Hash, Hasher},
+    path::Path,
+};
+
+use super::{
+    CheckOptions, CountTokens, Distribution, Duplicates, Problem, Report, Severity, TextLengths,
+};
+use crate::{
+    Example, Gold, PAPER_SOURCE_LENGTH, TaskError, TaskKind, Warning,
+    read::{Fields, Sink},
+    task,
+    tasks::squad2::NO_ANSWER,
+    text::split_whitespace,
+    tokenize::SENTINEL,
+};
+
+/// The lengths of one side so far.
+#[derive(Default)]
+struct Side {
+    characters: Vec<u32>,
+    words: Vec<u32>,
+    tokens: Vec<u32>,
+}
+
+/// What was seen before under a hash of 64 bits: enough to tell millions of texts apart.
+#[derive(Clone, Copy)]
+struct Seen {
+    line: usize,
+    answer: u64,
+}
+
+/// Collects a [`Report`].
+pub(super) struct ReportSink<'a> {
+    kind: TaskKind,
+    path: &'a Path,
+    /// What places are counted in.
+    unit: &'static str,
+    options: &'a CheckOptions<'a>,
+    examples: usize,
+    queries: usize,
+    unlabelled: usize,
+    labels: BTreeMap<String, usize>,
+    source: Side,
+    target: Side,
+    inputs: HashMap<u64, Seen>,
+    ids: HashMap<u64, usize>,
+    last_group: Option<usize>,
+    duplicates: Duplicates,
+    empty_fields: BTreeMap<&'static str, usize>,
+    errors: usize,
+    warnings: usize,
+    notes: usize,
+    problems: Vec<Problem>,
+}
+
+impl<'a> ReportSink<'a> {
+    pub(super) fn new(kind: TaskKind, path: &'a Path, options: &'a CheckOptions<'a>) -> Self {
+        Self {
+            kind,
+            path,
+            unit: match path.extension() {
+                Some(extension) if extension.eq_ignore_ascii_case("parquet") => "row",
+                _ => "line",
+            },
+            options,
+            examples: 0,
+            queries: 0,
+            unlabelled: 0,
+            labels: BTreeMap::new(),
+            source: Side::default(),
+            target: Side::default(),
+            inputs: HashMap::new(),
+            ids: HashMap::new(),
+            last_group: None,
+            duplicates: Duplicates::default(),
+            empty_fields: BTreeMap::new(),
+            errors: 0,
+            warnings: 0,
+            notes: 0,
+            problems: Vec::new(),
+        }
+    }
+
+    fn push(
+        &mut self,
+        severity: Severity,
+        line: Option<usize>,
+        column: Option<usize>,
+        message: String,
+    ) {
+        *match severity {
+            Severity::Note => &mut self.notes,
+            Severity::Warning => &mut self.warnings,
+            Severity::Error => &mut self.errors,
+        } += 1;
+        if self.problems.len() < self.options.max_problems {
+            self.problems.push(Problem {
+                severity,
+                line,
+                column,
+                message,
+            });
+        }
+    }
+
+    /// An error that reading would stop at.
+    pub(super) fn error(&mut self, error: TaskError) {
+        let (line, column) = match &error {
+            // Said already, by what kept the examples away.
+            TaskError::Empty { .. } if self.errors > 0 => return,
+            TaskError::Utf8 { line, .. } | TaskError::Row { line, .. } => (Some(*line), None),
+            TaskError::Column { .. } => (Some(1), None),
+            TaskError::Json { line, column, .. } => (Some(*line), Some(*column)),
+            _ => (None, None),
+        };
+        // The report names the place itself.
+        let mut place = format!("{}:", self.path.display());
+        for number in [line, column].into_iter().flatten() {
+            place.push_str(&format!("{number}:"));
+        }
+        let message = error.to_string();
+        let message = message.strip_prefix(&place).unwrap_or(&message);
+        self.push(
+            Severity::Error,
+            line,
+            column,
+            message.trim_start().to_owned(),
+        );
+    }
+
+    fn duplicates(&mut self, line: usize, example: &Example) {
+        let answer = hash(match &example.gold {
+            Gold::Hidden => None,
+            Gold::Answers(answers) => Some(answers),
+        });
+        let seen = Seen { line, answer };
+        match self.inputs.entry(hash(&example.source)) {
+            Entry::Vacant(entry) => {
+                entry.insert(seen);
+            }
+            Entry::Occupied(entry) => {
+                let first = *entry.get();
+                self.duplicates.inputs += 1;
+                let (severity, other) = if first.answer == answer {
+                    (Severity::Note, "")
+                } else {
+                    self.duplicates.conflicting += 1;
+                    (Severity::Warning, ", but another answer")
+                };
+                let message = format!("same input as {} {}{other}", self.unit, first.line);
+                self.push(severity, Some(line), None, message);
+            }
+        }
+        match self.ids.entry(hash(&example.id)) {
+            Entry::Vacant(entry) => {
+                entry.insert(line);
+            }
+            Entry::Occupied(entry) => {
+                let first = *entry.get();
+                self.duplicates.ids += 1;
+                let message = format!("same id `{}` as {} {first}", example.id, self.unit);
+                self.push(Severity::Warning, Some(line), None, message);
+            }
+        }
+    }
+
+    fn count(&mut self, line: usize, example: &Example) {
+        let tokens = self.options.tokens;
+        let mut failures = Vec::new();
+        failures.extend(self.source.push(&example.source, "", tokens));
+        if let Some(target) = &example.target {
+            failures.extend(self.target.push(target, SENTINEL, tokens));
+        }
+        for reason in failures {
+            let message = format!("cannot tokenize example `{}`: {reason}", example.id);
+            self.push(Severity::Error, Some(line), None, message);
+        }
+        let label = match (&example.target, &example.gold, self.kind) {
+            (None, ..) => {
+                self.unlabelled += 1;
+                return;
+            }
+            (Some(label), _, TaskKind::Mnli | TaskKind::Qqp) => label,
+            (_, Gold::Answers(answers), TaskKind::Squad2) if answers.is_empty() => NO_ANSWER,
+            (_, _, TaskKind::Squad2) => "answer",
+            (_, _, TaskKind::Record | TaskKind::Xsum) => return,
+        };
+        match self.labels.get_mut(label) {
+            Some(count) => *count += 1,
+            None => {
+                self.labels.insert(label.to_owned(), 1);
+            }
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Report {
+        if self.unlabelled > 0 && self.unlabelled < self.examples {
+            let message = format!(
+                "{} of {} examples have no label or answer",
+                self.unlabelled, self.examples
+            );
+            self.push(Severity::Warning, None, None, message);
+        }
+        let counted = self.options.tokens.is_some();
+        Report {
+            task: self.kind,
+            path: self.path.display().to_string(),
+            examples: self.examples,
+            queries: self.queries,
+            unlabelled: self.unlabelled,
+            labels: self.labels,
+            source: self.source.lengths(PAPER_SOURCE_LENGTH, counted),
+            target: self
+                .target
+                .lengths(task(self.kind).max_target_length(), counted),
+            duplicates: self.duplicates,
+            empty_fields: self.empty_fields,
+            errors: self.errors,
+            warnings: self.warnings,
+            notes: self.notes,
+            problems: self.problems,
+        }
+    }
+}
+
+impl Sink for ReportSink<'_> {
+    fn fields(&mut self, line: usize, fields: Fields<'_>) {
+        for &(name, text) in fields {
+            if text.trim().is_empty() {
+                *self.empty_fields.entry(name).or_default() += 1;
+                self.push(Severity::Note, Some(line), None, format!("empty {name}"));
+            }
+        }
+    }
+
+    fn example(&mut self, line: usize, example: Example) {
+        self.examples += 1;
+        // Examples of a group follow each other.
+        if self.last_group != Some(example.group) {
+            self.last_group = Some(example.group);
+            self.queries += 1;
+            self.duplicates(line, &example);
+        }
+        self.count(line, &example);
+    }
+
+    fn warn(&mut self, line: usize, warning: Warning) {
+        // SQuAD's warnings name the question, which may be one of many in a line.
+        let file = format!("{}: ", self.path.display());
+        let message = match warning.place.strip_prefix(&file) {
+            Some(place) if !place.starts_with("row ") => format!("{place}: {}", warning.reason),
+            _ => warning.reason,
+        };
+        self.push(Severity::Warning, Some(line), None, message);
+    }
+
+    fn fault(&mut self, error: TaskError) -> Result<(), TaskError> {
+        self.error(error);
+        Ok(())
+    }
+
+    fn found(&self) -> usize {
+        self.examples
+    }
+}
+
+impl Side {
+    /// Why the tokens could not be counted, if so.
+    fn push(
+        &mut self,
+        text: &str,
+        prefix: &str,
+        tokens: Option<CountTokens<'_>>,
+    ) -> Option<String> {
+        let short = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        self.characters.push(short(text.chars().count()));
+        self.words.push(short(split_whitespace(text).count()));
+        let counted = tokens?(&format!("{prefix}{text}"));
+        match counted {
+            Ok(count) => {
+                self.tokens.push(short(count));
+                None
+            }
+            Err(reason) => Some(reason),
+        }
+    }
+
+    fn lengths(mut self, limit: usize, counted: bool) -> Option<TextLengths> {
+        let over = self.tokens.iter().filter(|&&n| n as usize > limit).count();
+        Some(TextLengths {
+            characters: Distribution::of(&mut self.characters)?,
+            words: Distribution::of(&mut self.words)?,
+            tokens: Distribution::of(&mut self.tokens),
+            limit,
+            over_limit: counted.then_some(over),
+        })
+    }
+}
+
+fn hash(value: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}

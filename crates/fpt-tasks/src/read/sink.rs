@@ -1,0 +1,60 @@
+//! Where what a reader finds goes: into a data set, which stops at the first error, or into a
+//! report, which wants all of them.
+
+use super::{TaskError, Warning, Warnings};
+use crate::{Dataset, Example};
+
+/// The named texts of a row, as the file has them.
+pub(crate) type Fields<'a> = &'a [(&'static str, &'a str)];
+
+/// Takes what a reader finds, in the order of the file. Lines (of Parquet: rows) count from 1.
+pub(crate) trait Sink {
+    /// The texts of a row or question, before anything is made of them.
+    fn fields(&mut self, _line: usize, _fields: Fields<'_>) {}
+
+    /// An example.
+    fn example(&mut self, line: usize, example: Example);
+
+    /// Something odd that does not stop the reading.
+    fn warn(&mut self, line: usize, warning: Warning);
+
+    /// Something wrong. `Ok` asks the reader to go on with the next row.
+    fn fault(&mut self, error: TaskError) -> Result<(), TaskError>;
+
+    /// How many examples there were so far.
+    fn found(&self) -> usize;
+}
+
+/// Keeps the examples and stops at the first error.
+#[derive(Default)]
+pub(crate) struct Collect {
+    examples: Vec<Example>,
+    warnings: Warnings,
+}
+
+impl Collect {
+    pub(crate) fn into_dataset(self) -> Dataset {
+        Dataset {
+            examples: self.examples,
+            warnings: self.warnings,
+        }
+    }
+}
+
+impl Sink for Collect {
+    fn example(&mut self, _line: usize, example: Example) {
+        self.examples.push(example);
+    }
+
+    fn warn(&mut self, _line: usize, warning: Warning) {
+        self.warnings.push(warning);
+    }
+
+    fn fault(&mut self, error: TaskError) -> Result<(), TaskError> {
+        Err(error)
+    }
+
+    fn found(&self) -> usize {
+        self.examples.len()
+    }
+}
