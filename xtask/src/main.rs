@@ -1,6 +1,7 @@
-//! Project automation: `cargo xtask reproduce`, `report`, `pretrain`, `data`.
+//! Project automation: `cargo xtask reproduce`, `report`, `pretrain`, `data`, `interop`.
 
 mod data;
+mod interop;
 mod pretrain;
 mod report;
 mod reproduce;
@@ -30,6 +31,7 @@ enum Command {
     Report(ReportArgs),
     Pretrain(pretrain::Args),
     Data(data::Args),
+    Interop(interop::Args),
 }
 
 /// Make the report of finished runs again, from their directories alone.
@@ -50,6 +52,10 @@ fn main() -> ExitCode {
         Command::Report(args) => results::write(&args.directory, args.json),
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Data(args) => data::run(&args),
+        Command::Interop(args) => match interop::run(&args) {
+            Ok(false) => return ExitCode::from(1),
+            other => other.map(|_| ()),
+        },
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -27,6 +27,23 @@ pub enum PromptError {
         /// What is wrong.
         reason: String,
     },
+    /// The file is no prompt of google-research/prompt-tuning that fits.
+    #[error("{}: not a usable prompt of google-research/prompt-tuning: {reason}", path.display())]
+    Npy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file that holds no prompt by its name.
+    #[error(
+        "{}: not a prompt: expected the directory of a PEFT adapter (not a file in it), or a .npy file",
+        path.display()
+    )]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+    },
     /// The prompt can't be initialised as asked.
     #[error("cannot initialise the prompt: {0}")]
     Init(String),

@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::{PromptError, SoftPrompt, load_adapter};
+use crate::{PromptError, SoftPrompt, load_prompt};
 
 /// Separates this random stream from others of the same seed.
 const STREAM: u64 = u64::from_le_bytes(*b"fptinit1");
@@ -23,9 +23,9 @@ pub enum PromptInit {
         /// Ids to draw from; the paper's are 3..32000, which leaves out special tokens and sentinels.
         ids: Range<u32>,
     },
-    /// An earlier prompt, from its adapter: prompts transfer between a model and its partial ones.
+    /// An earlier prompt, from its adapter or `.npy` file: prompts transfer between a model and its partial ones.
     Adapter {
-        /// The adapter's directory.
+        /// The adapter's directory, or the `.npy` file.
         path: PathBuf,
     },
     /// The embedding of a text, repeated or cut to the prompt's length.
@@ -41,7 +41,7 @@ impl PromptInit {
     ///
     /// # Errors
     /// [`PromptError::Init`] if the length is 0, ids lie outside the vocabulary, the text has no token, or the
-    /// adapter has another length; as [`load_adapter`] if it can't be read.
+    /// adapter has another length; as [`load_prompt`] if it can't be read.
     pub fn prompt<E: std::error::Error>(
         &self,
         length: usize,
@@ -82,11 +82,11 @@ impl PromptInit {
                 Ok(rows(model, &drawn, device))
             }
             Self::Adapter { path } => {
-                let prompt = load_adapter(path, d_model, device)?;
+                let prompt = load_prompt(path, d_model, device)?;
                 match prompt.shape() {
                     [found, _] if found == length => Ok(prompt),
                     [found, _] => Err(PromptError::Init(format!(
-                        "the adapter in {} has {found} vectors, not {length}; set the prompt's length to that",
+                        "the prompt in {} has {found} vectors, not {length}; set the prompt's length to that",
                         path.display()
                     ))),
                 }

@@ -2,12 +2,17 @@
 
 mod adapter;
 mod error;
+mod floats;
 mod init;
+mod load;
+mod npy;
 mod prompt;
 mod similarity;
 
 pub use adapter::{AdapterInfo, InitKind, load_adapter, save_adapter};
 pub use error::PromptError;
 pub use init::PromptInit;
+pub use load::load_prompt;
+pub use npy::load_npy;
 pub use prompt::SoftPrompt;
 pub use similarity::{Activations, Similarity, similarity};

@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use fpt_prompt::{AdapterInfo, InitKind, PromptError, SoftPrompt, load_adapter, save_adapter};
+use fpt_prompt::{
+    AdapterInfo, InitKind, PromptError, SoftPrompt, load_adapter, load_prompt, save_adapter,
+};
 use fpt_t5::{Generation, KvCache, T5, prepend_visible};
 use serde::Deserialize;
 
@@ -89,6 +91,45 @@ fn our_adapter_gives_the_same_answers_in_peft() {
     }
 }
 
+/// f16 and bf16, `adapter_model.bin` of today's torch and of that before 1.6, one submodule and two.
+#[test]
+fn every_type_and_container_that_peft_writes_has_the_same_values_here() {
+    for (name, weights) in [
+        ("f16", "adapter_model.safetensors"),
+        ("bf16", "adapter_model.safetensors"),
+        ("bin", "adapter_model.bin"),
+        ("bin_f16", "adapter_model.bin"),
+        ("bin_bf16", "adapter_model.bin"),
+        ("bin_legacy", "adapter_model.bin"),
+    ] {
+        let directory = here(&format!("tests/peft/written_by_peft_{name}"));
+        assert!(directory.join(weights).is_file(), "{name}");
+        let values = fs::read_to_string(directory.join("values.json")).unwrap();
+        let values: Vec<Vec<f32>> = serde_json::from_str(&values).unwrap();
+        let prompt = load_prompt(&directory, 16, &Device::flex()).unwrap();
+        assert_eq!(prompt.shape(), [5, 16], "{name}");
+        assert_eq!(prompt.values(), values.concat(), "{name}");
+    }
+}
+
+#[test]
+fn without_the_number_of_submodules_the_rows_tell() {
+    for (name, submodules) in [("bin", 2), ("bin_bf16", 1)] {
+        let original = here(&format!("tests/peft/written_by_peft_{name}"));
+        let directory = tempfile::tempdir().unwrap();
+        let config = fs::read_to_string(original.join("adapter_config.json")).unwrap();
+        let line = format!("\"num_transformer_submodules\": {submodules}");
+        assert!(config.contains(&line));
+        let config = config.replace(&line, "\"num_transformer_submodules\": null");
+        fs::write(directory.path().join("adapter_config.json"), config).unwrap();
+        let weights = "adapter_model.bin";
+        fs::copy(original.join(weights), directory.path().join(weights)).unwrap();
+        let prompts = [original.as_path(), directory.path()]
+            .map(|path| load_adapter(path, 16, &Device::flex()).unwrap());
+        assert_eq!(prompts[0].values(), prompts[1].values());
+    }
+}
+
 /// A copy of an adapter of PEFT's, to be damaged.
 fn copy() -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
@@ -152,5 +193,11 @@ fn damaged_adapters_are_refused_by_name() {
 
     let directory = copy();
     fs::remove_file(directory.path().join(weights)).unwrap();
-    assert!(matches!(load(&directory), Err(PromptError::Read { .. })));
+    let error = load(&directory).unwrap_err();
+    assert!(matches!(error, PromptError::Read { .. }));
+    let message = error.to_string();
+    assert!(
+        message.contains(weights) && message.contains("adapter_model.bin"),
+        "{message}"
+    );
 }

@@ -18,7 +18,7 @@ mod taps;
 mod tokenizer;
 
 pub use attention::{Attention, KeysValues};
-pub use checkpoint::SaveOptions;
+pub use checkpoint::{SaveOptions, weight_files};
 pub use config::{FeedForwardKind, T5Config};
 pub use decoder::{Decoder, DecoderBlock, KvCache};
 pub use encoder::{Encoder, EncoderBlock};

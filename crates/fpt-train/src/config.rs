@@ -18,7 +18,8 @@ use crate::TrainError;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
-    /// Model directory; relative to the file.
+    /// Model directory, relative to the file; or a model of the hub, `owner/name` or `owner/name@revision`, which a
+    /// program must bring to this machine before anything is run.
     pub model: PathBuf,
     /// A copy of the model's `config.json`, so that schedules can be checked and priced where the model itself is
     /// not there; relative to the file.
@@ -196,6 +197,10 @@ pub struct EvalConfig {
     /// evaluated on all of dev and test at the end in any case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dev_examples: Option<usize>,
+    /// The split whose scores are reported as test scores. The test files of GLUE, SQuAD and SuperGLUE have no answers:
+    /// the paper reports dev.
+    #[serde(default = "test_split", skip_serializing_if = "is_test_split")]
+    pub report: Split,
     /// What is evaluated; absent means the full model, unless the schedule ends with a partial one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<EvalModel>,
@@ -203,6 +208,14 @@ pub struct EvalConfig {
     /// test score of every prompt that was the best so far. Absent means only in plain prompt tuning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<bool>,
+}
+
+fn test_split() -> Split {
+    Split::Test
+}
+
+fn is_test_split(split: &Split) -> bool {
+    *split == Split::Test
 }
 
 /// Which model is evaluated.
@@ -281,7 +294,7 @@ impl Experiment {
         let mut experiment: Self =
             toml::from_str(&text).map_err(|error| fail(error.to_string()))?;
         let base = path.parent().unwrap_or(Path::new(""));
-        experiment.model = join(base, &experiment.model);
+        experiment.model = join_model(base, &experiment.model);
         experiment.data = join(base, &experiment.data);
         if let Some(config) = &mut experiment.model_config {
             *config = join(base, config);
@@ -293,14 +306,14 @@ impl Experiment {
             *scores = join(base, scores);
         }
         for settings in experiment.task.values_mut() {
-            let keys: [&[&str]; 4] = [
-                &["model"],
+            join_value(base, settings, &["model"], join_model);
+            let keys: [&[&str]; 3] = [
                 &["data"],
                 &["selection", "scores"],
                 &["prompt", "init", "path"],
             ];
             for key in keys {
-                join_value(base, settings, key);
+                join_value(base, settings, key, join);
             }
         }
         // A mistake in the settings of any task is reported now, not when its turn comes.
@@ -411,6 +424,18 @@ impl RunConfig {
     }
 }
 
+/// The path of a model, unless it looks like a name on the hub, `owner/name` or `owner/name@revision`, and no such
+/// directory is there.
+fn join_model(base: &Path, model: &Path) -> PathBuf {
+    let joined = join(base, model);
+    let parts: Vec<Component<'_>> = model.components().collect();
+    let is_name = matches!(parts[..], [Component::Normal(_), Component::Normal(_)]);
+    match is_name && !joined.exists() {
+        true => model.to_path_buf(),
+        false => joined,
+    }
+}
+
 /// `base/path` without needless `..`, as it is shown to people and written into adapters.
 fn join(base: &Path, path: &Path) -> PathBuf {
     let mut joined = PathBuf::new();
@@ -425,8 +450,8 @@ fn join(base: &Path, path: &Path) -> PathBuf {
     joined
 }
 
-/// [`join`] for the path at a dotted key of a table, where there is one.
-fn join_value(base: &Path, table: &mut Table, key: &[&str]) {
+/// `join` for the path at a dotted key of a table, where there is one.
+fn join_value(base: &Path, table: &mut Table, key: &[&str], join: fn(&Path, &Path) -> PathBuf) {
     match (key, table) {
         ([last], table) => {
             if let Some(Value::String(path)) = table.get_mut(*last) {
@@ -435,7 +460,7 @@ fn join_value(base: &Path, table: &mut Table, key: &[&str]) {
         }
         ([first, rest @ ..], table) => {
             if let Some(Value::Table(table)) = table.get_mut(*first) {
-                join_value(base, table, rest);
+                join_value(base, table, rest, join);
             }
         }
         ([], _) => {}

@@ -55,6 +55,14 @@ pub enum TrainError {
     /// A partial model can't be made.
     #[error(transparent)]
     Partial(#[from] PartialError),
+    /// A model that is named is not to be had.
+    #[error("cannot use the model {}: {reason}", model.display())]
+    NoModel {
+        /// Its name.
+        model: PathBuf,
+        /// Why, and the way out.
+        reason: String,
+    },
     /// Model or tokenizer.
     #[error(transparent)]
     Model(#[from] T5Error),

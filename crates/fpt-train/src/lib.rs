@@ -22,6 +22,6 @@ pub use optimizer::adafactor;
 pub use plan::{default_reduce, selections};
 pub use record::{BaselineScore, Host, MetricRecord, RunResult, Seconds, StageRecord};
 pub use run_dir::{FinishedRun, RunDir, finished_run};
-pub use session::{Session, SplitData};
+pub use session::{FindModel, Session, SplitData, model_directory};
 pub use trainer::{Event, train};
 pub use transfer::{SimilarityReport, TransferReport, similarities, transfers};

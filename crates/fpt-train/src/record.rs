@@ -4,7 +4,7 @@ use fpt_schedule::PartialSize;
 use fpt_tasks::{Scores, TaskKind};
 use serde::{Deserialize, Serialize};
 
-use crate::EvalModel;
+use crate::{EvalModel, FindModel};
 
 /// What the caller knows of the machine; libraries do not ask for it themselves.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct Host {
     pub device: String,
     /// Peak memory of the process in bytes, where the system tells.
     pub peak_memory: fn() -> Option<u64>,
+    /// Where models are.
+    pub find_model: FindModel,
 }
 
 /// A line of `metrics.jsonl`.

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use fpt_partial::{Needs, Scorer, Scores};
-use fpt_t5::prepend_visible;
+use fpt_t5::{prepend_visible, weight_files};
 use fpt_tasks::{EvalBatches, PadTo, TaskKind, TokenBatch, TokenizedExample};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -39,7 +39,7 @@ pub(crate) fn scores(
         return Ok(None);
     }
     let config = &session.config;
-    let model = fingerprint(&config.model)?;
+    let model = fingerprint(&session.directory)?;
     if let Some(path) = &config.selection.scores {
         let text = fs::read_to_string(path).map_err(|error| unusable(path, error.to_string()))?;
         let file = parse(path, &text)?;
@@ -138,8 +138,9 @@ fn key(
 /// SHA-256 of a model's configuration and weights.
 fn fingerprint(directory: &Path) -> Result<String, TrainError> {
     let mut hash = Sha256::new();
-    for name in ["config.json", "model.safetensors"] {
-        let path = directory.join(name);
+    let mut files = vec![directory.join("config.json")];
+    files.extend(weight_files(directory)?);
+    for path in files {
         let failed = |error: std::io::Error| unusable(&path, error.to_string());
         let mut file = BufReader::with_capacity(1 << 20, fs::File::open(&path).map_err(failed)?);
         loop {

@@ -1,3 +1,5 @@
+use std::path::{Path, PathBuf};
+
 use burn::tensor::Device;
 use fpt_t5::{Generation, T5, T5Tokenizer};
 use fpt_tasks::{
@@ -6,6 +8,15 @@ use fpt_tasks::{
 
 use crate::{Predictor, RunConfig, TrainError};
 use fpt_prompt::{PromptInit, SoftPrompt};
+
+/// Finds the directory of a model as a configuration names it: a directory, or a model of the hub, which it may
+/// download. Fails with [`TrainError::NoModel`].
+pub type FindModel = fn(&Path) -> Result<PathBuf, TrainError>;
+
+/// A [`FindModel`] for models that are named by their directory.
+pub fn model_directory(model: &Path) -> Result<PathBuf, TrainError> {
+    Ok(model.to_path_buf())
+}
 
 /// A split, read and tokenised.
 pub struct SplitData {
@@ -26,6 +37,8 @@ impl SplitData {
 pub struct Session {
     /// The run.
     pub config: RunConfig,
+    /// Where the model was read from.
+    pub directory: PathBuf,
     /// The frozen model.
     pub model: T5,
     /// Its tokenizer.
@@ -33,16 +46,18 @@ pub struct Session {
 }
 
 impl Session {
-    /// Load model and tokenizer onto `device`, frozen.
+    /// Load model and tokenizer onto `device`, frozen, from where `find` says.
     ///
     /// # Errors
-    /// [`TrainError::Model`] if they can't be read or do not fit each other.
-    pub fn load(config: &RunConfig, device: &Device) -> Result<Self, TrainError> {
-        let tokenizer = T5Tokenizer::from_file(config.model.join("tokenizer.json"))?;
-        let model = T5::from_pretrained(&config.model, device)?;
+    /// Those of `find`, and [`TrainError::Model`] if they can't be read or do not fit each other.
+    pub fn load(config: &RunConfig, find: FindModel, device: &Device) -> Result<Self, TrainError> {
+        let directory = find(&config.model)?;
+        let tokenizer = T5Tokenizer::from_directory(&directory)?;
+        let model = T5::from_pretrained(&directory, device)?;
         tokenizer.check_fits(model.config())?;
         Ok(Self {
             config: config.clone(),
+            directory,
             model,
             tokenizer,
         })
@@ -54,6 +69,25 @@ impl Session {
             .lengths
             .max_target
             .unwrap_or_else(|| task(self.config.task).max_target_length())
+    }
+
+    /// Read the split that is reported, which must have answers.
+    ///
+    /// # Errors
+    /// [`TrainError::Value`] if it has none; else as [`Session::read`].
+    pub fn read_reported(&self) -> Result<SplitData, TrainError> {
+        let split = self.config.eval.report;
+        let data = self.read(split)?;
+        match data.examples().iter().all(|e| e.target.is_some()) {
+            true => Ok(data),
+            false => Err(TrainError::Value {
+                key: "eval.report",
+                reason: format!(
+                    "is {split}, whose file has no answers, as those of the leaderboards: report dev, as the \
+                     paper does, and write a submission with `fpt eval --split {split} --submission FILE`"
+                ),
+            }),
+        }
     }
 
     /// Read and tokenise a split of the task.
@@ -101,8 +135,32 @@ impl Session {
         Ok(init.prompt(length, &self.model, 0, encode, device)?)
     }
 
-    /// The answers of `model` (this session's, or a partial one of it) to the first `limit` examples of `data`,
-    /// and their scores.
+    /// The answers of `model` (this session's, or a partial one of it) to the first `limit` examples of `data`.
+    ///
+    /// # Errors
+    /// As [`Predictor::predict`].
+    pub fn answer(
+        &self,
+        model: &T5,
+        prompt: Option<&SoftPrompt>,
+        data: &SplitData,
+        limit: usize,
+        on_batch: &mut dyn FnMut(usize),
+    ) -> Result<Vec<String>, TrainError> {
+        let limit = limit.min(data.tokens.len());
+        let predictor = Predictor {
+            model,
+            tokenizer: &self.tokenizer,
+            prompt,
+            generation: Generation {
+                vocabulary: Some(self.tokenizer.vocab_size()),
+                ..Generation::greedy(self.max_target())
+            },
+        };
+        predictor.predict(&data.tokens[..limit], self.config.eval.batch_size, on_batch)
+    }
+
+    /// [`Session::answer`], and the scores of the answers.
     ///
     /// # Errors
     /// As [`Predictor::predict`], and [`TrainError::Score`] if the examples have no answers.
@@ -115,17 +173,7 @@ impl Session {
         on_batch: &mut dyn FnMut(usize),
     ) -> Result<(Scores, Vec<String>), TrainError> {
         let limit = limit.min(data.tokens.len());
-        let predictor = Predictor {
-            model,
-            tokenizer: &self.tokenizer,
-            prompt,
-            generation: Generation {
-                vocabulary: Some(self.tokenizer.vocab_size()),
-                ..Generation::greedy(self.max_target())
-            },
-        };
-        let answers =
-            predictor.predict(&data.tokens[..limit], self.config.eval.batch_size, on_batch)?;
+        let answers = self.answer(model, prompt, data, limit, on_batch)?;
         let scores = task(self.config.task).score(&data.examples()[..limit], &answers)?;
         Ok((scores, answers))
     }

@@ -68,7 +68,7 @@ pub fn train(
 
     // Model, schedule and data.
     let start = Instant::now();
-    let session = Session::load(config, device)?;
+    let session = Session::load(config, host.find_model, device)?;
     let full = &session.model;
     let schedule = config.resolve_schedule(full.config())?;
     let evaluated = config.evaluated(&schedule, full.config());
@@ -76,7 +76,7 @@ pub fn train(
     let (train, dev, test) = (
         session.read(Split::Train)?,
         session.read(Split::Dev)?,
-        session.read(Split::Test)?,
+        session.read_reported()?,
     );
     let baseline = task(config.task).baseline(train.examples(), test.examples())?;
     let baseline = BaselineScore {
@@ -260,7 +260,11 @@ pub fn train(
     seconds.evaluate = evaluating.as_secs_f64();
 
     let info = AdapterInfo {
-        base_model: config.model.display().to_string(),
+        // Revisions of the hub are no part of a name in PEFT.
+        base_model: match config.model.to_string_lossy().split_once('@') {
+            Some((name, _)) => name.to_string(),
+            None => config.model.display().to_string(),
+        },
         num_attention_heads: full.config().num_heads,
         num_layers: full.config().num_layers,
         init: match config.prompt.init {

@@ -10,7 +10,7 @@ use fpt_t5::T5;
 use fpt_tasks::{Split, TaskKind};
 use serde::{Deserialize, Serialize};
 
-use crate::{FinishedRun, Session, TrainError};
+use crate::{FindModel, FinishedRun, Session, TrainError};
 
 /// How alike the prompts of runs are, pair by pair.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,8 +48,12 @@ pub struct TransferReport {
 ///
 /// # Errors
 /// [`TrainError`] if a run's files can't be read, or the runs are not of one model.
-pub fn similarities(runs: &[FinishedRun], device: &Device) -> Result<SimilarityReport, TrainError> {
-    let session = session(runs, device)?;
+pub fn similarities(
+    runs: &[FinishedRun],
+    find: FindModel,
+    device: &Device,
+) -> Result<SimilarityReport, TrainError> {
+    let session = session(runs, find, device)?;
     let prompts = prompts(runs, &session, device)?;
     let activations: Vec<Activations> = prompts
         .iter()
@@ -84,10 +88,11 @@ pub fn similarities(runs: &[FinishedRun], device: &Device) -> Result<SimilarityR
 pub fn transfers(
     runs: &[FinishedRun],
     examples: usize,
+    find: FindModel,
     device: &Device,
     on_cell: &mut dyn FnMut(),
 ) -> Result<TransferReport, TrainError> {
-    let session = session(runs, device)?;
+    let session = session(runs, find, device)?;
     let task = session.config.task;
     if let Some(other) = runs.iter().find(|run| run.config.task != task) {
         return Err(TrainError::Value {
@@ -142,7 +147,7 @@ pub fn transfers(
 }
 
 /// Model and data of the first run, which the others must share.
-fn session(runs: &[FinishedRun], device: &Device) -> Result<Session, TrainError> {
+fn session(runs: &[FinishedRun], find: FindModel, device: &Device) -> Result<Session, TrainError> {
     let first = runs.first().ok_or_else(|| TrainError::Value {
         key: "runs",
         reason: "are none; name at least one run directory".into(),
@@ -162,7 +167,7 @@ fn session(runs: &[FinishedRun], device: &Device) -> Result<Session, TrainError>
             ),
         });
     }
-    Session::load(&first.config, device)
+    Session::load(&first.config, find, device)
 }
 
 fn prompts(

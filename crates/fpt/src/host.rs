@@ -3,6 +3,7 @@
 use fpt_train::Host;
 
 use crate::device::DeviceName;
+use crate::model;
 
 /// The machine as a run records it.
 pub fn host(device: DeviceName) -> Host {
@@ -10,6 +11,7 @@ pub fn host(device: DeviceName) -> Host {
         revision: revision(),
         device: device.name().into(),
         peak_memory,
+        find_model: model::find,
     }
 }
 

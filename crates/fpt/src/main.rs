@@ -3,6 +3,8 @@
 mod commands;
 mod device;
 mod host;
+mod model;
+mod price;
 mod progress;
 
 use std::process::ExitCode;
@@ -30,6 +32,9 @@ enum Command {
     Eval(commands::eval::Args),
     Predict(commands::predict::Args),
     Cost(commands::cost::Args),
+    #[command(subcommand)]
+    Data(commands::data::Command),
+    Convert(commands::convert::Args),
     Similarity(commands::similarity::Args),
     Transfer(commands::transfer::Args),
 }
@@ -41,6 +46,8 @@ fn main() -> ExitCode {
         Command::Eval(args) => commands::eval::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
         Command::Cost(args) => commands::cost::run(&args),
+        Command::Data(command) => commands::data::run(&command),
+        Command::Convert(args) => commands::convert::run(&args),
         Command::Similarity(args) => commands::similarity::run(&args),
         Command::Transfer(args) => commands::transfer::run(&args),
     };

@@ -20,6 +20,17 @@ pub fn bar(length: usize, what: &str) -> ProgressBar {
     bar
 }
 
+/// A bar over the bytes of a download.
+pub fn bytes(what: &str) -> ProgressBar {
+    let bar = bar(0, what);
+    if let Ok(style) = ProgressStyle::with_template(
+        "{prefix} {msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} ETA {eta}",
+    ) {
+        bar.set_style(style);
+    }
+    bar
+}
+
 /// A line for the user.
 pub fn note(text: &str) {
     // Nothing can be done where standard error is closed.

@@ -11,6 +11,12 @@
         written_by_peft_2   PEFT's default for T5: RANDOM, two transformer submodules, hence 2N rows
         written_by_peft_1   TEXT, one submodule; SAMPLE_VOCAB where the model has no tokenizer
 
+    python crates/fpt-prompt/tests/peft/make_fixture.py types [--model DIR] [--tokens N]
+        Lets PEFT save adapters of other types beside this script, each with the rows that its forward uses
+        (values.json): written_by_peft_{f16,bf16} and, with `safe_serialization=False`, _bin, _bin_f16, _bin_bf16,
+        and _bin_legacy, whose file is saved anew as torch did before 1.6. _bin and _f16 have two submodules.
+        Also `expanded`, whose tensor repeats one number until it is far larger than its file.
+
 generated.json and expected.json hold, for each input: `input_ids` (with the final EOS, without padding), `generated`
 (starts with the decoder's start id, ends with EOS or at max_new_tokens) and `first_logits` of the first step.
 The default model is datasets/mini-world/model.
@@ -114,6 +120,48 @@ def write(model_dir, tokens, text):
         print(f"{name}: {option['prompt_tuning_init']}, prompt_embeddings {list(prompt.shape)}")
 
 
+def types(model_dir, tokens):
+    """Lets PEFT write adapters of each type and container."""
+    variants = {
+        "f16": (torch.float16, True, 2),
+        "bf16": (torch.bfloat16, True, 1),
+        "bin": (torch.float32, False, 2),
+        "bin_f16": (torch.float16, False, 1),
+        "bin_bf16": (torch.bfloat16, False, 1),
+        "bin_legacy": (torch.float32, False, 1),
+    }
+    for name, (dtype, safe, submodules) in variants.items():
+        torch.manual_seed(0)
+        config = PromptTuningConfig(
+            task_type="SEQ_2_SEQ_LM", num_virtual_tokens=tokens, num_transformer_submodules=submodules
+        )
+        model = get_peft_model(load_base(model_dir), config).eval()
+        # PEFT creates prompts in f32.
+        model.prompt_encoder.to(dtype)
+        folder = HERE / f"written_by_peft_{name}"
+        shutil.rmtree(folder, ignore_errors=True)
+        model.save_pretrained(folder, save_embedding_layers=False, safe_serialization=safe)
+        (folder / "README.md").unlink()
+        if safe:
+            prompt = load_file(folder / "adapter_model.safetensors")["prompt_embeddings"]
+        else:
+            state = torch.load(folder / "adapter_model.bin", weights_only=True)
+            prompt = state["prompt_embeddings"]
+            if name == "bin_legacy":
+                torch.save(state, folder / "adapter_model.bin", _use_new_zipfile_serialization=False)
+        assert prompt.dtype == dtype and prompt.shape[0] == tokens * submodules, (prompt.dtype, prompt.shape)
+        write_json(folder / "values.json", prompt[:tokens].float().tolist())
+        print(f"{folder.name}: {prompt.dtype}, prompt_embeddings {list(prompt.shape)}")
+
+    # What nobody would write: a gigabyte in a kilobyte, in agreement with its config.
+    folder = HERE / "expanded"
+    folder.mkdir(exist_ok=True)
+    rows, width = 2**24, model.config.d_model
+    torch.save({"prompt_embeddings": torch.zeros(1, 1).expand(rows, width)}, folder / "adapter_model.bin")
+    config = dict(peft_type="PROMPT_TUNING", num_virtual_tokens=rows, token_dim=width, num_transformer_submodules=1)
+    (folder / "adapter_config.json").write_text(json.dumps(config) + "\n")
+
+
 def main():
     versions = {torch: "2.11.0", transformers: "4.57.1", peft: "0.21.2"}
     for module, version in versions.items():
@@ -123,19 +171,22 @@ def main():
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    reader, writer = commands.add_parser("read"), commands.add_parser("write")
-    for command in (reader, writer):
+    reader, writer, typed = (commands.add_parser(name) for name in ("read", "write", "types"))
+    for command in (reader, writer, typed):
         command.add_argument("--model", type=pathlib.Path, default=pathlib.Path("datasets/mini-world/model"))
     reader.add_argument("adapter", type=pathlib.Path)
     reader.add_argument("inputs", type=pathlib.Path)
     reader.add_argument("--out", type=pathlib.Path, default=HERE / "generated.json")
-    writer.add_argument("--tokens", type=int, default=5)
+    for command in (writer, typed):
+        command.add_argument("--tokens", type=int, default=5)
     writer.add_argument("--text", default="answer the question")
     args = parser.parse_args()
     if args.command == "read":
         read(args.model, args.adapter, args.inputs, args.out)
-    else:
+    elif args.command == "write":
         write(args.model, args.tokens, args.text)
+    else:
+        types(args.model, args.tokens)
 
 
 if __name__ == "__main__":

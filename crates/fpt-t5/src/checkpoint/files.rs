@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use burn::store::burn_pack::{Error as PackError, Tensor as PackTensor};
 use burn::tensor::{Bytes, DType};
 use pytorch_reader::PytorchReader;
-use safetensors::tensor::{Dtype, SafeTensors};
+use safetensors::tensor::{Dtype, Metadata};
 use serde::Deserialize;
 
 use crate::T5Error;
@@ -46,36 +46,66 @@ pub(super) fn find(directory: &Path) -> Result<PathBuf, T5Error> {
         })
 }
 
-/// All tensors of `path`, weights or an index, unread, under their names in the file.
+/// The files that hold the weights of a model directory: one, or an index and the shards that it names.
 ///
 /// # Errors
-/// [`T5Error::Read`] or [`T5Error::Weights`] of the file that is absent or damaged.
-pub(super) fn tensors(path: &Path) -> Result<Vec<PackTensor>, T5Error> {
-    let name = path.to_string_lossy();
-    if !name.ends_with(".index.json") {
-        return match name.ends_with(".safetensors") {
-            true => safetensors(path),
-            false => pytorch(path),
-        };
+/// [`T5Error::NoWeights`] if there are none, [`T5Error::Read`] or [`T5Error::Weights`] if an index can't be used.
+pub fn weight_files(directory: impl AsRef<Path>) -> Result<Vec<PathBuf>, T5Error> {
+    let path = find(directory.as_ref())?;
+    if !is_index(&path) {
+        return Ok(vec![path]);
     }
+    let index = read_index(&path)?;
+    let shards: BTreeSet<&String> = index.weight_map.values().collect();
+    let mut files: Vec<PathBuf> = (shards.into_iter())
+        .map(|shard| path.with_file_name(shard))
+        .collect();
+    files.insert(0, path);
+    Ok(files)
+}
+
+fn is_index(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(".index.json")
+}
+
+/// An index, whose files lie beside it.
+fn read_index(path: &Path) -> Result<Index, T5Error> {
     let damaged = |reason: String| T5Error::Weights {
         path: path.to_path_buf(),
         reason,
     };
     let text = std::fs::read_to_string(path).map_err(|source| read_error(path, source))?;
     let index: Index = serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
-    let directory = path.parent().unwrap_or(Path::new("."));
+    // An index is data from elsewhere: it may name files beside it, and no others.
+    let outside = |shard: &&String| {
+        Path::new(shard).file_name() != Some(shard.as_ref()) || is_index(Path::new(shard))
+    };
+    match index.weight_map.values().find(outside) {
+        Some(shard) => Err(damaged(format!(
+            "it names `{shard}`, which is no file beside it"
+        ))),
+        None => Ok(index),
+    }
+}
+
+/// All tensors of `path`, weights or an index, unread, under their names in the file.
+///
+/// # Errors
+/// [`T5Error::Read`] or [`T5Error::Weights`] of the file that is absent or damaged.
+pub(super) fn tensors(path: &Path) -> Result<Vec<PackTensor>, T5Error> {
+    if !is_index(path) {
+        return match path.extension().is_some_and(|end| end == "safetensors") {
+            true => safetensors(path),
+            false => pytorch(path),
+        };
+    }
+    let index = read_index(path)?;
     let shards: BTreeSet<&String> = index.weight_map.values().collect();
     let mut all = Vec::new();
     for shard in shards {
-        // An index is data from elsewhere: it may name files beside it, and no others.
-        if Path::new(shard).file_name() != Some(shard.as_ref()) || shard.ends_with(".index.json") {
-            return Err(damaged(format!(
-                "it names `{shard}`, which is no file beside it"
-            )));
-        }
         let own = |tensor: &PackTensor| index.weight_map.get(&tensor.name) == Some(shard);
-        all.extend(tensors(&directory.join(shard))?.into_iter().filter(own));
+        let tensors = tensors(&path.with_file_name(shard))?;
+        all.extend(tensors.into_iter().filter(own));
     }
     Ok(all)
 }
@@ -132,13 +162,13 @@ fn safetensors(path: &Path) -> Result<Vec<PackTensor>, T5Error> {
             "its header should be {header} bytes long, but the file has {length}"
         )));
     }
-    let mut start = size.to_vec();
+    let mut text = Vec::new();
     (&mut file)
         .take(header)
-        .read_to_end(&mut start)
+        .read_to_end(&mut text)
         .map_err(|source| read_error(path, source))?;
-    let (_, metadata) =
-        SafeTensors::read_metadata(&start).map_err(|error| damaged(error.to_string()))?;
+    let metadata: Metadata =
+        serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
     let data = 8 + header;
     if metadata.data_len() as u64 != length - data {
         return Err(damaged(format!(
@@ -158,6 +188,18 @@ fn safetensors(path: &Path) -> Result<Vec<PackTensor>, T5Error> {
             other => return Err(not_floats(path, &name, &format!("{other:?}"))),
         };
         let (from, to) = info.data_offsets;
+        let elements = info
+            .shape
+            .iter()
+            .try_fold(1, |n: usize, &dim| n.checked_mul(dim));
+        let bytes = elements.and_then(|n| n.checked_mul(dtype.size()));
+        if from > to || to as u64 > length - data || bytes != Some(to - from) {
+            return Err(damaged(format!(
+                "{name} of shape {:?} can't lie at bytes {from} to {to} of {}",
+                info.shape,
+                length - data
+            )));
+        }
         let file = Arc::clone(&file);
         let read = move || {
             let mut bytes = Vec::with_capacity(to - from);

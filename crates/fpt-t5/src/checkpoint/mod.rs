@@ -5,4 +5,5 @@ mod keys;
 mod load;
 mod save;
 
+pub use files::weight_files;
 pub use save::SaveOptions;

@@ -39,10 +39,16 @@ impl T5Tokenizer {
             path: path.clone(),
             source,
         })?;
-        let inner = Tokenizer::from_bytes(bytes).map_err(|error| T5Error::Tokenizer {
+        let unusable = |reason: String| T5Error::Tokenizer {
             path: path.clone(),
-            reason: error.to_string(),
-        })?;
+            reason,
+        };
+        // The reader of `tokenizers` panics on some files that are cut short or strange inside.
+        serde_json::from_slice::<serde::de::IgnoredAny>(&bytes)
+            .map_err(|error| unusable(format!("not valid JSON: {error}")))?;
+        let inner = std::panic::catch_unwind(|| Tokenizer::from_bytes(bytes))
+            .map_err(|_| unusable("not the JSON of a tokenizer".into()))?
+            .map_err(|error| unusable(error.to_string()))?;
         Ok(Self {
             kind: Kind::Json(Box::new(inner)),
             path,
@@ -108,17 +114,16 @@ impl T5Tokenizer {
             path: self.path.clone(),
             reason,
         };
-        let (largest, eos) = match &self.kind {
-            Kind::Json(inner) => (
-                inner.get_vocab(true).into_values().max().unwrap_or(0),
-                inner.token_to_id("</s>"),
-            ),
-            Kind::Spiece(inner) => (inner.largest_id(), Some(inner.eos_id())),
+        let eos = match &self.kind {
+            Kind::Json(inner) => inner.token_to_id("</s>"),
+            Kind::Spiece(inner) => Some(inner.eos_id()),
         };
-        if largest as usize >= config.vocab_size {
+        let size = self.vocab_size();
+        if size > config.vocab_size {
             return Err(misfit(format!(
-                "it has ids up to {largest}, but the model's vocab_size is {}; \
+                "it has ids up to {}, but the model's vocab_size is {}; \
                  use the tokenizer that came with the model",
+                size - 1,
                 config.vocab_size
             )));
         }
@@ -163,6 +168,15 @@ impl T5Tokenizer {
             }
             Kind::Spiece(inner) => Ok(inner.decode(ids)),
         }
+    }
+
+    /// One more than the largest id of a token; see [`Generation::vocabulary`](crate::Generation::vocabulary).
+    pub fn vocab_size(&self) -> usize {
+        let largest = match &self.kind {
+            Kind::Json(inner) => inner.get_vocab(true).into_values().max().unwrap_or(0),
+            Kind::Spiece(inner) => inner.largest_id(),
+        };
+        largest as usize + 1
     }
 
     /// The id of a token, if there is one.

@@ -3,13 +3,13 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use comfy_table::{CellAlignment, Table, presets};
 use fpt_partial::shape;
-use fpt_schedule::cost::{self, BatchShape};
-use fpt_schedule::{Method, ModelShape, Schedule, ScheduleConfig};
-use fpt_tasks::{TaskKind, task};
-use fpt_train::{Experiment, default_reduce};
+use fpt_schedule::{Method, ModelShape};
+use fpt_tasks::TaskKind;
+use fpt_train::Experiment;
 use serde::Serialize;
 
 use super::{print_json, print_line};
+use crate::price::{describe, price};
 
 /// What schedules cost, without running anything: no weights and no data are read.
 ///
@@ -91,28 +91,12 @@ fn row(
     let mut label = String::new();
     for &kind in tasks {
         let config = experiment.run(kind, 0, overrides)?;
-        let resolve = |schedule: &ScheduleConfig| {
-            schedule.resolve(model, config.train.steps, default_reduce(kind))
-        };
-        let schedule = resolve(&config.schedule)?;
-        let target = config
-            .lengths
-            .max_target
-            .unwrap_or_else(|| task(kind).max_target_length());
-        let batch = BatchShape {
-            rows: config.train.batch_size,
-            source: config.lengths.max_source,
-            target,
-            prompt: config.prompt.length,
-        };
-        linear += cost::paper_share(model, &schedule, paper_target(kind));
-        real += cost::true_share(model, &schedule, &batch);
-        for stage in schedule.stages() {
-            weights = weights.max(cost::weight_bytes(model, &stage.size, size_of::<f32>()));
-            let batch = batch.cut(stage.max_source);
-            activations = activations.max(cost::activation_bytes(model, &stage.size, &batch));
-        }
-        let stages = describe(&schedule);
+        let price = price(&config, model)?;
+        linear += price.linear_share;
+        real += price.true_share;
+        weights = weights.max(price.weight_bytes);
+        activations = activations.max(price.activation_bytes);
+        let stages = describe(&price.schedule);
         if !shown.split("; ").any(|known| known == stages) {
             shown = match shown.is_empty() {
                 true => stages,
@@ -130,30 +114,6 @@ fn row(
         weight_bytes: weights,
         activation_bytes: activations,
     })
-}
-
-/// The paper's count takes targets of 5 tokens for classification.
-fn paper_target(kind: TaskKind) -> usize {
-    let place = TaskKind::ALL.iter().position(|&other| other == kind);
-    cost::PAPER_TASKS[place.unwrap_or_default()].target
-}
-
-/// `6000 × 6/6 704/704 16/16, ...`: steps, and layers, neurons, heads of encoder and decoder.
-fn describe(schedule: &Schedule) -> String {
-    let stages = schedule.stages().iter().map(|stage| {
-        let (encoder, decoder) = (&stage.size.encoder, &stage.size.decoder);
-        format!(
-            "{} × {}/{} {}/{} {}/{}",
-            stage.steps,
-            encoder.layers,
-            decoder.layers,
-            encoder.d_ff,
-            decoder.d_ff,
-            encoder.heads,
-            decoder.heads
-        )
-    });
-    stages.collect::<Vec<_>>().join(", ")
 }
 
 fn table(rows: &[Row]) -> Table {

@@ -1,12 +1,15 @@
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::Args as ClapArgs;
-use fpt_tasks::{Scores, Split, TaskKind};
+use fpt_tasks::{Example, Scores, Split, TaskKind, task, write_submission};
 use fpt_train::Session;
 use serde::Serialize;
 
 use super::{RunArgs, adapter, print_json, print_line};
 use crate::device::DeviceName;
+use crate::model;
 use crate::progress;
 
 /// Score a prompt, or the bare model, on a split of a task by greedy decoding.
@@ -18,13 +21,19 @@ pub struct Args {
     #[command(flatten)]
     run: RunArgs,
 
-    /// Directory of a PEFT prompt-tuning adapter; without it the model gets no prompt.
-    #[arg(long, value_name = "DIR")]
+    /// Directory of a PEFT prompt-tuning adapter, or a .npy file of prompt vectors; without it the model gets no
+    /// prompt.
+    #[arg(long, value_name = "DIR|FILE")]
     adapter: Option<PathBuf>,
 
     /// Split: train, dev or test.
     #[arg(long, default_value = "test")]
     split: Split,
+
+    /// Write the answers in the format of the task's leaderboard (GLUE, SuperGLUE, SQuAD; XSum: one a line). Of a split
+    /// without answers, such as the test files of the leaderboards, nothing else comes out.
+    #[arg(long, value_name = "FILE", conflicts_with = "limit")]
+    submission: Option<PathBuf>,
 
     /// Only the first so many examples.
     #[arg(long, value_name = "N")]
@@ -49,7 +58,7 @@ struct Report {
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let device = args.device.open();
-    let session = Session::load(&args.run.resolve()?, &device)?;
+    let session = Session::load(&args.run.resolve()?.1, model::find, &device)?;
     let prompt = adapter(
         args.adapter.as_deref(),
         session.model.config().d_model,
@@ -62,14 +71,31 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     let examples = args.limit.unwrap_or(usize::MAX).min(data.tokens.len());
     let bar = progress::bar(examples, args.run.task.name());
-    let (scores, _) = session.evaluate(
+    let labelled = data.examples()[..examples]
+        .iter()
+        .all(|e| e.target.is_some());
+    anyhow::ensure!(
+        labelled || args.submission.is_some(),
+        "the {} file of {} has no answers to compare with; write a submission with --submission FILE",
+        args.split,
+        args.run.task
+    );
+    let mut progress = |more| bar.inc(more as u64);
+    let answers = session.answer(
         &session.model,
         prompt.as_ref(),
         &data,
         examples,
-        &mut |more| bar.inc(more as u64),
+        &mut progress,
     )?;
     bar.finish_and_clear();
+    if let Some(path) = &args.submission {
+        submit(args.run.task, data.examples(), &answers, path)?;
+    }
+    if !labelled {
+        return Ok(());
+    }
+    let scores = task(args.run.task).score(&data.examples()[..examples], &answers)?;
     if args.json {
         return print_json(&Report {
             task: args.run.task,
@@ -82,5 +108,31 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         let mark = if *name == scores.primary { "*" } else { " " };
         print_line(&format!("{mark} {name:<16} {value:6.2}"))?;
     }
+    Ok(())
+}
+
+/// Write answers as a leaderboard takes them, under a temporary name first.
+fn submit(
+    kind: TaskKind,
+    examples: &[Example],
+    answers: &[String],
+    path: &Path,
+) -> anyhow::Result<()> {
+    let mut bytes = Vec::new();
+    let submitted = write_submission(kind, examples, answers, &mut bytes)?;
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    fs::write(&temporary, bytes)
+        .and_then(|()| fs::rename(&temporary, path))
+        .with_context(|| format!("failed to write {}", path.display()))?;
+    let replaced = match submitted.replaced {
+        0 => String::new(),
+        replaced => format!("; {replaced} were no label and went out as the task's default"),
+    };
+    progress::note(&format!(
+        "{} predictions in {}{replaced}",
+        submitted.written,
+        path.display()
+    ));
     Ok(())
 }

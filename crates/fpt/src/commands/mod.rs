@@ -1,4 +1,7 @@
+pub mod convert;
 pub mod cost;
+pub mod data;
+mod dry_run;
 pub mod eval;
 pub mod predict;
 pub mod similarity;
@@ -11,7 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use burn::tensor::Device;
 use clap::Args;
-use fpt_prompt::{SoftPrompt, load_adapter};
+use fpt_prompt::{SoftPrompt, load_prompt};
 use fpt_schedule::Method;
 use fpt_tasks::TaskKind;
 use fpt_train::{Experiment, RunConfig};
@@ -44,23 +47,25 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
-    fn resolve(&self) -> anyhow::Result<RunConfig> {
+    /// The run, and the experiment that it is of.
+    fn resolve(&self) -> anyhow::Result<(Experiment, RunConfig)> {
         let experiment = Experiment::from_file(&self.config)?;
         let mut overrides = self.overrides.clone();
         if let Some(method) = self.method {
             overrides.push(format!("schedule.method={method}"));
         }
-        Ok(experiment.run(self.task, self.seed, &overrides)?)
+        let config = experiment.run(self.task, self.seed, &overrides)?;
+        Ok((experiment, config))
     }
 }
 
-/// A prompt, where one is given.
+/// A prompt, where one is given: a directory of a PEFT adapter, or a `.npy` file.
 fn adapter(
     path: Option<&Path>,
     d_model: usize,
     device: &Device,
 ) -> anyhow::Result<Option<SoftPrompt>> {
-    path.map(|path| load_adapter(path, d_model, device))
+    path.map(|path| load_prompt(path, d_model, device))
         .transpose()
         .map_err(Into::into)
 }

@@ -10,6 +10,7 @@ use fpt_train::Predictor;
 
 use super::{adapter, print_json, print_line};
 use crate::device::DeviceName;
+use crate::model;
 
 /// Answer texts: one a line in, one answer a line out, in order.
 ///
@@ -21,12 +22,14 @@ use crate::device::DeviceName;
 #[derive(ClapArgs)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// Model directory: config.json, model.safetensors, tokenizer.json.
-    #[arg(long, value_name = "DIR")]
+    /// Model: a directory of config.json, weights (model.safetensors or pytorch_model.bin, also in shards) and
+    /// tokenizer.json or spiece.model; or a model of the hub, owner/name or owner/name@revision.
+    #[arg(long, value_name = "DIR|NAME")]
     model: PathBuf,
 
-    /// Directory of a PEFT prompt-tuning adapter; without it the model gets no prompt.
-    #[arg(long, value_name = "DIR")]
+    /// Directory of a PEFT prompt-tuning adapter, or a .npy file of prompt vectors; without it the model gets no
+    /// prompt.
+    #[arg(long, value_name = "DIR|FILE")]
     adapter: Option<PathBuf>,
 
     /// File of texts; standard input if absent.
@@ -80,8 +83,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         "--length-penalty must be a finite number"
     );
     let device = args.device.open();
-    let tokenizer = T5Tokenizer::from_file(args.model.join("tokenizer.json"))?;
-    let model = T5::from_pretrained(&args.model, &device)?;
+    let directory = model::directory(&args.model)?;
+    let tokenizer = T5Tokenizer::from_directory(&directory)?;
+    let model = T5::from_pretrained(&directory, &device)?;
     tokenizer.check_fits(model.config())?;
     let prompt = adapter(args.adapter.as_deref(), model.config().d_model, &device)?;
     let predictor = Predictor {

@@ -7,6 +7,7 @@ use fpt_train::{FinishedRun, similarities};
 
 use super::{print_json, print_line};
 use crate::device::DeviceName;
+use crate::model;
 
 /// Compare the prompts of finished runs: in parameter space, and in the neurons that they activate.
 ///
@@ -37,7 +38,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         .iter()
         .map(FinishedRun::read)
         .collect::<Result<Vec<_>, _>>()?;
-    let report = similarities(&runs, &args.device.open())?;
+    let report = similarities(&runs, model::find, &args.device.open())?;
     if args.json {
         return print_json(&report);
     }

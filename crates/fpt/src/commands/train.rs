@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use fpt_train::{Event, MetricRecord, finished_run, train};
 
-use super::{RunArgs, print_json, print_line};
+use super::{RunArgs, dry_run, print_json, print_line};
 use crate::device::DeviceName;
 use crate::host::host;
 use crate::progress;
@@ -33,7 +33,8 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceName,
 
-    /// Only show the resolved configuration.
+    /// Only show what would be done: model, data, stages, cost, memory, the resolved configuration, and what is missing
+    /// on this machine with the command that gets it.
     #[arg(long)]
     dry_run: bool,
 
@@ -50,12 +51,9 @@ impl Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let config = args.run.resolve()?;
+    let (experiment, config) = args.run.resolve()?;
     if args.dry_run {
-        return match args.json {
-            true => print_json(&config),
-            false => print_line(&toml::to_string_pretty(&config)?),
-        };
+        return dry_run::show(&experiment, &config, args.json);
     }
     anyhow::ensure!(
         args.scores() != args.out,

@@ -6,6 +6,7 @@ use fpt_train::{FinishedRun, transfers};
 use super::similarity::matrix;
 use super::{print_json, print_line};
 use crate::device::DeviceName;
+use crate::model;
 use crate::progress;
 
 /// Evaluate the prompts of finished runs, unchanged, on each other's models.
@@ -42,7 +43,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         .map(FinishedRun::read)
         .collect::<Result<Vec<_>, _>>()?;
     let bar = progress::bar(runs.len() * runs.len(), "transfer");
-    let report = transfers(&runs, args.examples, &args.device.open(), &mut || {
+    let device = args.device.open();
+    let report = transfers(&runs, args.examples, model::find, &device, &mut || {
         bar.inc(1);
     })?;
     bar.finish_and_clear();

@@ -24,14 +24,18 @@ fn refused(lab: &Lab, more: &[&str], expected: &[&str]) {
 fn missing_checkpoint() {
     let lab = Lab::new();
     fs::remove_file(lab.path("model/model.safetensors")).unwrap();
-    refused(&lab, &[], &["model.safetensors", "No such file"]);
+    refused(&lab, &[], &["no weights in", "model.safetensors"]);
 }
 
 #[test]
 fn missing_model_directory() {
     let lab = Lab::new();
     fs::remove_dir_all(lab.path("model")).unwrap();
-    refused(&lab, &[], &["model/tokenizer.json"]);
+    refused(
+        &lab,
+        &[],
+        &["the model model", "neither an existing directory"],
+    );
 }
 
 #[test]
@@ -44,7 +48,7 @@ fn truncated_checkpoint() {
         refused(
             &lab,
             &[],
-            &["model.safetensors", "not a complete safetensors file"],
+            &["model.safetensors", "not a complete file of weights"],
         );
     }
 }
@@ -179,7 +183,7 @@ fn damaged_tokenizer() {
     lab.edit("model/tokenizer.json", |text| {
         text[..text.len() / 2].to_string()
     });
-    refused(&lab, &[], &["model/tokenizer.json"]);
+    refused(&lab, &[], &["model/tokenizer.json", "not valid JSON"]);
 }
 
 #[test]

@@ -153,16 +153,18 @@ fn dry_run_shows_the_resolved_configuration() {
     let lab = Lab::new();
     let output = lab.train("xsum", &["--dry-run", "--set", "prompt.length=7", "--json"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    let config: Value = serde_json::from_str(&stdout(&output)).unwrap();
-    assert_eq!(config["train"]["steps"], 2);
-    assert_eq!(config["prompt"]["length"], 7);
+    let plan: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(plan["config"]["train"]["steps"], 2);
+    assert_eq!(plan["config"]["prompt"]["length"], 7);
+    assert_eq!(plan["missing"], serde_json::json!([]));
+    assert_eq!(plan["stages"][0]["steps"], 2);
     assert!(!lab.path("run").exists());
 }
 
 #[test]
 fn help_explains_every_command() {
     let lab = Lab::new();
-    for command in ["train", "eval", "predict"] {
+    for command in ["train", "eval", "predict", "cost", "convert"] {
         let output = lab.fpt(&[command, "--help"], "");
         assert!(output.status.success());
         assert!(stdout(&output).contains("Example: "), "{command}");

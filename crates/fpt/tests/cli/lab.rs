@@ -53,6 +53,17 @@ impl Lab {
             .unwrap()
     }
 
+    /// Run `fpt` with variables of the environment.
+    pub fn fpt_in(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+        Command::cargo_bin("fpt")
+            .unwrap()
+            .current_dir(self.directory.path())
+            .args(arguments)
+            .envs(environment.iter().copied())
+            .output()
+            .unwrap()
+    }
+
     /// `fpt train` of a task into `run`.
     pub fn train(&self, task: &str, more: &[&str]) -> Output {
         let mut arguments = vec![

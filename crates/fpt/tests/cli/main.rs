@@ -5,3 +5,4 @@ mod bad_input;
 mod commands;
 mod lab;
 mod schedules;
+mod t5_large_layout;

@@ -1,0 +1,94 @@
+//! Prompts of google-research/prompt-tuning: one array in NumPy's format.
+
+mod header;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use burn::tensor::Device;
+
+use crate::floats::Floats;
+use crate::{PromptError, SoftPrompt};
+
+/// Read a prompt of google-research/prompt-tuning for a model of width `d_model`: a `.npy` file of
+/// `[length, d_model]` little-endian numbers in C order, float32, float16, float64 or bfloat16 (which NumPy stores as
+/// a void type of two bytes).
+///
+/// # Errors
+/// [`PromptError::Read`] if the file can't be read, [`PromptError::Npy`] if it is damaged, or another array.
+pub fn load_npy(
+    path: impl AsRef<Path>,
+    d_model: usize,
+    device: &Device,
+) -> Result<SoftPrompt, PromptError> {
+    let path = path.as_ref();
+    let unusable = |reason: String| PromptError::Npy {
+        path: path.to_path_buf(),
+        reason,
+    };
+    let read_error = |source| PromptError::Read {
+        path: path.to_path_buf(),
+        source,
+    };
+    let mut file = File::open(path).map_err(read_error)?;
+    let length = file.metadata().map_err(read_error)?.len();
+
+    // A header is a hundred bytes long. What a file has after it is read only once the header is believed.
+    let mut start = Vec::new();
+    (&mut file)
+        .take(header::MAX_END)
+        .read_to_end(&mut start)
+        .map_err(read_error)?;
+    let (header, offset) = header::parse(&start).map_err(unusable)?;
+
+    let floats = match header.descr {
+        "<f4" => Floats::F32,
+        "<f2" => Floats::F16,
+        "<f8" => Floats::F64,
+        "|V2" | "<V2" => Floats::Bf16,
+        other => {
+            return Err(unusable(format!(
+                "its numbers are of type {other}; supported are float32, float16, float64 and bfloat16, \
+                 little-endian: save it with `np.save(path, prompt.astype('<f4'))`"
+            )));
+        }
+    };
+    if header.fortran_order {
+        return Err(unusable(
+            "it is in Fortran order: save it with `np.save(path, np.ascontiguousarray(prompt))`"
+                .into(),
+        ));
+    }
+    let rows = match header.shape[..] {
+        [rows, width] if rows > 0 && width == d_model as u64 => rows,
+        _ => {
+            return Err(unusable(format!(
+                "its shape is {:?}, but a prompt for this model is [length, {d_model}]",
+                header.shape
+            )));
+        }
+    };
+    let expected = u128::from(rows) * d_model as u128 * floats.size() as u128;
+    let found = length.saturating_sub(offset as u64);
+    if expected != u128::from(found) {
+        return Err(unusable(format!(
+            "its numbers should be {expected} bytes long, but are {found}"
+        )));
+    }
+
+    let mut bytes = start.split_off(offset);
+    (&mut file)
+        .take(found)
+        .read_to_end(&mut bytes)
+        .map_err(read_error)?;
+    if bytes.len() as u64 != found {
+        return Err(unusable("it changed while it was read".into()));
+    }
+    let shape = [rows as usize, d_model];
+    Ok(SoftPrompt::from_values(
+        floats.to_f32(&bytes),
+        shape,
+        device,
+    ))
+}

@@ -1,0 +1,125 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use burn::tensor::Device;
+use clap::{Args as ClapArgs, ValueEnum};
+use fpt_t5::{SaveOptions, T5};
+
+use super::print_line;
+use crate::{model, progress};
+
+/// Write a model's weights as safetensors in Hugging Face's layout, in shards where they are large.
+///
+/// Reads whatever `fpt predict` reads: pytorch_model.bin and safetensors, whole or in shards, f32, bf16 or f16.
+/// Tokenizer files are copied along, so that the result is a model of its own, here and in transformers.
+///
+/// Example: fpt convert --model google/t5-large-lm-adapt --out models/t5-large-lm-adapt
+#[derive(ClapArgs)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// Model directory, or a model of the hub, owner/name or owner/name@revision.
+    #[arg(long, value_name = "DIR|NAME")]
+    model: PathBuf,
+
+    /// Directory for the result; it must not hold a model yet.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+
+    /// Type of the weights in the file; computing is in f32 in any case.
+    #[arg(long, value_enum, default_value = "f32")]
+    dtype: StoredType,
+
+    /// Largest size of a file: bytes, or a number with MB or GB.
+    #[arg(long, default_value = "5GB", value_parser = size, value_name = "SIZE")]
+    max_shard_size: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum StoredType {
+    /// As computed with.
+    F32,
+    /// Half the size, rounded.
+    Bf16,
+}
+
+/// What goes along with the weights.
+const TOKENIZER_FILES: [&str; 5] = [
+    "tokenizer.json",
+    "spiece.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "generation_config.json",
+];
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let source = model::directory(&args.model)?;
+    fs::create_dir_all(&args.out)
+        .with_context(|| format!("failed to create {}", args.out.display()))?;
+    if let Some(name) = model_file(&args.out)? {
+        bail!(
+            "{} holds a model already ({name}); choose another --out, or remove it",
+            args.out.display()
+        );
+    }
+    let model = T5::from_pretrained(&source, &Device::flex())?;
+    let options = SaveOptions {
+        max_shard_bytes: args.max_shard_size,
+        bf16: args.dtype == StoredType::Bf16,
+    };
+    model.save_pretrained(&args.out, options)?;
+    let mut copied = Vec::new();
+    for name in TOKENIZER_FILES {
+        let (from, to) = (source.join(name), args.out.join(name));
+        if from.exists() {
+            let temporary = args.out.join(format!("{name}.tmp"));
+            fs::copy(&from, &temporary)
+                .and_then(|_| fs::rename(&temporary, &to))
+                .with_context(|| format!("failed to write {}", to.display()))?;
+            copied.push(name);
+        }
+    }
+    if !copied
+        .iter()
+        .any(|name| ["tokenizer.json", "spiece.model"].contains(name))
+    {
+        progress::note(&format!(
+            "warning: {} has neither tokenizer.json nor spiece.model",
+            source.display()
+        ));
+    }
+    print_line(&args.out.display().to_string())
+}
+
+/// The name of a file of a model in `directory`, if there is one.
+fn model_file(directory: &Path) -> anyhow::Result<Option<String>> {
+    let failed = || format!("failed to read {}", directory.display());
+    for entry in fs::read_dir(directory).with_context(failed)? {
+        let name = entry.with_context(failed)?.file_name();
+        let name = name.to_string_lossy();
+        let weights = name.ends_with(".safetensors") || name.ends_with(".bin");
+        if weights || name.ends_with(".index.json") || name == "config.json" {
+            return Ok(Some(name.into_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// `5GB`, `500MB` or a number of bytes.
+fn size(text: &str) -> anyhow::Result<u64> {
+    let text = text.trim();
+    let (number, unit) = match text.strip_suffix("GB") {
+        Some(number) => (number, 1_000_000_000),
+        None => match text.strip_suffix("MB") {
+            Some(number) => (number, 1_000_000),
+            None => (text, 1),
+        },
+    };
+    let number: u64 = number
+        .trim()
+        .parse()
+        .with_context(|| format!("`{text}` is no size such as 5GB, 500MB or 1000000"))?;
+    let bytes = number.checked_mul(unit).unwrap_or(u64::MAX);
+    ensure!(bytes > 0, "a file needs room for something");
+    Ok(bytes)
+}

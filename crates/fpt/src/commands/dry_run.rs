@@ -1,0 +1,240 @@
+//! `fpt train --dry-run`: what a run would do, cost and need.
+
+use std::path::{Path, PathBuf};
+
+use fpt_hub::ModelSource;
+use fpt_partial::shape;
+use fpt_schedule::PartialSize;
+use fpt_t5::T5Config;
+use fpt_tasks::{Split, TaskKind, split_path};
+use fpt_train::{Experiment, RunConfig};
+use serde::Serialize;
+
+use super::{print_json, print_line};
+use crate::model;
+use crate::price::price;
+
+/// What a run is and needs.
+#[derive(Serialize)]
+struct Plan<'a> {
+    config: &'a RunConfig,
+    model: ModelPlan,
+    data: Vec<DataPlan>,
+    stages: Vec<StagePlan>,
+    linear_percent: f64,
+    true_percent: f64,
+    flops: f64,
+    weight_bytes: u64,
+    activation_bytes: u64,
+    missing: Vec<Missing>,
+}
+
+#[derive(Serialize)]
+struct ModelPlan {
+    name: String,
+    directory: Option<PathBuf>,
+    d_model: usize,
+    layers: [usize; 2],
+    d_ff: usize,
+    heads: usize,
+    vocabulary: usize,
+}
+
+#[derive(Serialize)]
+struct DataPlan {
+    split: Split,
+    path: PathBuf,
+    bytes: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct StagePlan {
+    steps: usize,
+    size: PartialSize,
+}
+
+/// Something that is not on this machine, and how to get it.
+#[derive(Serialize)]
+struct Missing {
+    what: String,
+    how: String,
+}
+
+pub fn show(experiment: &Experiment, config: &RunConfig, json: bool) -> anyhow::Result<()> {
+    let mut missing = Vec::new();
+    let name = config.model.display().to_string();
+    let directory = model::on_this_machine(&config.model)?;
+    if directory.is_none() {
+        missing.push(Missing {
+            what: format!("the model {name}"),
+            how: how_to_get_model(&config.model),
+        });
+    }
+    let model_config = match &directory {
+        Some(directory) => T5Config::from_file(directory.join("config.json"))?,
+        None => experiment.model_config()?,
+    };
+    let mut data = Vec::new();
+    for split in [Split::Train, Split::Dev, config.eval.report] {
+        let path = split_path(&config.data, config.task, split);
+        if data.iter().any(|known: &DataPlan| known.path == path) {
+            continue;
+        }
+        let bytes = std::fs::metadata(&path).ok().map(|file| file.len());
+        if bytes.is_none() {
+            missing.push(Missing {
+                what: format!("the {split} split, {}", path.display()),
+                how: how_to_get_data(config.task, &config.data),
+            });
+        }
+        data.push(DataPlan { split, path, bytes });
+    }
+    let price = price(config, &shape(&model_config))?;
+    let plan = Plan {
+        config,
+        model: ModelPlan {
+            name,
+            directory,
+            d_model: model_config.d_model,
+            layers: [model_config.num_layers, model_config.decoder_layers()],
+            d_ff: model_config.d_ff,
+            heads: model_config.num_heads,
+            vocabulary: model_config.vocab_size,
+        },
+        data,
+        stages: (price.schedule.stages().iter())
+            .map(|stage| StagePlan {
+                steps: stage.steps,
+                size: stage.size,
+            })
+            .collect(),
+        linear_percent: 100.0 * price.linear_share,
+        true_percent: 100.0 * price.true_share,
+        flops: price.flops,
+        weight_bytes: price.weight_bytes,
+        activation_bytes: price.activation_bytes,
+        missing,
+    };
+    match json {
+        true => print_json(&plan),
+        false => print_line(&describe(&plan)?),
+    }
+}
+
+fn describe(plan: &Plan<'_>) -> anyhow::Result<String> {
+    let config = plan.config;
+    let model = &plan.model;
+    let mut lines = vec![
+        format!(
+            "{} on {}, seed {}",
+            config.schedule.label(),
+            config.task,
+            config.seed
+        ),
+        format!(
+            "model   {}: {}+{} layers, d_model {}, d_ff {}, {} heads, vocabulary {}{}",
+            model.name,
+            model.layers[0],
+            model.layers[1],
+            model.d_model,
+            model.d_ff,
+            model.heads,
+            model.vocabulary,
+            here(model.directory.is_some()),
+        ),
+    ];
+    for data in &plan.data {
+        let size = data
+            .bytes
+            .map_or(String::new(), |bytes| format!(", {}", bytes_text(bytes)));
+        lines.push(format!(
+            "data    {}: {}{size}{}",
+            data.split,
+            data.path.display(),
+            here(data.bytes.is_some())
+        ));
+    }
+    for (number, stage) in plan.stages.iter().enumerate() {
+        let (encoder, decoder) = (&stage.size.encoder, &stage.size.decoder);
+        lines.push(format!(
+            "stage {} {} steps; encoder {} layers, d_ff {}, {} heads; decoder {} layers, d_ff {}, {} heads",
+            number + 1,
+            stage.steps,
+            encoder.layers,
+            encoder.d_ff,
+            encoder.heads,
+            decoder.layers,
+            decoder.d_ff,
+            decoder.heads
+        ));
+    }
+    lines.push(format!(
+        "cost    {:.1} % of prompt tuning's FLOPs ({:.1} % as the paper counts); at most {:.2e} FLOPs, all batches at \
+         their longest",
+        plan.true_percent, plan.linear_percent, plan.flops
+    ));
+    lines.push(format!(
+        "memory  about {} of weights and at most {} of activations, in f32",
+        bytes_text(plan.weight_bytes),
+        bytes_text(plan.activation_bytes)
+    ));
+    match plan.missing.is_empty() {
+        true => lines.push("Everything it needs is here.".into()),
+        false => lines.push("Missing on this machine:".into()),
+    }
+    for missing in &plan.missing {
+        lines.push(format!("- {}\n  {}", missing.what, missing.how));
+    }
+    lines.push(format!("\n{}", toml::to_string_pretty(config)?.trim_end()));
+    Ok(lines.join("\n"))
+}
+
+fn here(here: bool) -> &'static str {
+    if here { "" } else { " (missing)" }
+}
+
+fn bytes_text(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}
+
+fn how_to_get_model(model: &Path) -> String {
+    match ModelSource::parse(&model.to_string_lossy()) {
+        Ok(ModelSource::Hub(id)) => format!(
+            "is downloaded by the run itself; beforehand: huggingface-cli download {} --revision {}",
+            id.repository(),
+            id.revision()
+        ),
+        _ => format!(
+            "huggingface-cli download OWNER/NAME --local-dir {}",
+            model.display()
+        ),
+    }
+}
+
+/// The command for one task's files; `datasets/README.md` of the project has checksums and licences.
+fn how_to_get_data(task: TaskKind, data: &Path) -> String {
+    let glue = "https://dl.fbaipublicfiles.com/glue";
+    let data = data.display();
+    match task {
+        TaskKind::Mnli => format!(
+            "(mkdir -p {data} && cd {data} && curl -fLO {glue}/data/MNLI.zip && unzip MNLI.zip 'MNLI/*.tsv' && mv MNLI mnli)"
+        ),
+        TaskKind::Qqp => format!(
+            "(mkdir -p {data} && cd {data} && curl -fLO {glue}/data/QQP-clean.zip && unzip QQP-clean.zip 'QQP/*.tsv' && mv QQP qqp)"
+        ),
+        TaskKind::Squad2 => format!(
+            "(mkdir -p {data}/squad2 && cd {data}/squad2 && curl -fL --remote-name-all \
+             'https://rajpurkar.github.io/SQuAD-explorer/dataset/{{train,dev}}-v2.0.json')"
+        ),
+        TaskKind::Record => format!(
+            "(mkdir -p {data} && cd {data} && curl -fLO {glue}/superglue/data/v2/ReCoRD.zip && unzip ReCoRD.zip 'ReCoRD/*.jsonl' && mv ReCoRD record)"
+        ),
+        TaskKind::Xsum => {
+            format!("see the section on XSum in datasets/README.md; the files go to {data}/xsum")
+        }
+    }
+}

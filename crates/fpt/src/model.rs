@@ -1,0 +1,61 @@
+//! Models by path or by name.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use fpt_hub::{FileSet, Hub, HubConfig, HubError, ModelSource, SourceError};
+use fpt_train::TrainError;
+
+use crate::progress;
+
+/// The directory of a model if it is on this machine already; nothing is asked of the hub.
+pub fn on_this_machine(model: &Path) -> anyhow::Result<Option<PathBuf>> {
+    let text = model.to_string_lossy();
+    match ModelSource::parse(&text) {
+        Ok(ModelSource::Local(path)) => Ok(Some(path)),
+        Ok(ModelSource::Hub(id)) => {
+            let mut config = HubConfig::from_env()?;
+            config.offline = true;
+            match Hub::new(config)?.fetch(&id, &FileSet::t5(), &mut |_| {}) {
+                Ok(snapshot) => Ok(Some(snapshot.dir)),
+                Err(HubError::NotCached { .. }) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        }
+        Err(SourceError::NoDirectory { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The directory of a model: that which is named, or else the hub's cache of the model of this name, which is
+/// downloaded where it is not there yet.
+pub fn directory(model: &Path) -> anyhow::Result<PathBuf> {
+    let text = model
+        .to_str()
+        .with_context(|| format!("{} is no text", model.display()))?;
+    match ModelSource::parse(text)? {
+        ModelSource::Local(path) => Ok(path),
+        ModelSource::Hub(id) => {
+            let bar = progress::bytes(text);
+            let mut file = String::new();
+            let snapshot = Hub::from_env()?.fetch(&id, &FileSet::t5(), &mut |now| {
+                if file != now.file {
+                    file = now.file.to_string();
+                    bar.set_message(file.clone());
+                }
+                bar.set_length(now.total.unwrap_or(now.done));
+                bar.set_position(now.done);
+            })?;
+            bar.finish_and_clear();
+            Ok(snapshot.dir)
+        }
+    }
+}
+
+/// [`directory`], for runs.
+pub fn find(model: &Path) -> Result<PathBuf, TrainError> {
+    directory(model).map_err(|error| TrainError::NoModel {
+        model: model.to_path_buf(),
+        reason: format!("{error:#}"),
+    })
+}

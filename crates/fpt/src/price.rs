@@ -1,0 +1,82 @@
+//! What a run will cost.
+
+use fpt_schedule::cost::{self, BatchShape};
+use fpt_schedule::{ModelShape, Schedule};
+use fpt_tasks::{TaskKind, task};
+use fpt_train::{RunConfig, default_reduce};
+
+/// The cost of a run, for the longest batch that its configuration allows.
+pub struct Price {
+    /// Its stages.
+    pub schedule: Schedule,
+    /// Linear FLOPs as the paper counts them, of those of prompt tuning on the full model.
+    pub linear_share: f64,
+    /// All FLOPs, of those of prompt tuning on the full model.
+    pub true_share: f64,
+    /// FLOPs of all steps, forward and backward.
+    pub flops: f64,
+    /// Bytes of the largest stage's weights, in f32.
+    pub weight_bytes: u64,
+    /// Bytes of the activations that the largest stage keeps for its backward pass.
+    pub activation_bytes: u64,
+}
+
+/// The cost of a run on a model of this shape.
+pub fn price(config: &RunConfig, model: &ModelShape) -> anyhow::Result<Price> {
+    let kind = config.task;
+    let schedule = config
+        .schedule
+        .resolve(model, config.train.steps, default_reduce(kind))?;
+    let target = config
+        .lengths
+        .max_target
+        .unwrap_or_else(|| task(kind).max_target_length());
+    let batch = BatchShape {
+        rows: config.train.batch_size,
+        source: config.lengths.max_source,
+        target,
+        prompt: config.prompt.length,
+    };
+    let mut price = Price {
+        linear_share: cost::paper_share(model, &schedule, paper_target(kind)),
+        true_share: cost::true_share(model, &schedule, &batch),
+        flops: 0.0,
+        weight_bytes: 0,
+        activation_bytes: 0,
+        schedule,
+    };
+    for stage in price.schedule.stages() {
+        let batch = batch.cut(stage.max_source);
+        let macs = cost::true_macs(model, &stage.size, &batch);
+        price.flops += 2.0 * stage.steps as f64 * (macs.forward + macs.backward) as f64;
+        let weights = cost::weight_bytes(model, &stage.size, size_of::<f32>());
+        price.weight_bytes = price.weight_bytes.max(weights);
+        let activations = cost::activation_bytes(model, &stage.size, &batch);
+        price.activation_bytes = price.activation_bytes.max(activations);
+    }
+    Ok(price)
+}
+
+/// The paper's count takes targets of 5 tokens for classification.
+fn paper_target(kind: TaskKind) -> usize {
+    let place = TaskKind::ALL.iter().position(|&other| other == kind);
+    cost::PAPER_TASKS[place.unwrap_or_default()].target
+}
+
+/// `6000 × 6/6 704/704 16/16, ...`: steps, and layers, neurons, heads of encoder and decoder.
+pub fn describe(schedule: &Schedule) -> String {
+    let stages = schedule.stages().iter().map(|stage| {
+        let (encoder, decoder) = (&stage.size.encoder, &stage.size.decoder);
+        format!(
+            "{} × {}/{} {}/{} {}/{}",
+            stage.steps,
+            encoder.layers,
+            decoder.layers,
+            encoder.d_ff,
+            decoder.d_ff,
+            encoder.heads,
+            decoder.heads
+        )
+    });
+    stages.collect::<Vec<_>>().join(", ")
+}
