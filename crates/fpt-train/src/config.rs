@@ -75,6 +75,9 @@ pub struct GenerateConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MethodLists {
+    /// The task of a first impression, prompt tuning against FPT-CR; absent means the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quick: Option<TaskKind>,
     /// Table 1: partial models alone.
     pub table1: Vec<Method>,
     /// Table 2: progressive training.
@@ -109,6 +112,7 @@ impl Default for TransferConfig {
 impl Default for MethodLists {
     fn default() -> Self {
         Self {
+            quick: None,
             table1: vec![Method::Pt],
             table2: vec![Method::Pt],
         }

@@ -94,7 +94,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         overrides.push(format!("train.steps={steps}"));
     }
     let mut tasks = match (args.task.is_empty(), args.quick) {
-        (true, true) => experiment.tasks.iter().copied().take(1).collect(),
+        (true, true) => (experiment.methods.quick.iter())
+            .chain(&experiment.tasks)
+            .copied()
+            .take(1)
+            .collect(),
         (true, false) => experiment.tasks.clone(),
         (false, _) => args.task.clone(),
     };
