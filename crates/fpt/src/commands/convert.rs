@@ -119,7 +119,7 @@ fn size(text: &str) -> anyhow::Result<u64> {
         .trim()
         .parse()
         .with_context(|| format!("`{text}` is no size such as 5GB, 500MB or 1000000"))?;
-    let bytes = number.checked_mul(unit).unwrap_or(u64::MAX);
+    let bytes = number.saturating_mul(unit);
     ensure!(bytes > 0, "a file needs room for something");
     Ok(bytes)
 }
