@@ -86,6 +86,9 @@ fn loads_or_explains(directory: &Path) {
 }
 
 proptest! {
+    // A failure is shown in full; no file of it is left behind.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn config(damage in damage()) {
         let whole = fs::read(golden("gated_tied/config.json")).unwrap();
