@@ -172,9 +172,9 @@ impl Session {
         limit: usize,
         on_batch: &mut dyn FnMut(usize),
     ) -> Result<(Scores, Vec<String>), TrainError> {
-        let limit = limit.min(data.tokens.len());
         let answers = self.answer(model, prompt, data, limit, on_batch)?;
-        let scores = task(self.config.task).score(&data.examples()[..limit], &answers)?;
+        let answered = &data.examples()[..answers.len()];
+        let scores = task(self.config.task).score(answered, &answers)?;
         Ok((scores, answers))
     }
 }

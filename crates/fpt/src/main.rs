@@ -2,6 +2,7 @@
 
 mod commands;
 mod device;
+mod files;
 mod host;
 mod model;
 mod price;

@@ -31,6 +31,13 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
+impl Index {
+    /// The files that it names, each once.
+    fn shards(&self) -> BTreeSet<&String> {
+        self.weight_map.values().collect()
+    }
+}
+
 /// The file of a directory that says where its weights are: the weights themselves, or an index of them.
 ///
 /// # Errors
@@ -56,12 +63,9 @@ pub fn weight_files(directory: impl AsRef<Path>) -> Result<Vec<PathBuf>, T5Error
         return Ok(vec![path]);
     }
     let index = read_index(&path)?;
-    let shards: BTreeSet<&String> = index.weight_map.values().collect();
-    let mut files: Vec<PathBuf> = (shards.into_iter())
-        .map(|shard| path.with_file_name(shard))
-        .collect();
-    files.insert(0, path);
-    Ok(files)
+    let shards = index.shards().into_iter();
+    let files = shards.map(|shard| path.with_file_name(shard));
+    Ok(std::iter::once(path.clone()).chain(files).collect())
 }
 
 fn is_index(path: &Path) -> bool {
@@ -100,9 +104,8 @@ pub(super) fn tensors(path: &Path) -> Result<Vec<PackTensor>, T5Error> {
         };
     }
     let index = read_index(path)?;
-    let shards: BTreeSet<&String> = index.weight_map.values().collect();
     let mut all = Vec::new();
-    for shard in shards {
+    for shard in index.shards() {
         let own = |tensor: &PackTensor| index.weight_map.get(&tensor.name) == Some(shard);
         let tensors = tensors(&path.with_file_name(shard))?;
         all.extend(tensors.into_iter().filter(own));

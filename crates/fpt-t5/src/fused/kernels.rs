@@ -6,10 +6,10 @@
 
 use multiversion::multiversion;
 
-/// `2 · sqrt(2/π)`.
-const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769_121_605_730_8_f64 as f32;
-/// The cubic term of the tanh form of GELU.
-const CUBIC: f32 = 0.044_715;
+use super::portable;
+
+const TWICE_SQRT_2_OVER_PI: f32 = portable::TWICE_SQRT_2_OVER_PI as f32;
+const CUBIC: f32 = portable::CUBIC as f32;
 
 const LANES: usize = 16;
 

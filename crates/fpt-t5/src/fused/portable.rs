@@ -7,8 +7,10 @@ use burn::tensor::{IndexingUpdateOp, Shape};
 
 use super::{AttentionGradients, AttentionInputs};
 
-const TWICE_SQRT_2_OVER_PI: f64 = 1.595_769_121_605_730_8;
-const CUBIC: f64 = 0.044_715;
+/// `2 · sqrt(2/π)`.
+pub const TWICE_SQRT_2_OVER_PI: f64 = 1.595_769_121_605_730_8;
+/// The cubic term of the tanh form of GELU.
+pub const CUBIC: f64 = 0.044_715;
 
 fn last_dim<B: Backend>(x: &FloatTensor<B>) -> usize {
     x.shape().num_dims() - 1

@@ -20,6 +20,7 @@ use spiece::Spiece;
 pub struct T5Tokenizer {
     kind: Kind,
     path: PathBuf,
+    vocab_size: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -56,10 +57,20 @@ impl T5Tokenizer {
         let inner = std::panic::catch_unwind(read)
             .map_err(|_| unusable("its parts contradict each other".into()))?
             .map_err(|error: tokenizers::Error| unusable(error.to_string()))?;
-        Ok(Self {
-            kind: Kind::Json(Box::new(inner)),
+        Ok(Self::new(Kind::Json(Box::new(inner)), path))
+    }
+
+    /// The size is looked up once: of a `tokenizer.json` it takes a copy of the vocabulary, and every generation asks.
+    fn new(kind: Kind, path: PathBuf) -> Self {
+        let largest = match &kind {
+            Kind::Json(inner) => inner.get_vocab(true).into_values().max().unwrap_or(0),
+            Kind::Spiece(inner) => inner.largest_id(),
+        };
+        Self {
+            kind,
             path,
-        })
+            vocab_size: largest as usize + 1,
+        }
     }
 
     /// Read a SentencePiece model, usually `spiece.model`, with the default [`SpieceOptions`].
@@ -81,10 +92,7 @@ impl T5Tokenizer {
     ) -> Result<Self, T5Error> {
         let path = path.as_ref().to_path_buf();
         let inner = Spiece::read(&path, options)?;
-        Ok(Self {
-            kind: Kind::Spiece(Box::new(inner)),
-            path,
-        })
+        Ok(Self::new(Kind::Spiece(Box::new(inner)), path))
     }
 
     /// Read the tokenizer of a model's directory: `tokenizer.json` if there is one, else `spiece.model` with the
@@ -179,11 +187,7 @@ impl T5Tokenizer {
 
     /// One more than the largest id of a token; see [`Generation::vocabulary`](crate::Generation::vocabulary).
     pub fn vocab_size(&self) -> usize {
-        let largest = match &self.kind {
-            Kind::Json(inner) => inner.get_vocab(true).into_values().max().unwrap_or(0),
-            Kind::Spiece(inner) => inner.largest_id(),
-        };
-        largest as usize + 1
+        self.vocab_size
     }
 
     /// The id of a token, if there is one.

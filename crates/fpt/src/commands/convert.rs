@@ -7,7 +7,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use fpt_t5::{SaveOptions, T5};
 
 use super::print_line;
-use crate::{model, progress};
+use crate::{files, model, progress};
 
 /// Write a model's weights as safetensors in Hugging Face's layout, in shards where they are large.
 ///
@@ -72,10 +72,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     for name in TOKENIZER_FILES {
         let (from, to) = (source.join(name), args.out.join(name));
         if from.exists() {
-            let temporary = args.out.join(format!("{name}.tmp"));
-            fs::copy(&from, &temporary)
-                .and_then(|_| fs::rename(&temporary, &to))
-                .with_context(|| format!("failed to write {}", to.display()))?;
+            files::write_with(&to, |to| fs::copy(&from, to).map(|_| ()))?;
             copied.push(name);
         }
     }

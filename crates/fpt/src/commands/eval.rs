@@ -1,7 +1,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::Args as ClapArgs;
 use fpt_tasks::{Example, Scores, Split, TaskKind, task, write_submission};
 use fpt_train::Session;
@@ -9,6 +8,7 @@ use serde::Serialize;
 
 use super::{RunArgs, adapter, print_json, print_line};
 use crate::device::DeviceName;
+use crate::files;
 use crate::model;
 use crate::progress;
 
@@ -120,11 +120,7 @@ fn submit(
 ) -> anyhow::Result<()> {
     let mut bytes = Vec::new();
     let submitted = write_submission(kind, examples, answers, &mut bytes)?;
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
-    fs::write(&temporary, bytes)
-        .and_then(|()| fs::rename(&temporary, path))
-        .with_context(|| format!("failed to write {}", path.display()))?;
+    files::write_with(path, |path| fs::write(path, bytes))?;
     let replaced = match submitted.replaced {
         0 => String::new(),
         replaced => format!("; {replaced} were no label and went out as the task's default"),
