@@ -1,20 +1,19 @@
 //! `cargo xtask interop`: the same answers here and in PEFT, live.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use clap::Args as ClapArgs;
 use comfy_table::{CellAlignment, presets};
 use fpt_tasks::{Split, TaskKind, read_split, task};
 use fpt_train::Experiment;
 use serde::{Deserialize, Serialize};
 
-use crate::{data, shell};
+use crate::{data, python, shell};
 
 const SCRIPT: &str = "xtask/interop/interop.py";
 
@@ -122,7 +121,7 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
         .with_context(|| format!("failed to create {}", args.out.display()))?;
     let python = match &args.python {
         Some(python) => python.clone(),
-        None => environment(&args.out.join("venv"))?,
+        None => python::environment(&args.out.join("venv"), &PACKAGES)?,
     };
     let python = Python { program: &python };
     let versions = python.versions()?;
@@ -153,7 +152,7 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
         .args(["--set", &format!("train.steps={steps}")])
         .args(["--set", &format!("eval.every={steps}")]);
     // Its result is not this command's.
-    call(command.stdout(Stdio::null()))?;
+    shell::call(command.stdout(Stdio::null()))?;
 
     let mut prompts = vec![("fpt", trained_here.join("adapter"))];
     for (name, directory, options) in [
@@ -173,7 +172,7 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
             .args([&config.model, &examples, &adapter])
             .args(["--steps", &steps, "--tokens", &tokens])
             .args(options);
-        call(&mut command)?;
+        shell::call(&mut command)?;
         prompts.push((name, adapter));
     }
 
@@ -191,13 +190,13 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
             .arg(&texts)
             .args(["--max-new-tokens", &max_new_tokens])
             .stdout(create(&ours)?);
-        call(&mut command)?;
+        shell::call(&mut command)?;
         let theirs = args.out.join(format!("answers_{number}_peft.jsonl"));
         let mut command = python.command("answer");
         command
             .args([&config.model, adapter, &texts, &ours, &theirs])
             .args(["--max-new-tokens", &max_new_tokens]);
-        call(&mut command)?;
+        shell::call(&mut command)?;
         agreements.push(compare(prompt, count, &lines(&ours)?, &lines(&theirs)?)?);
     }
 
@@ -335,56 +334,6 @@ impl Python<'_> {
         );
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_string())
     }
-}
-
-/// A virtual environment with the packages; one that is complete is used again.
-fn environment(directory: &Path) -> anyhow::Result<PathBuf> {
-    let python = match cfg!(windows) {
-        true => directory.join("Scripts").join("python.exe"),
-        false => directory.join("bin").join("python"),
-    };
-    let stamp_path = directory.join("packages.txt");
-    let stamp = PACKAGES.join("\n") + "\n";
-    if fs::read_to_string(&stamp_path).is_ok_and(|found| found == stamp) {
-        return Ok(python);
-    }
-    shell::note(&format!(
-        "making a virtual environment in {}",
-        directory.display()
-    ));
-    let system = if cfg!(windows) { "python" } else { "python3" };
-    call(
-        Command::new(system)
-            .args(["-m", "venv", "--clear"])
-            .arg(directory),
-    )?;
-    call(
-        Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet"])
-            .args(PACKAGES)
-            // What pip says is no result of this command.
-            .stdout(Stdio::null()),
-    )?;
-    // The stamp comes last, so that an environment that is half made is made again.
-    shell::save(&stamp_path, &stamp)?;
-    Ok(python)
-}
-
-fn call(command: &mut Command) -> anyhow::Result<()> {
-    let name = |command: &Command| {
-        std::iter::once(command.get_program())
-            .chain(command.get_args())
-            .map(OsStr::to_string_lossy)
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
-    let status = command
-        .status()
-        .with_context(|| format!("failed to start {}", name(command)))?;
-    if !status.success() {
-        bail!("{} failed: {status}", name(command));
-    }
-    Ok(())
 }
 
 fn create(path: &Path) -> anyhow::Result<File> {

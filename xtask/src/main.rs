@@ -3,6 +3,7 @@
 mod data;
 mod interop;
 mod pretrain;
+mod python;
 mod report;
 mod reproduce;
 mod results;

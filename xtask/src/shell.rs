@@ -1,5 +1,6 @@
 //! The terminal and other programs.
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -94,4 +95,22 @@ pub fn build_fpt() -> anyhow::Result<PathBuf> {
         .filter(|artifact| artifact.reason == "compiler-artifact" && artifact.target.name == "fpt")
         .find_map(|artifact| artifact.executable)
         .context("cargo did not say where it put fpt")
+}
+
+/// Run a command to its end.
+pub fn call(command: &mut Command) -> anyhow::Result<()> {
+    let name = |command: &Command| {
+        std::iter::once(command.get_program())
+            .chain(command.get_args())
+            .map(OsStr::to_string_lossy)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let status = command
+        .status()
+        .with_context(|| format!("failed to start {}", name(command)))?;
+    if !status.success() {
+        bail!("{} failed: {status}", name(command));
+    }
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::T5Error;
@@ -85,6 +86,41 @@ fn default_eos() -> u32 {
     1
 }
 
+/// What tells the families of T5 apart: mT5's configuration has other defaults.
+#[derive(Deserialize)]
+struct Family {
+    #[serde(default)]
+    model_type: Option<String>,
+    #[serde(default)]
+    feed_forward_proj: Option<IgnoredAny>,
+    #[serde(default)]
+    tie_word_embeddings: Option<IgnoredAny>,
+}
+
+impl Family {
+    fn check(&self) -> Result<(), String> {
+        match self.model_type.as_deref() {
+            None | Some("t5" | "mt5") => Ok(()),
+            Some(other) => Err(format!(
+                "`model_type` is {other:?}; this reads \"t5\" (v1.0, v1.1, LM-adapted, Flan) and \"mt5\""
+            )),
+        }
+    }
+
+    /// What `MT5Config` of Hugging Face has where the file says nothing.
+    fn fill_in(&self, config: &mut T5Config) {
+        if self.model_type.as_deref() != Some("mt5") {
+            return;
+        }
+        if self.feed_forward_proj.is_none() {
+            config.feed_forward_proj = FeedForwardKind::GatedGelu;
+        }
+        if self.tie_word_embeddings.is_none() {
+            config.tie_word_embeddings = false;
+        }
+    }
+}
+
 /// More layers than any T5 has: a larger number is a damaged file, not a model.
 const MAX_LAYERS: usize = 1024;
 
@@ -104,8 +140,11 @@ impl T5Config {
             path: path.to_path_buf(),
             reason,
         };
-        let config: Self =
-            serde_json::from_str(&text).map_err(|error| config_error(error.to_string()))?;
+        let parse_error = |error: serde_json::Error| config_error(error.to_string());
+        let family: Family = serde_json::from_str(&text).map_err(parse_error)?;
+        family.check().map_err(config_error)?;
+        let mut config: Self = serde_json::from_str(&text).map_err(parse_error)?;
+        family.fill_in(&mut config);
         config.check().map_err(config_error)?;
         Ok(config)
     }

@@ -59,6 +59,15 @@ pub enum T5Error {
         /// What is wrong.
         reason: String,
     },
+    /// The device's default precision is not f32.
+    #[error(
+        "the device computes in {dtype}, but T5 needs f32: its activations exceed the largest f16 number (65504) and \
+         become infinite. Leave the device at its default; weights stored as f16 or bf16 are read all the same"
+    )]
+    Precision {
+        /// The device's default precision.
+        dtype: String,
+    },
     /// A text can't be encoded or ids can't be decoded.
     #[error("cannot tokenize: {0}")]
     Tokenize(String),

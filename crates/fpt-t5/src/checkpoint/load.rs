@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::store::{
     ApplyError, FloatCastAdapter, KeyRemapper, ModuleAdapter, ModuleSnapshot, PyTorchToBurnAdapter,
 };
-use burn::tensor::{DType, Device};
+use burn::tensor::{DType, Device, FloatDType};
 
 use super::files;
 use super::keys::{TO_MODULE, to_hugging_face};
@@ -52,6 +52,7 @@ impl T5 {
         path: impl AsRef<Path>,
         device: &Device,
     ) -> Result<Self, T5Error> {
+        check_precision(device)?;
         let path = path.as_ref();
         let damaged = |reason: String| T5Error::Weights {
             path: path.to_path_buf(),
@@ -140,4 +141,14 @@ fn is_linear(path: &str) -> bool {
         .iter()
         .any(|part| path.contains(part))
         || path.starts_with("lm_head.")
+}
+
+/// T5 is computed in f32: its residual stream leaves the range of f16, and the fused operations know f32 only.
+fn check_precision(device: &Device) -> Result<(), T5Error> {
+    match device.settings().float_dtype {
+        FloatDType::F32 => Ok(()),
+        other => Err(T5Error::Precision {
+            dtype: format!("{other:?}").to_lowercase(),
+        }),
+    }
 }

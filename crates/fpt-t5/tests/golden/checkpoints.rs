@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
+use burn::tensor::{Device, FloatDType};
 use fpt_t5::{SaveOptions, T5, T5Error};
 use safetensors::SafeTensors;
 
@@ -65,14 +65,59 @@ fn every_kind_of_file_holds_the_same_model() {
 }
 
 #[test]
-fn bfloat16_becomes_f32() {
-    let directory = with_config("bin_bf16");
-    let ours = weights(&load(directory.path()).unwrap());
-    let theirs = read(&golden("checkpoints/bin_bf16/bf16.safetensors"));
-    for (name, bytes) in &ours {
-        // The head is tied; PyTorch's file has it twice.
-        assert_eq!(Some(bytes), theirs.get(name), "{name}");
+fn half_precision_becomes_f32() {
+    for (folder, repeated) in [("bin_bf16", "bf16"), ("f16", "f32")] {
+        let directory = with_config(folder);
+        let ours = weights(&load(directory.path()).unwrap());
+        let theirs = read(
+            &golden("checkpoints")
+                .join(folder)
+                .join(repeated)
+                .with_extension("safetensors"),
+        );
+        for (name, bytes) in &ours {
+            // The head is tied; PyTorch's file has it twice.
+            assert_eq!(Some(bytes), theirs.get(name), "{folder}: {name}");
+        }
     }
+}
+
+#[test]
+fn computing_in_f16_is_refused() {
+    // Precision is a property of the process's device, so it's set in a process of its own.
+    const CHILD: &str = "FPT_T5_TEST_F16";
+    if std::env::var_os(CHILD).is_some() {
+        let mut device = Device::flex();
+        device.configure(FloatDType::F16).unwrap();
+        let error = T5::from_pretrained(golden("gated_tied"), &device).unwrap_err();
+        println!("refused: {error}");
+        return;
+    }
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["computing_in_f16_is_refused", "--nocapture"])
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&child.stdout);
+    assert!(
+        child.status.success() && text.contains("refused: ") && text.contains("computes in f16"),
+        "{text}"
+    );
+}
+
+#[test]
+fn relatives_of_t5_are_refused() {
+    let directory = with_config("f16");
+    let path = directory.path().join("config.json");
+    let config = fs::read_to_string(&path)
+        .unwrap()
+        .replace("\"t5\"", "\"umt5\"");
+    fs::write(&path, config).unwrap();
+    let text = refusal(directory.path());
+    assert!(
+        text.contains("config.json") && text.contains("\"umt5\""),
+        "{text}"
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@
     bin            pytorch_model.bin: the state dictionary, embeddings shared as in memory
     bin_legacy     the same in PyTorch's format before 1.6
     bin_bf16       the same in bfloat16, which bf16.safetensors repeats in f32
+    f16            model.safetensors in float16, which f32.safetensors repeats in f32
     bin_sharded    pytorch_model.bin.index.json and its shards
     sharded        model.safetensors.index.json and its shards
     executes.bin   a pickle that runs a command when Python loads it
@@ -68,6 +69,10 @@ def main():
     torch.save(half, path / "pytorch_model.bin")
     own = {name: tensor.float().contiguous().clone() for name, tensor in half.items() if "embed" not in name}
     save_file(own, path / "bf16.safetensors")
+    path = folder("f16")
+    own = {name: tensor.half() for name, tensor in state.items() if "embed" not in name and name != "lm_head.weight"}
+    save_file(own, path / "model.safetensors", {"format": "pt"})
+    save_file({name: tensor.float() for name, tensor in own.items()}, path / "f32.safetensors")
     own = {name: tensor.clone() for name, tensor in state.items() if "embed" not in name and name != "lm_head.weight"}
     write_index(folder("bin_sharded"), shards(own, 2), "pytorch_model", "bin", torch.save)
     write_index(folder("sharded"), shards(own, 3), "model", "safetensors", lambda t, p: save_file(t, p, {"format": "pt"}))

@@ -157,6 +157,11 @@ fn gated_tied() {
 }
 
 #[test]
+fn mt5_with_its_own_defaults() {
+    check("mt5");
+}
+
+#[test]
 fn relu_untied() {
     check("relu_untied");
 }
