@@ -141,7 +141,7 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
     let steps = args.steps.to_string();
     let tokens = config.prompt.length.to_string();
     let trained_here = args.out.join("fpt");
-    remove(&trained_here)?;
+    shell::remove(&trained_here)?;
     shell::note("training with fpt");
     let mut command = Command::new(&fpt);
     command
@@ -165,7 +165,7 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
         ),
     ] {
         let adapter = args.out.join(directory);
-        remove(&adapter)?;
+        shell::remove(&adapter)?;
         shell::note(&format!("training with {name}"));
         let mut command = python.command("train");
         command
@@ -338,15 +338,6 @@ impl Python<'_> {
 
 fn create(path: &Path) -> anyhow::Result<File> {
     File::create(path).with_context(|| format!("failed to write {}", path.display()))
-}
-
-fn remove(directory: &Path) -> anyhow::Result<()> {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("failed to replace {}", directory.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn lines<T: for<'a> Deserialize<'a>>(path: &Path) -> anyhow::Result<Vec<T>> {

@@ -1,5 +1,6 @@
-//! Project automation: `cargo xtask reproduce`, `report`, `pretrain`, `data`, `interop`.
+//! Project automation: `cargo xtask reproduce`, `report`, `pretrain`, `data`, `interop`, `bench`.
 
+mod bench;
 mod data;
 mod interop;
 mod pretrain;
@@ -33,6 +34,9 @@ enum Command {
     Pretrain(pretrain::Args),
     Data(data::Args),
     Interop(interop::Args),
+    Bench(bench::Args),
+    #[command(hide = true)]
+    BenchWorker(bench::WorkerArgs),
 }
 
 /// Make the report of finished runs again, from their directories alone.
@@ -53,6 +57,8 @@ fn main() -> ExitCode {
         Command::Report(args) => results::write(&args.directory, args.json),
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Data(args) => data::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::BenchWorker(args) => bench::work(&args),
         Command::Interop(args) => match interop::run(&args) {
             Ok(false) => return ExitCode::from(1),
             other => other.map(|_| ()),

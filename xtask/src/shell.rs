@@ -114,3 +114,13 @@ pub fn call(command: &mut Command) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+/// Remove a directory, if it's there.
+pub fn remove(directory: &Path) -> anyhow::Result<()> {
+    match std::fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("failed to replace {}", directory.display()))
+        }
+        _ => Ok(()),
+    }
+}

@@ -9,6 +9,7 @@ mod record;
 mod run_dir;
 mod score_cache;
 mod session;
+mod step;
 mod trainer;
 mod transfer;
 
@@ -20,8 +21,9 @@ pub use error::TrainError;
 pub use evaluate::{Predictor, batch_tensors};
 pub use optimizer::adafactor;
 pub use plan::{default_reduce, selections};
-pub use record::{BaselineScore, Host, MetricRecord, RunResult, Seconds, StageRecord};
+pub use record::{BaselineScore, Host, MetricRecord, RunResult, Seconds, StageRecord, peak_memory};
 pub use run_dir::{FinishedRun, RunDir, finished_run};
 pub use session::{FindModel, Session, SplitData, model_directory};
+pub use step::Step;
 pub use trainer::{Event, train};
 pub use transfer::{SimilarityReport, TransferReport, similarities, transfers};

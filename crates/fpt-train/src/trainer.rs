@@ -3,19 +3,18 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
-use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use fpt_partial::{PartialSize, partial, shape};
 use fpt_prompt::{AdapterInfo, InitKind, PromptInit, SoftPrompt, save_adapter};
 use fpt_schedule::cost::{BatchShape, true_macs};
-use fpt_t5::{KvCache, MacCounter, T5, cross_entropy, prepend_visible};
+use fpt_t5::T5;
 use fpt_tasks::{Scores, Split, TokenBatch, TokenizedExample, TrainBatches, Warnings, cut, task};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{selections, weight_bytes};
 use crate::{
     BaselineScore, EvalModel, Host, MetricRecord, RunConfig, RunDir, RunResult, Seconds, Session,
-    StageRecord, TrainError, adafactor, batch_tensors,
+    StageRecord, Step, TrainError, adafactor,
 };
 
 /// What happens during a run, for progress bars and logs.
@@ -164,15 +163,20 @@ pub fn train(
         for _ in 0..stage.steps {
             let clock = Instant::now();
             let batch = TokenBatch::new(&tokens, batches.indices(step), config.lengths.pad_to);
-            let (loss, gradients, forward) = loss_and_gradient(&model, &prompt, &batch, device);
-            let gradient_norm = gradient_norm(&prompt, &gradients);
+            let Step {
+                loss,
+                gradient_norm,
+                gradients,
+                forward_macs,
+            } = Step::new(&model, &prompt, &batch, device);
             step += 1;
             if !loss.is_finite() {
                 return Err(TrainError::Diverged { step, loss });
             }
             prompt = optimizer.step(config.train.learning_rate, prompt, gradients);
             training += clock.elapsed();
-            flops += 2.0 * (forward + backward_macs(full, &stage.size, &prompt, &batch)) as f64;
+            flops +=
+                2.0 * (forward_macs + backward_macs(full, &stage.size, &prompt, &batch)) as f64;
             losses.push(loss);
             let record = MetricRecord::Step {
                 step,
@@ -321,30 +325,6 @@ impl EvalModel {
     }
 }
 
-/// Teacher-forced loss of a batch, its gradient with respect to the prompt, and the multiply-accumulates of the
-/// forward pass.
-fn loss_and_gradient(
-    model: &T5,
-    prompt: &SoftPrompt,
-    batch: &TokenBatch,
-    device: &Device,
-) -> (f64, GradientsParams, u64) {
-    let (source, mask, labels) = batch_tensors(batch, device);
-    let [length, _] = prompt.shape();
-    let mut counter = MacCounter::default();
-    let encoded = model.encode_tapped(
-        prompt.prepend(model.embed(source)),
-        prepend_visible(mask, length),
-        &mut counter,
-    );
-    let inputs = model.shift_right(labels.clone());
-    let logits = model.decode_tapped(inputs, &encoded, &mut KvCache::new(), &mut counter);
-    let loss = cross_entropy(logits, labels);
-    let mut gradients = loss.backward();
-    let gradients = GradientsParams::from_module(&mut gradients, prompt);
-    (loss.into_scalar::<f64>(), gradients, counter.macs)
-}
-
 /// The multiply-accumulates of a backward pass. The forward pass is counted as it runs; nothing sees the
 /// backward pass, so its count follows from the shapes.
 fn backward_macs(full: &T5, size: &PartialSize, prompt: &SoftPrompt, batch: &TokenBatch) -> u64 {
@@ -367,13 +347,6 @@ fn shorten(tokens: &[TokenizedExample], max_source: Option<usize>) -> Cow<'_, [T
         target: example.target.clone(),
     };
     Cow::Owned(tokens.iter().map(short).collect())
-}
-
-fn gradient_norm(prompt: &SoftPrompt, gradients: &GradientsParams) -> f64 {
-    match gradients.get::<2>(prompt.weight.id) {
-        Some(gradient) => gradient.square().sum().sqrt().into_scalar::<f64>(),
-        None => 0.0,
-    }
 }
 
 /// A line about a file's oddities, or nothing.

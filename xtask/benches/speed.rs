@@ -1,0 +1,164 @@
+//! What the program does, timed with criterion: `cargo xtask bench`, or `cargo bench --profile dev -p xtask -p fpt`.
+
+#[path = "../src/bench/work.rs"]
+#[allow(dead_code, missing_docs)]
+mod work;
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use burn::tensor::Device;
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
+use fpt_partial::{Selection, even_layers, partial};
+use fpt_t5::{T5, T5Config};
+use fpt_tasks::{Lengths, PadTo, Split, TaskKind, TokenBatch, TrainBatches, tokenize};
+use fpt_train::{Session, model_directory};
+use work::{BASE, Batches, SMALL, Work, mini_config};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
+    let mut group = criterion.benchmark_group(name);
+    group
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(3));
+    group
+}
+
+/// A quarter of the layers, and a quarter of the neurons of each, as compound reduction (CR) leaves.
+fn quarter(config: &T5Config) -> Selection {
+    let mut selection = Selection::full(config);
+    for stack in [&mut selection.encoder, &mut selection.decoder] {
+        let keep = even_layers(stack.layers.len(), stack.layers.len() / 4);
+        let of = |lists: &[Vec<usize>], share: usize| -> Vec<Vec<usize>> {
+            keep.iter()
+                .filter_map(|&layer| lists.get(layer))
+                .map(|list| list[..list.len() / share].to_vec())
+                .collect()
+        };
+        stack.neurons = of(&stack.neurons, 4);
+        stack.heads = of(&stack.heads, 1);
+        stack.cross_heads = of(&stack.cross_heads, 1);
+        stack.layers = keep;
+    }
+    selection
+}
+
+/// One step on a batch of median length.
+fn train_step(criterion: &mut Criterion) {
+    let mut group = group(criterion, "train_step");
+    let mut time = |name: &str, mut work: Work| {
+        group.bench_function(name, |b| b.iter(|| black_box(work.train())));
+    };
+    for task in TaskKind::ALL {
+        let name = format!("mini-{}", task.name());
+        time(
+            &name,
+            Work::mini(task, Batches::Train, 1, None).expect("mini"),
+        );
+    }
+    let mut work = Work::mini(TaskKind::Mnli, Batches::Train, 1, None).expect("mini");
+    work.model = partial(&work.model, &quarter(work.model.config())).expect("a quarter");
+    time("mini-mnli, CR 1/4", work);
+    // The paper pads every source to 492 tokens.
+    let pad = PadTo::Fixed {
+        source: 492,
+        target: 1,
+    };
+    time(
+        "mini-mnli, padded to 492",
+        Work::mini(TaskKind::Mnli, Batches::Train, 1, Some(pad)).expect("mini"),
+    );
+    time(SMALL.name, Work::random(&SMALL, 1).expect("random"));
+    time(BASE.name, Work::random(&BASE, 1).expect("random"));
+}
+
+/// Greedy answers to a batch.
+fn evaluation_step(criterion: &mut Criterion) {
+    let mut group = group(criterion, "evaluation_step");
+    for task in TaskKind::ALL {
+        let work = Work::mini(task, Batches::Evaluate, 1, None).expect("mini");
+        group.bench_function(format!("mini-{}", task.name()), |b| {
+            b.iter(|| black_box(work.answer()))
+        });
+    }
+}
+
+/// 64 tokens for each row of a batch.
+fn generation(criterion: &mut Criterion) {
+    let mut group = group(criterion, "generation");
+    let work = Work::random(&SMALL, 1).expect("random");
+    group.bench_function(SMALL.name, |b| b.iter(|| black_box(work.answer())));
+}
+
+/// The model of a stage cut out of the full one.
+fn expansion(criterion: &mut Criterion) {
+    let mut group = group(criterion, "expansion");
+    for (name, work) in [
+        (
+            "mini",
+            Work::mini(TaskKind::Mnli, Batches::Train, 1, None).expect("mini"),
+        ),
+        (SMALL.name, Work::random(&SMALL, 1).expect("random")),
+    ] {
+        let selection = quarter(work.model.config());
+        group.bench_function(name, |b| {
+            b.iter(|| black_box(partial(&work.model, &selection)))
+        });
+    }
+}
+
+fn loading(criterion: &mut Criterion) {
+    let mut group = group(criterion, "loading");
+    let config = mini_config(TaskKind::Mnli).expect("configuration");
+    let device = Device::flex();
+    group.bench_function("mini: model and tokenizer", |b| {
+        b.iter(|| black_box(Session::load(&config, model_directory, &device)))
+    });
+    let directory = tempfile::tempdir().expect("directory");
+    let work = Work::random(&SMALL, 1).expect("random");
+    work.save(directory.path()).expect("files");
+    group.bench_function(format!("{}: model", SMALL.name), |b| {
+        b.iter(|| black_box(T5::from_pretrained(directory.path(), &device)))
+    });
+}
+
+/// All of a task's training data.
+fn data(criterion: &mut Criterion) {
+    let mut group = group(criterion, "data");
+    let config = mini_config(TaskKind::Mnli).expect("configuration");
+    let session = Session::load(&config, model_directory, &Device::flex()).expect("model");
+    let data = session.read(Split::Train).expect("data");
+    let limits = Lengths {
+        max_source: 492,
+        max_target: 24,
+    };
+    let encode = |text: &str| session.tokenizer.encode(text);
+    group.bench_function("tokenize mini-mnli (8000 examples)", |b| {
+        b.iter(|| black_box(tokenize(data.examples(), encode, limits)))
+    });
+    let lengths: Vec<usize> = data.tokens.iter().map(|e| e.source.len()).collect();
+    group.bench_function("batch mini-mnli (an epoch)", |b| {
+        b.iter(|| {
+            let batches = TrainBatches::new(lengths.clone(), 32, 0).expect("batches");
+            for step in 0..batches.steps_per_epoch() {
+                let indices = batches.indices(step);
+                black_box(TokenBatch::new(&data.tokens, indices, PadTo::Multiple(4)));
+            }
+        })
+    });
+}
+
+criterion_group!(
+    benches,
+    train_step,
+    evaluation_step,
+    generation,
+    expansion,
+    loading,
+    data
+);
+criterion_main!(benches);

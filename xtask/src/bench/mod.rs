@@ -1,0 +1,91 @@
+//! `cargo xtask bench`: how fast this is, and how fast beside PyTorch.
+
+mod criterion;
+mod peer;
+mod startup;
+mod stats;
+mod work;
+mod worker;
+mod write;
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, ValueEnum};
+use fpt_train::Experiment;
+
+use crate::{data, shell};
+pub use worker::{Args as WorkerArgs, run as work};
+
+/// A program to compare with.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Peer {
+    /// PyTorch with transformers: the fastest of eager, SDPA and torch.compile, on the same weights and batches.
+    Pytorch,
+}
+
+/// Time training, evaluation, generation, expansion, loading, tokenizing and batching.
+///
+/// Prints a table and writes README.md and raw.csv into a directory named after the date and the processor. With
+/// --peer, both programs then do the same work in turns, with one thread and with two; a ratio below 1 means that
+/// fpt is faster. Nothing else should run beside it.
+#[derive(ClapArgs)]
+pub struct Args {
+    /// Compare with this program; it needs Python 3 and, the first time, the network.
+    #[arg(long, value_enum)]
+    peer: Option<Peer>,
+
+    /// Leave the criterion benchmarks out, and only compare.
+    #[arg(long, requires = "peer")]
+    only_peer: bool,
+
+    /// Only what has this in its name, such as train_step/mini.
+    #[arg(default_value = "")]
+    filter: String,
+
+    /// Turns of each program in a comparison.
+    #[arg(long, default_value = "11")]
+    alternations: std::num::NonZeroUsize,
+
+    /// Interpreter that has torch, transformers and safetensors; by default a virtual environment is made in
+    /// target/bench, and kept.
+    #[arg(long, value_name = "PATH")]
+    python: Option<PathBuf>,
+
+    /// Directory for the results.
+    #[arg(long, default_value = "benches/results")]
+    out: PathBuf,
+
+    /// Print the result as JSON instead of tables.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let experiment = Experiment::from_file(work::EXPERIMENT)?;
+    if let Some(generate) = &experiment.generate {
+        data::ensure(&experiment.data, generate)?;
+    }
+    let scratch = PathBuf::from("target/bench");
+    let mut report = write::Report::new();
+    if !args.only_peer {
+        report.benchmarks = criterion::run(&scratch.join("criterion"), &args.filter)?;
+        if startup::NAME.contains(&args.filter) {
+            report.benchmarks.push(startup::measure()?);
+        }
+    }
+    if args.peer == Some(Peer::Pytorch) {
+        let options = peer::Options {
+            out: &scratch,
+            python: args.python.as_deref(),
+            alternations: args.alternations.get(),
+            filter: &args.filter,
+        };
+        (report.comparisons, report.timings) = peer::compare(&options)?;
+    }
+    let directory = report.write(&args.out)?;
+    shell::note(&format!("written to {}", directory.display()));
+    match args.json {
+        true => shell::print(&serde_json::to_string_pretty(&report)?),
+        false => shell::print(report.tables().trim_end()),
+    }
+}

@@ -1,0 +1,356 @@
+//! The same work here and in PyTorch, in turns.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use anyhow::{Context, ensure};
+use fpt_tasks::TaskKind;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::stats::{median, quartiles};
+use super::work::{BASE, Batches, SMALL, Work};
+use super::worker::{Answer, Kind};
+use crate::{python, shell};
+
+const SCRIPT: &str = "xtask/bench/peer.py";
+const PACKAGES: [&str; 3] = [
+    "torch==2.11.0",
+    "transformers==4.57.1",
+    "safetensors==0.8.0",
+];
+/// Passes of each variant of the peer, the first of which is not counted, before the best is taken.
+const PROBES: usize = 3;
+/// The losses of the two sides may differ by this share.
+const LOSS_TOLERANCE: f64 = 1e-3;
+/// So many answers must be the same: random weights make near ties, which rounding decides.
+const SAME_ANSWERS: f64 = 0.9;
+
+/// One timing.
+#[derive(Serialize)]
+pub struct Timing {
+    pub case: &'static str,
+    pub kind: &'static str,
+    pub threads: usize,
+    pub program: &'static str,
+    pub variant: &'static str,
+    /// Counted from 0; absent for the search for the best variant.
+    pub alternation: Option<usize>,
+    pub seconds: f64,
+    pub peak_memory: Option<u64>,
+}
+
+/// A row of the table.
+#[derive(Serialize)]
+pub struct Comparison {
+    pub case: &'static str,
+    pub kind: &'static str,
+    pub threads: usize,
+    /// Batches of a pass.
+    pub batches: usize,
+    /// Median seconds of a pass.
+    pub ours: f64,
+    pub theirs: f64,
+    /// The peer's fastest variant.
+    pub variant: &'static str,
+    /// Ours by theirs: median of the alternations' ratios and its quartiles.
+    pub ratio: f64,
+    pub ratio_quartiles: [f64; 2],
+    pub peak_memory: Option<[u64; 2]>,
+    /// The largest relative difference of the first losses, or the share of equal answers.
+    pub agreement: f64,
+}
+
+struct Case {
+    name: &'static str,
+    kind: Kind,
+    make: fn() -> anyhow::Result<Work>,
+}
+
+const CASES: [Case; 6] = [
+    Case {
+        name: "mini-mnli",
+        kind: Kind::Train,
+        make: || Work::mini(TaskKind::Mnli, Batches::Train, 4, None),
+    },
+    Case {
+        name: "mini-squad2",
+        kind: Kind::Train,
+        make: || Work::mini(TaskKind::Squad2, Batches::Train, 4, None),
+    },
+    Case {
+        name: SMALL.name,
+        kind: Kind::Train,
+        make: || Work::random(&SMALL, 1),
+    },
+    Case {
+        name: BASE.name,
+        kind: Kind::Train,
+        make: || Work::random(&BASE, 1),
+    },
+    Case {
+        name: "mini-xsum",
+        kind: Kind::Generate,
+        make: || Work::mini(TaskKind::Xsum, Batches::Evaluate, 2, None),
+    },
+    Case {
+        name: SMALL.name,
+        kind: Kind::Generate,
+        make: || Work::random(&SMALL, 1),
+    },
+];
+
+/// A program that does a pass when it's asked to.
+struct Program {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Program {
+    fn start(command: &mut Command) -> anyhow::Result<Self> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("failed to start {name}"))?;
+        let (input, output) = (child.stdin.take(), child.stdout.take());
+        Ok(Self {
+            child,
+            input: input.context("the program has no input")?,
+            output: BufReader::new(output.context("the program has no output")?),
+        })
+    }
+
+    fn pass(&mut self) -> anyhow::Result<Answer> {
+        // If the program has ended, reading fails with the better message.
+        let _ = writeln!(self.input);
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        serde_json::from_str(&line).context("the program ended without an answer")
+    }
+
+    fn end(mut self) -> anyhow::Result<()> {
+        drop(self.input);
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+pub struct Options<'a> {
+    pub out: &'a Path,
+    pub python: Option<&'a Path>,
+    pub alternations: usize,
+    pub filter: &'a str,
+}
+
+/// Every case with one and with two threads.
+pub fn compare(options: &Options) -> anyhow::Result<(Vec<Comparison>, Vec<Timing>)> {
+    let python = match options.python {
+        Some(python) => python.to_path_buf(),
+        None => python::environment(&options.out.join("venv"), &PACKAGES)?,
+    };
+    let (mut rows, mut timings) = (Vec::new(), Vec::new());
+    for case in &CASES {
+        let label = format!("{}/{}", case.kind.name(), case.name);
+        if !label.contains(options.filter) {
+            continue;
+        }
+        let directory = options.out.join(label.replace('/', "-"));
+        let work = (case.make)()?;
+        work.save(&directory)?;
+        for threads in [1, 2] {
+            let race = Race {
+                case,
+                directory: &directory,
+                threads,
+                python: &python,
+                batches: work.batches.len(),
+            };
+            rows.push(race.run(options.alternations, &mut timings)?);
+        }
+        fs::remove_dir_all(&directory)
+            .with_context(|| format!("failed to remove {}", directory.display()))?;
+    }
+    ensure!(
+        !rows.is_empty(),
+        "no comparison has {:?} in its name",
+        options.filter
+    );
+    Ok((rows, timings))
+}
+
+struct Race<'a> {
+    case: &'a Case,
+    directory: &'a Path,
+    threads: usize,
+    python: &'a PathBuf,
+    batches: usize,
+}
+
+impl Race<'_> {
+    fn ours(&self) -> anyhow::Result<Program> {
+        let me = std::env::current_exe().context("failed to find this program")?;
+        Program::start(
+            Command::new(me)
+                .arg("bench-worker")
+                .arg(self.directory)
+                .arg(self.case.kind.name())
+                .env("RAYON_NUM_THREADS", self.threads.to_string()),
+        )
+    }
+
+    fn theirs(&self, variant: &str) -> anyhow::Result<Program> {
+        Program::start(
+            Command::new(self.python)
+                .arg(SCRIPT)
+                .arg(self.directory)
+                .args([self.case.kind.name(), variant, &self.threads.to_string()])
+                .env("OMP_NUM_THREADS", self.threads.to_string())
+                .env("HF_HUB_OFFLINE", "1"),
+        )
+    }
+
+    fn variants(&self) -> &'static [&'static str] {
+        match self.case.kind {
+            Kind::Train => &["eager", "sdpa", "compile"],
+            // Attention to a cache of one query gains nothing from SDPA, and a growing cache compiles anew.
+            Kind::Generate => &["eager"],
+        }
+    }
+
+    fn timing(
+        &self,
+        program: &'static str,
+        variant: &'static str,
+        alternation: Option<usize>,
+        answer: &Answer,
+    ) -> Timing {
+        Timing {
+            case: self.case.name,
+            kind: self.case.kind.name(),
+            threads: self.threads,
+            program,
+            variant,
+            alternation,
+            seconds: answer.seconds,
+            peak_memory: answer.peak_memory,
+        }
+    }
+
+    /// The peer's fastest variant.
+    fn best(&self, timings: &mut Vec<Timing>) -> anyhow::Result<&'static str> {
+        let mut best = ("eager", f64::INFINITY);
+        if self.variants().len() == 1 {
+            return Ok(best.0);
+        }
+        for &variant in self.variants() {
+            let mut program = self.theirs(variant)?;
+            for probe in 0..PROBES {
+                match program.pass() {
+                    Ok(answer) if probe > 0 => {
+                        timings.push(self.timing("pytorch", variant, None, &answer));
+                        if answer.seconds < best.1 {
+                            best = (variant, answer.seconds);
+                        }
+                    }
+                    Ok(_) => {}
+                    Err(error) => {
+                        shell::note(&format!("pytorch's {variant} does not run: {error}"));
+                        break;
+                    }
+                }
+            }
+            program.end()?;
+        }
+        Ok(best.0)
+    }
+
+    fn run(&self, alternations: usize, timings: &mut Vec<Timing>) -> anyhow::Result<Comparison> {
+        let (case, kind) = (self.case.name, self.case.kind);
+        shell::note(&format!(
+            "{} {case}, threads: {}",
+            kind.name(),
+            self.threads
+        ));
+        let variant = self.best(timings)?;
+        let (mut ours, mut theirs) = (self.ours()?, self.theirs(variant)?);
+        // The first passes warm up, and show that the work is the same.
+        let agreement = agreement(kind, &ours.pass()?.result, &theirs.pass()?.result)?;
+        let mut seconds = [Vec::new(), Vec::new()];
+        let mut memory = [None, None];
+        for alternation in 0..alternations {
+            for (side, name, program, variant) in [
+                (0, "fpt", &mut ours, "fused"),
+                (1, "pytorch", &mut theirs, variant),
+            ] {
+                let answer = program.pass()?;
+                timings.push(self.timing(name, variant, Some(alternation), &answer));
+                seconds[side].push(answer.seconds);
+                memory[side] = answer.peak_memory;
+            }
+        }
+        ours.end()?;
+        theirs.end()?;
+        let [ours, theirs] = seconds;
+        let ratios: Vec<f64> = ours.iter().zip(&theirs).map(|(a, b)| a / b).collect();
+        Ok(Comparison {
+            case,
+            kind: kind.name(),
+            threads: self.threads,
+            batches: self.batches,
+            ours: median(&ours),
+            theirs: median(&theirs),
+            variant,
+            ratio: median(&ratios),
+            ratio_quartiles: quartiles(&ratios),
+            peak_memory: match memory {
+                [Some(ours), Some(theirs)] => Some([ours, theirs]),
+                _ => None,
+            },
+            agreement,
+        })
+    }
+}
+
+/// How far the two sides agree on what they computed from the same start.
+fn agreement(kind: Kind, ours: &Value, theirs: &Value) -> anyhow::Result<f64> {
+    match kind {
+        Kind::Train => {
+            let (a, b) = ours.as_f64().zip(theirs.as_f64()).context("no loss")?;
+            let difference = (a - b).abs() / b.abs();
+            ensure!(
+                difference < LOSS_TOLERANCE,
+                "the losses differ: {a} here, {b} in PyTorch"
+            );
+            Ok(difference)
+        }
+        Kind::Generate => {
+            let rows = |value: &Value| -> anyhow::Result<Vec<Vec<u32>>> {
+                let mut rows: Vec<Vec<u32>> = serde_json::from_value(value.clone())?;
+                for row in &mut rows {
+                    // transformers pads rows that have ended.
+                    let length = row.iter().rposition(|&id| id != 0).map_or(0, |at| at + 1);
+                    row.truncate(length);
+                }
+                Ok(rows)
+            };
+            let (ours, theirs) = (rows(ours)?, rows(theirs)?);
+            ensure!(
+                ours.len() == theirs.len() && !ours.is_empty(),
+                "the numbers of answers differ"
+            );
+            let same = ours.iter().zip(&theirs).filter(|(a, b)| a == b).count();
+            let share = same as f64 / ours.len() as f64;
+            ensure!(
+                share >= SAME_ANSWERS,
+                "only {same} of {} answers are the same",
+                ours.len()
+            );
+            Ok(share)
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! The work that is timed: a frozen model, batches and a prompt, also written down for another program to do.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use burn::optim::ModuleOptimizer;
+use burn::tensor::Device;
+use fpt_prompt::{PromptInit, SoftPrompt};
+use fpt_t5::{FeedForwardKind, Generation, SaveOptions, T5, T5Config, prepend_visible};
+use fpt_tasks::{EvalBatches, PadTo, Split, TaskKind, TokenBatch, TrainBatches};
+use fpt_train::{Experiment, RunConfig, Session, Step, adafactor, batch_tensors, model_directory};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+/// The experiment that the scale model's work is taken from.
+pub const EXPERIMENT: &str = "configs/mini.toml";
+/// Vectors of a prompt.
+const PROMPT: usize = 20;
+
+/// A shape of T5 v1.1 and of its batches; its weights are random.
+#[derive(Clone, Copy)]
+pub struct Shape {
+    pub name: &'static str,
+    d_model: usize,
+    d_ff: usize,
+    heads: usize,
+    layers: usize,
+    rows: usize,
+    source: usize,
+    target: usize,
+}
+
+/// As T5-small v1.1.
+pub const SMALL: Shape = Shape {
+    name: "t5-small-like",
+    d_model: 512,
+    d_ff: 1024,
+    heads: 6,
+    layers: 8,
+    rows: 8,
+    source: 128,
+    target: 8,
+};
+
+/// As T5-base v1.1.
+pub const BASE: Shape = Shape {
+    name: "t5-base-like",
+    d_model: 768,
+    d_ff: 2048,
+    heads: 12,
+    layers: 12,
+    rows: 4,
+    ..SMALL
+};
+
+/// Which batches are wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Batches {
+    /// Random ones, as training takes them.
+    Train,
+    /// Sorted by length, as evaluation takes them.
+    Evaluate,
+}
+
+pub struct Work {
+    pub model: T5,
+    pub prompt: SoftPrompt,
+    pub batches: Vec<TokenBatch>,
+    pub max_new_tokens: usize,
+    device: Device,
+    optimizer: ModuleOptimizer,
+    learning_rate: f64,
+}
+
+/// The configuration of a run of the scale model.
+pub fn mini_config(task: TaskKind) -> anyhow::Result<RunConfig> {
+    let experiment = Experiment::from_file(EXPERIMENT)?;
+    Ok(experiment.run(task, 0, &[])?)
+}
+
+impl Work {
+    /// `count` batches of a task of the scale model, whose files must be there, padded as `pad` says or else as the
+    /// experiment does.
+    pub fn mini(
+        task: TaskKind,
+        kind: Batches,
+        count: usize,
+        pad: Option<PadTo>,
+    ) -> anyhow::Result<Self> {
+        let device = Device::flex();
+        let config = mini_config(task)?;
+        let session = Session::load(&config, model_directory, &device)?;
+        let data = session.read(match kind {
+            Batches::Train => Split::Train,
+            Batches::Evaluate => Split::Dev,
+        })?;
+        let lengths: Vec<usize> = data.tokens.iter().map(|e| e.source.len()).collect();
+        let pad = pad.unwrap_or(match kind {
+            Batches::Train => config.lengths.pad_to,
+            Batches::Evaluate => PadTo::Multiple(1),
+        });
+        let rows: Vec<Vec<usize>> = match kind {
+            Batches::Train => {
+                let batches = TrainBatches::new(lengths, config.train.batch_size, 0)?;
+                (0..count).map(|step| batches.indices(step)).collect()
+            }
+            Batches::Evaluate => EvalBatches::new(&lengths, config.eval.batch_size)?
+                .iter()
+                .take(count)
+                .collect(),
+        };
+        let batches = rows
+            .into_iter()
+            .map(|rows| TokenBatch::new(&data.tokens, rows, pad))
+            .collect();
+        Ok(Self {
+            prompt: session.fresh_prompt(0, &device.clone().autodiff())?,
+            batches,
+            max_new_tokens: session.max_target(),
+            optimizer: adafactor(&config.train),
+            learning_rate: config.train.learning_rate,
+            model: session.model,
+            device,
+        })
+    }
+
+    /// `count` batches of random ids for a model with random weights.
+    pub fn random(shape: &Shape, count: usize) -> anyhow::Result<Self> {
+        let device = Device::flex();
+        device.seed(0);
+        let config = T5Config {
+            vocab_size: 32128,
+            d_model: shape.d_model,
+            d_kv: 64,
+            d_ff: shape.d_ff,
+            num_heads: shape.heads,
+            num_layers: shape.layers,
+            num_decoder_layers: Some(shape.layers),
+            relative_attention_num_buckets: 32,
+            relative_attention_max_distance: 128,
+            layer_norm_epsilon: 1e-6,
+            feed_forward_proj: FeedForwardKind::GatedGelu,
+            tie_word_embeddings: false,
+            scale_decoder_outputs: None,
+            pad_token_id: 0,
+            eos_token_id: 1,
+            decoder_start_token_id: 0,
+        };
+        let model = T5::init(&config, &device);
+        let mut random = ChaCha8Rng::seed_from_u64(0);
+        let mut ids = |count: usize| -> Vec<i32> {
+            (0..count).map(|_| random.random_range(2..32000)).collect()
+        };
+        let batches = (0..count)
+            .map(|_| TokenBatch {
+                indices: (0..shape.rows).collect(),
+                size: shape.rows,
+                source_len: shape.source,
+                target_len: shape.target,
+                source: ids(shape.rows * shape.source),
+                source_mask: vec![true; shape.rows * shape.source],
+                labels: ids(shape.rows * shape.target),
+            })
+            .collect();
+        let encode = |_: &str| Ok::<_, fpt_t5::T5Error>(Vec::new());
+        let prompt =
+            PromptInit::Uniform.prompt(PROMPT, &model, 0, encode, &device.clone().autodiff())?;
+        let train = mini_config(TaskKind::Mnli)?.train;
+        Ok(Self {
+            model,
+            prompt,
+            batches,
+            max_new_tokens: 64,
+            optimizer: adafactor(&train),
+            learning_rate: train.learning_rate,
+            device,
+        })
+    }
+
+    /// Write the model in Hugging Face's layout, `batches.safetensors` and `settings.json`.
+    pub fn save(&self, directory: &Path) -> anyhow::Result<()> {
+        fs::create_dir_all(directory)
+            .with_context(|| format!("failed to create {}", directory.display()))?;
+        self.model
+            .save_pretrained(directory, SaveOptions::default())?;
+        let mut tensors = vec![(
+            "prompt".to_string(),
+            bytes(&self.prompt.values(), f32::to_le_bytes),
+            self.prompt.shape().to_vec(),
+            Dtype::F32,
+        )];
+        for (number, batch) in self.batches.iter().enumerate() {
+            let source = vec![batch.size, batch.source_len];
+            let mask: Vec<i32> = batch.source_mask.iter().map(|&m| i32::from(m)).collect();
+            for (name, values, shape) in [
+                ("input_ids", &batch.source, source.clone()),
+                ("attention_mask", &mask, source),
+                ("labels", &batch.labels, vec![batch.size, batch.target_len]),
+            ] {
+                let name = format!("{number}.{name}");
+                tensors.push((name, bytes(values, i32::to_le_bytes), shape, Dtype::I32));
+            }
+        }
+        let mut views = Vec::new();
+        for (name, data, shape, dtype) in &tensors {
+            views.push((name, TensorView::new(*dtype, shape.clone(), data)?));
+        }
+        safetensors::serialize_to_file(views, None, &directory.join("batches.safetensors"))?;
+        let train = mini_config(TaskKind::Mnli)?.train;
+        let settings = serde_json::json!({
+            "max_new_tokens": self.max_new_tokens,
+            "learning_rate": self.learning_rate,
+            "weight_decay": train.weight_decay,
+            "gradient_clip": train.gradient_clip,
+        });
+        fs::write(directory.join("settings.json"), settings.to_string())
+            .with_context(|| format!("failed to write to {}", directory.display()))
+    }
+
+    /// What [`Work::save`] wrote.
+    pub fn load(directory: &Path) -> anyhow::Result<Self> {
+        let device = Device::flex();
+        let model = T5::from_pretrained(directory, &device)?;
+        let text = fs::read_to_string(directory.join("settings.json"))?;
+        let settings: serde_json::Value = serde_json::from_str(&text)?;
+        let number = |key: &str| {
+            settings[key]
+                .as_f64()
+                .with_context(|| format!("settings.json has no number {key}"))
+        };
+        let file = fs::read(directory.join("batches.safetensors"))?;
+        let file = SafeTensors::deserialize(&file)?;
+        let tensors: HashMap<String, TensorView> = file.tensors().into_iter().collect();
+        let tensor = |name: String| {
+            tensors
+                .get(&name)
+                .with_context(|| format!("batches.safetensors has no {name}"))
+        };
+        let prompt = tensor("prompt".into())?;
+        let shape = [prompt.shape()[0], prompt.shape()[1]];
+        let prompt = SoftPrompt::from_values(
+            numbers(prompt.data(), f32::from_le_bytes),
+            shape,
+            &device.clone().autodiff(),
+        );
+        let mut batches = Vec::new();
+        while tensors.contains_key(&format!("{}.labels", batches.len())) {
+            let get = |name: &str| tensor(format!("{}.{name}", batches.len()));
+            let (source, labels) = (get("input_ids")?, get("labels")?);
+            let mask = numbers(get("attention_mask")?.data(), i32::from_le_bytes);
+            batches.push(TokenBatch {
+                indices: (0..source.shape()[0]).collect(),
+                size: source.shape()[0],
+                source_len: source.shape()[1],
+                target_len: labels.shape()[1],
+                source: numbers(source.data(), i32::from_le_bytes),
+                source_mask: mask.iter().map(|&m| m == 1).collect(),
+                labels: numbers(labels.data(), i32::from_le_bytes),
+            });
+        }
+        ensure!(!batches.is_empty(), "batches.safetensors holds no batch");
+        let mut train = mini_config(TaskKind::Mnli)?.train;
+        train.learning_rate = number("learning_rate")?;
+        Ok(Self {
+            model,
+            prompt,
+            batches,
+            max_new_tokens: number("max_new_tokens")? as usize,
+            optimizer: adafactor(&train),
+            learning_rate: train.learning_rate,
+            device,
+        })
+    }
+
+    /// A training step on each batch. Returns the last loss.
+    pub fn train(&mut self) -> f64 {
+        let mut last = 0.0;
+        for batch in &self.batches {
+            let step = Step::new(&self.model, &self.prompt, batch, &self.device);
+            let prompt = self.prompt.clone();
+            self.prompt = self
+                .optimizer
+                .step(self.learning_rate, prompt, step.gradients);
+            last = step.loss;
+        }
+        last
+    }
+
+    /// The greedy answers to each batch.
+    pub fn answer(&self) -> Vec<Vec<u32>> {
+        let prompt = burn::module::Module::valid(&self.prompt);
+        let [length, _] = prompt.shape();
+        let generation = Generation::greedy(self.max_new_tokens);
+        let mut answers = Vec::new();
+        for batch in &self.batches {
+            let (source, mask, _) = batch_tensors(batch, &self.device);
+            let embeddings = prompt.prepend(self.model.embed(source));
+            let encoded = self.model.encode(embeddings, prepend_visible(mask, length));
+            answers.extend(self.model.generate(&encoded, &generation));
+        }
+        answers
+    }
+}
+
+fn bytes<T: Copy>(values: &[T], convert: fn(T) -> [u8; 4]) -> Vec<u8> {
+    values.iter().copied().flat_map(convert).collect()
+}
+
+fn numbers<T>(bytes: &[u8], convert: fn([u8; 4]) -> T) -> Vec<T> {
+    let (chunks, _) = bytes.as_chunks();
+    chunks.iter().copied().map(convert).collect()
+}

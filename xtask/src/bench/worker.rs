@@ -1,0 +1,63 @@
+//! Our side of a comparison, in a process of its own: its threads and its memory are its own.
+
+use std::io::{self, BufRead};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::{Args as ClapArgs, ValueEnum};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::work::Work;
+use crate::shell;
+
+/// What is done once for each line on standard input.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    Train,
+    Generate,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Generate => "generate",
+        }
+    }
+}
+
+/// Do the work of a directory once for each line on standard input.
+#[derive(ClapArgs)]
+pub struct Args {
+    directory: PathBuf,
+    kind: Kind,
+}
+
+/// The answer to a line.
+#[derive(Serialize, Deserialize)]
+pub struct Answer {
+    pub seconds: f64,
+    pub peak_memory: Option<u64>,
+    /// The last loss, or the ids.
+    pub result: Value,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let mut work = Work::load(&args.directory)?;
+    for line in io::stdin().lock().lines() {
+        line?;
+        let start = Instant::now();
+        let result = match args.kind {
+            Kind::Train => Value::from(work.train()),
+            Kind::Generate => Value::from(work.answer()),
+        };
+        let answer = Answer {
+            seconds: start.elapsed().as_secs_f64(),
+            peak_memory: fpt_train::peak_memory(),
+            result,
+        };
+        shell::print(&serde_json::to_string(&answer)?)?;
+    }
+    Ok(())
+}

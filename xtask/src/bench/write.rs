@@ -1,0 +1,176 @@
+//! The results as tables and files.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+
+use super::criterion::Benchmark;
+use super::peer::{Comparison, Timing};
+use crate::shell;
+
+#[derive(Serialize)]
+pub struct Report {
+    date: String,
+    cpu: String,
+    cores: usize,
+    pub benchmarks: Vec<Benchmark>,
+    pub comparisons: Vec<Comparison>,
+    #[serde(skip)]
+    pub timings: Vec<Timing>,
+}
+
+impl Report {
+    pub fn new() -> Self {
+        Self {
+            date: jiff::ZonedDateTime::now().date().to_string(),
+            cpu: cpu(),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            benchmarks: Vec::new(),
+            comparisons: Vec::new(),
+            timings: Vec::new(),
+        }
+    }
+
+    pub fn tables(&self) -> String {
+        let mut text = String::new();
+        if !self.benchmarks.is_empty() {
+            let mut table = table(["Benchmark", "Median", "95 % interval"]);
+            for row in &self.benchmarks {
+                table.add_row([
+                    row.name.clone(),
+                    seconds(row.median),
+                    format!(
+                        "{} to {}",
+                        seconds(row.interval[0]),
+                        seconds(row.interval[1])
+                    ),
+                ]);
+            }
+            text += &format!("{table}\n\n");
+        }
+        if !self.comparisons.is_empty() {
+            let mut table = table([
+                "Work",
+                "Threads",
+                "fpt",
+                "PyTorch",
+                "at best",
+                "fpt / PyTorch",
+                "Memory",
+                "Agreement",
+            ]);
+            for row in &self.comparisons {
+                let [low, high] = row.ratio_quartiles;
+                table.add_row([
+                    format!("{} {}", row.kind, row.case),
+                    row.threads.to_string(),
+                    seconds(row.ours / row.batches as f64),
+                    seconds(row.theirs / row.batches as f64),
+                    row.variant.to_string(),
+                    format!("{:.2} ({low:.2} to {high:.2})", row.ratio),
+                    row.peak_memory.map_or("-".into(), |[ours, theirs]| {
+                        format!(
+                            "{} / {} MB = {:.2}",
+                            ours / 1_000_000,
+                            theirs / 1_000_000,
+                            ours as f64 / theirs as f64
+                        )
+                    }),
+                    match row.kind {
+                        "train" => format!("loss to {:.0e}", row.agreement),
+                        _ => format!("{:.0} % of answers", 100.0 * row.agreement),
+                    },
+                ]);
+            }
+            text += &format!("{table}\n");
+        }
+        text
+    }
+
+    /// Write README.md and raw.csv, and return their directory.
+    pub fn write(&self, out: &Path) -> anyhow::Result<PathBuf> {
+        let slug: String = self
+            .cpu
+            .to_lowercase()
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join("-");
+        let directory = out.join(format!("{}-{slug}", self.date));
+        std::fs::create_dir_all(&directory)
+            .with_context(|| format!("failed to create {}", directory.display()))?;
+        shell::save(&directory.join("README.md"), &self.readme())?;
+        shell::save(&directory.join("raw.csv"), &self.csv())?;
+        Ok(directory)
+    }
+
+    fn readme(&self) -> String {
+        let command: Vec<String> = std::env::args().skip(1).collect();
+        format!(
+            "# {}, {}\n\n`cargo xtask {}` on {} cores. Times of comparisons are of a batch; ratios are medians of the \
+             alternations, with quartiles; memory is the peak of the process.\n\n{}",
+            self.cpu,
+            self.date,
+            command.join(" "),
+            self.cores,
+            self.tables()
+        )
+    }
+
+    /// Criterion's medians, then every single timing of the comparisons.
+    fn csv(&self) -> String {
+        let mut text =
+            String::from("kind,case,threads,program,variant,alternation,seconds,peak_memory\n");
+        for row in &self.benchmarks {
+            let name = row.name.replace(',', ";");
+            let _ = writeln!(text, "benchmark,{name},,fpt,,,{},", row.median);
+        }
+        let or_empty = |value: Option<u64>| value.map_or(String::new(), |value| value.to_string());
+        for row in &self.timings {
+            let _ = writeln!(
+                text,
+                "{},{},{},{},{},{},{},{}",
+                row.kind,
+                row.case,
+                row.threads,
+                row.program,
+                row.variant,
+                or_empty(row.alternation.map(|n| n as u64)),
+                row.seconds,
+                or_empty(row.peak_memory)
+            );
+        }
+        text
+    }
+}
+
+fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN).set_header(header);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+fn seconds(value: f64) -> String {
+    match value {
+        v if v < 1e-3 => format!("{:.1} µs", v * 1e6),
+        v if v < 1.0 => format!("{:.1} ms", v * 1e3),
+        v => format!("{v:.2} s"),
+    }
+}
+
+/// The processor's name, where the system tells it; else its architecture.
+fn cpu() -> String {
+    std::fs::read_to_string("/proc/cpuinfo")
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find(|line| line.starts_with("model name"))?;
+            Some(line.split(':').nth(1)?.trim().to_string())
+        })
+        .unwrap_or_else(|| std::env::consts::ARCH.to_string())
+}
