@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use burn::tensor::Device;
 use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
+use criterion::{BenchmarkGroup, Criterion};
 use fpt_partial::{Selection, even_layers, partial};
 use fpt_t5::{T5, T5Config};
 use fpt_tasks::{Lengths, PadTo, Split, TaskKind, TokenBatch, TrainBatches, tokenize};
@@ -152,13 +152,21 @@ fn data(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(
-    benches,
-    train_step,
-    evaluation_step,
-    generation,
-    expansion,
-    loading,
-    data
-);
-criterion_main!(benches);
+fn all(criterion: &mut Criterion) {
+    train_step(criterion);
+    evaluation_step(criterion);
+    generation(criterion);
+    expansion(criterion);
+    loading(criterion);
+    data(criterion);
+}
+
+fn main() {
+    // As `fpt` does: inside the pool, small operations need not be handed to another thread.
+    let pool = rayon::ThreadPoolBuilder::new().build().expect("threads");
+    pool.install(|| {
+        let mut criterion = Criterion::default().configure_from_args();
+        all(&mut criterion);
+        criterion.final_summary();
+    });
+}

@@ -3,6 +3,8 @@
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 
+use crate::fused;
+
 /// Which half of the model a layer belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StackKind {
@@ -77,7 +79,7 @@ impl Taps for MacCounter {
 pub(crate) fn project(linear: &Linear, x: Tensor<3>, taps: &mut dyn Taps) -> Tensor<3> {
     let [_, d_out] = linear.weight.dims();
     taps.multiplied((x.shape().num_elements() * d_out) as u64);
-    linear.forward(x)
+    fused::linear(x, linear.weight.val())
 }
 
 /// The matrix product of `a`, `[.., m, k]`, and `b`, `[.., k, n]`, counted.

@@ -44,6 +44,13 @@ pub struct Answer {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
+    // As `fpt` does: inside the pool, small operations need not be handed to another thread.
+    rayon::ThreadPoolBuilder::new()
+        .build()?
+        .install(|| answer(args))
+}
+
+fn answer(args: &Args) -> anyhow::Result<()> {
     let mut work = Work::load(&args.directory)?;
     for line in io::stdin().lock().lines() {
         line?;

@@ -33,6 +33,20 @@ impl<B: FusedBackward, C: CheckpointStrategy> FusedOps for Autodiff<B, C> {
         }
     }
 
+    fn t5_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        let nodes = [x.node(), weight.node()];
+        let trained = weight.is_tracked();
+        let (x, weight) = (x.into_primitive(), weight.into_primitive());
+        match Linear.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(node) => {
+                let out = B::t5_linear(x.clone(), weight.clone());
+                let x = trained.then_some(x);
+                node.finish((x, weight), out)
+            }
+            OpsKind::UnTracked(node) => node.finish(B::t5_linear(x, weight)),
+        }
+    }
+
     fn t5_gated_gelu(gate: FloatTensor<Self>, value: FloatTensor<Self>) -> FloatTensor<Self> {
         match GatedGelu
             .prepare::<C>([gate.node(), value.node()])
@@ -117,6 +131,32 @@ impl<B: FusedBackward> Backward<B, 2> for RmsNorm {
         if let Some(node) = of_x {
             let d_x = B::t5_rms_norm_backward(x, weight, gradient, epsilon);
             gradients.register::<B>(node.id, d_x);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Linear;
+
+impl<B: FusedBackward> Backward<B, 2> for Linear {
+    type State = (Option<FloatTensor<B>>, FloatTensor<B>);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        gradients: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let gradient = gradients.consume::<B>(&ops.node);
+        let (x, weight) = ops.state;
+        let [of_x, of_weight] = ops.parents;
+        if let (Some(node), Some(x)) = (of_weight, x) {
+            let x = B::float_transpose(portable::rows::<B>(x));
+            let d_weight = B::float_matmul(x, portable::rows::<B>(gradient.clone()));
+            gradients.register::<B>(node.id, d_weight);
+        }
+        if let Some(node) = of_x {
+            gradients.register::<B>(node.id, B::t5_linear_backward(weight, gradient));
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Flex, TensorMetadata};
-use burn::tensor::{DType, Shape};
-use burn_flex::FlexTensor;
+use burn::tensor::{Bytes, DType, Shape};
+use burn_flex::{FlexTensor, Layout};
 use rayon::prelude::*;
 
-use super::matrix::{Matrix, multiply};
+use super::matrix::{Matrix, multiply, multiply_in_parallel};
 use super::{AttentionGradients, AttentionInputs, FusedBackward, FusedOps, kernels, portable};
 
 /// Fewer elements than this are not worth a second thread.
@@ -26,6 +26,13 @@ impl FusedOps for Flex {
             .zip(values(&x).par_chunks(chunk))
             .for_each(|(out, x)| kernels::rms_norm(x, weight, epsilon, out));
         out
+    }
+
+    fn t5_linear(x: FlexTensor, weight: FlexTensor) -> FlexTensor {
+        if !all_f32(&[&x, &weight]) {
+            return portable::linear::<Self>(x, weight);
+        }
+        linear(x, weight)
     }
 
     fn t5_gated_gelu(gate: FlexTensor, value: FlexTensor) -> FlexTensor {
@@ -81,6 +88,14 @@ impl FusedBackward for Flex {
             .zip(values(&gradient).par_chunks(chunk))
             .for_each(|((out, x), g)| kernels::rms_norm_backward(x, weight, g, epsilon, out));
         out
+    }
+
+    fn t5_linear_backward(weight: FlexTensor, gradient: FlexTensor) -> FlexTensor {
+        let weight = weight.transpose(0, 1);
+        if !all_f32(&[&weight, &gradient]) {
+            return portable::linear::<Self>(gradient, weight);
+        }
+        linear(gradient, weight)
     }
 
     fn t5_gated_gelu_backward(
@@ -186,6 +201,25 @@ impl FusedBackward for Flex {
             });
         out
     }
+}
+
+/// [`super::linear`]. A weight that is a transposed view is read as it lies.
+fn linear(x: FlexTensor, weight: FlexTensor) -> FlexTensor {
+    let [batch, length, width]: [usize; 3] = x.shape().dims();
+    let (x, weight) = (x.to_contiguous(), positive(weight));
+    let layout = weight.layout();
+    let stride = |dim: usize| layout.strides()[dim].unsigned_abs();
+    let columns = layout.shape()[1];
+    let matrix = Matrix {
+        data: weight.storage::<f32>(),
+        offset: layout.start_offset(),
+        size: [layout.shape()[0], columns],
+        strides: [stride(0), stride(1)],
+    };
+    let mut out = empty(Shape::new([batch, length, columns]));
+    let rows = Matrix::contiguous(values(&x), [batch * length, width]);
+    multiply_in_parallel(rows, matrix, out.storage_mut::<f32>(), 0, columns);
+    out
 }
 
 /// [`super::attention`]; probabilities are kept where there is a place for them.
@@ -407,8 +441,14 @@ fn all_f32(tensors: &[&FlexTensor]) -> bool {
     tensors.iter().all(|tensor| tensor.dtype() == DType::F32)
 }
 
+/// Zeros. Not [`FlexTensor::empty`], whose bytes are aligned by copying them once more.
 fn empty(shape: Shape) -> FlexTensor {
-    FlexTensor::empty(shape, DType::F32)
+    let zeros = vec![0.0_f32; shape.num_elements()];
+    FlexTensor::new(
+        Bytes::from_elems(zeros),
+        Layout::contiguous(shape),
+        DType::F32,
+    )
 }
 
 /// The elements of a contiguous f32 tensor.

@@ -47,8 +47,40 @@ fn fits(length: usize, offset: usize, size: [usize; 2], strides: [usize; 2]) -> 
     last.is_some_and(|last| last < length)
 }
 
+/// Products of fewer multiply-accumulates than this are not worth a second thread.
+const PARALLEL: usize = 192 * 192 * 192;
+
 /// The product of `a` and `b` into a part of `out` that begins at `offset` and has rows `row_stride` apart.
 pub fn multiply(a: Matrix<'_>, b: Matrix<'_>, out: &mut [f32], offset: usize, row_stride: usize) {
+    product(a, b, out, offset, row_stride, gemm::Parallelism::None);
+}
+
+/// [`multiply`], split between the threads of the current pool.
+pub fn multiply_in_parallel(
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    out: &mut [f32],
+    offset: usize,
+    row_stride: usize,
+) {
+    let work = a.size[0]
+        .saturating_mul(a.size[1])
+        .saturating_mul(b.size[1]);
+    let parallelism = match work < PARALLEL || rayon::current_num_threads() == 1 {
+        true => gemm::Parallelism::None,
+        false => gemm::Parallelism::Rayon(0),
+    };
+    product(a, b, out, offset, row_stride, parallelism);
+}
+
+fn product(
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    out: &mut [f32],
+    offset: usize,
+    row_stride: usize,
+    parallelism: gemm::Parallelism,
+) {
     let [m, k] = a.size;
     let n = b.size[1];
     assert_eq!(b.size[0], k, "the inner sizes of a matrix product");
@@ -82,7 +114,7 @@ pub fn multiply(a: Matrix<'_>, b: Matrix<'_>, out: &mut [f32], offset: usize, ro
             false,
             false,
             false,
-            gemm::Parallelism::None,
+            parallelism,
         );
     }
 }

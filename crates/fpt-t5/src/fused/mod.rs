@@ -27,6 +27,8 @@ pub trait FusedOps: Backend {
         weight: FloatTensor<Self>,
         epsilon: f32,
     ) -> FloatTensor<Self>;
+    /// See [`linear`].
+    fn t5_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
     /// See [`gated_gelu`].
     fn t5_gated_gelu(gate: FloatTensor<Self>, value: FloatTensor<Self>) -> FloatTensor<Self>;
     /// See [`attention`].
@@ -48,6 +50,11 @@ pub trait FusedBackward: FusedOps {
         weight: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
         epsilon: f32,
+    ) -> FloatTensor<Self>;
+    /// Gradient of `x` from that of `x · weight`.
+    fn t5_linear_backward(
+        weight: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
     /// Gradients of `gate` and `value` from that of `gelu(gate) · value`.
     fn t5_gated_gelu_backward(
@@ -109,6 +116,17 @@ pub(crate) fn rms_norm(x: Tensor<3>, weight: Tensor<1>, epsilon: f64) -> Tensor<
         x.into_dispatch(),
         weight.into_dispatch(),
         epsilon as f32,
+    ))
+}
+
+/// `x · weight`: `[batch, length, in]` and `[in, out]` to `[batch, length, out]`.
+///
+/// Backward, with the gradient `g` of the result: `dx = g · weightᵀ`, and `dweight = xᵀ · g` where the weight is
+/// trained, which a prompt's model is not: then `x` is not kept either.
+pub(crate) fn linear(x: Tensor<3>, weight: Tensor<2>) -> Tensor<3> {
+    Tensor::from_dispatch(Dispatch::t5_linear(
+        x.into_dispatch(),
+        weight.into_dispatch(),
     ))
 }
 

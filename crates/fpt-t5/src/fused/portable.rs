@@ -51,6 +51,19 @@ pub fn rms_norm_backward<B: Backend>(
     B::float_mul(B::float_sub(weighted, B::float_mul(x, k)), r)
 }
 
+/// `[batch, length, width]` as `[batch · length, width]`.
+pub fn rows<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let [batch, length, width]: [usize; 3] = x.shape().dims();
+    B::float_reshape(x, Shape::new([batch * length, width]))
+}
+
+pub fn linear<B: Backend>(x: FloatTensor<B>, weight: FloatTensor<B>) -> FloatTensor<B> {
+    let [batch, length, _]: [usize; 3] = x.shape().dims();
+    let [_, out]: [usize; 2] = weight.shape().dims();
+    let product = B::float_matmul(rows::<B>(x), weight);
+    B::float_reshape(product, Shape::new([batch, length, out]))
+}
+
 /// `sigmoid(2u)` and the derivative of the GELU.
 fn gelu_parts<B: Backend>(x: FloatTensor<B>) -> (FloatTensor<B>, FloatTensor<B>) {
     let square = B::float_mul(x.clone(), x.clone());

@@ -69,6 +69,13 @@ proptest! {
     }
 
     #[test]
+    fn linear(batch in 1..4_usize, length in 1..9_usize, input in 1..70_usize, output in 1..70_usize) {
+        let inputs = [tracked([batch, length, input]), tracked([1, input, output])];
+        let fused = |[x, w]: [Tensor<3>; 2]| super::linear(x, w.reshape([input, output]));
+        same(inputs, fused, |[x, w]| x.matmul(w));
+    }
+
+    #[test]
     fn gated_gelu(batch in 1..4_usize, length in 1..9_usize, width in 1..70_usize) {
         let inputs = [tracked([batch, length, width]), tracked([batch, length, width])];
         let fused = |[gate, value]: [Tensor<3>; 2]| super::gated_gelu(gate, value);
