@@ -1,10 +1,11 @@
 """PyTorch's side of `cargo xtask bench --peer pytorch`: does the work of a directory as often as it is asked to.
 
-    python peer.py DIRECTORY {train,generate} {eager,sdpa,compile} THREADS
+    python peer.py DIRECTORY {train,generate,tokenize} {eager,sdpa,compile,datasets.map} THREADS
 
-DIRECTORY holds a T5 in Hugging Face's layout, batches.safetensors and settings.json. Each line on standard input is
+DIRECTORY holds a T5 in Hugging Face's layout, batches.safetensors and settings.json; to tokenize, a tokenizer.json and
+mnli/train.tsv. Each line on standard input is
 answered, after the work was done once, by a JSON line: seconds, the peak of resident memory so far in bytes, and what
-came out (the last loss, or the ids).
+came out (the last loss, the ids, or the number of tokens).
 """
 
 import json
@@ -52,8 +53,55 @@ def peak_memory():
     return int(line.split()[1]) * 1024
 
 
+def serve(work):
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        result = work()
+        seconds = time.perf_counter() - start
+        print(json.dumps({"seconds": seconds, "peak_memory": peak_memory(), "result": result}), flush=True)
+
+
+def tokenize(directory, threads):
+    """The file is read once, before the clock runs; datasets.map in batches, a process a thread, no cache."""
+    import csv
+    import tempfile
+
+    import datasets
+    from transformers import PreTrainedTokenizerFast
+
+    datasets.disable_progress_bars()
+    datasets.disable_caching()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(directory / "tokenizer.json"))
+    with tempfile.TemporaryDirectory() as cache:
+        data = datasets.load_dataset(
+            "csv", data_files=str(directory / "mnli" / "train.tsv"), delimiter="\t", quoting=csv.QUOTE_NONE,
+            keep_default_na=False, split="train", cache_dir=cache,
+        )  # fmt: skip
+
+        def encode(rows):
+            sources = [
+                f"hypothesis: {hypothesis} premise: {premise}"
+                for premise, hypothesis in zip(rows["sentence1"], rows["sentence2"])
+            ]
+            targets = [f"<extra_id_0>{label}" for label in rows["gold_label"]]
+            source = tokenizer(sources, truncation=True, max_length=492)
+            return {"input_ids": source["input_ids"], "labels": tokenizer(targets)["input_ids"]}
+
+        first = True
+        for _ in sys.stdin:
+            start = time.perf_counter()
+            out = data.map(encode, batched=True, num_proc=threads, remove_columns=data.column_names)
+            seconds = time.perf_counter() - start
+            # Counted once, after the clock has stopped.
+            result = sum(len(a) + len(b) for a, b in zip(out["input_ids"], out["labels"])) if first else None
+            first = False
+            print(json.dumps({"seconds": seconds, "peak_memory": peak_memory(), "result": result}), flush=True)
+
+
 def main():
     directory, kind, variant, threads = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
+    if kind == "tokenize":
+        return tokenize(directory, threads)
     torch.set_num_threads(threads)
     torch.set_num_interop_threads(1)
     transformers.logging.set_verbosity_error()
@@ -102,12 +150,7 @@ def main():
             rows += out[:, 1:].tolist()
         return rows
 
-    work = {"train": train, "generate": generate}[kind]
-    for _ in sys.stdin:
-        start = time.perf_counter()
-        result = work()
-        seconds = time.perf_counter() - start
-        print(json.dumps({"seconds": seconds, "peak_memory": peak_memory(), "result": result}), flush=True)
+    serve({"train": train, "generate": generate}[kind])
 
 
 main()

@@ -162,6 +162,8 @@ fn all(criterion: &mut Criterion) {
 }
 
 fn main() {
+    // Cargo starts benchmarks in the package's directory; the experiment's paths are relative to the root.
+    std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).expect("the root");
     // As `fpt` does: inside the pool, small operations need not be handed to another thread.
     let pool = rayon::ThreadPoolBuilder::new().build().expect("threads");
     pool.install(|| {

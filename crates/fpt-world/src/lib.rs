@@ -19,5 +19,5 @@ pub use error::WorldError;
 pub use pretrain::{
     Curriculum, LossPoint, ModelShape, PretrainConfig, PretrainEvent, PretrainLog, pretrain,
 };
-pub use tasks::{GENERATOR_VERSION, TaskOptions, write_tasks};
+pub use tasks::{GENERATOR_VERSION, TaskOptions, write_mnli, write_tasks};
 pub use tokenizer::{tokenizer, write_tokenizer};

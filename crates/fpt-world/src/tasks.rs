@@ -65,6 +65,14 @@ pub fn write_tasks(directory: impl AsRef<Path>, options: &TaskOptions) -> Result
     write_task::<Xsum>(directory, options)
 }
 
+/// Write MNLI alone, as [`write_tasks`] does; for data of a real set's size.
+///
+/// # Errors
+/// As [`write_tasks`].
+pub fn write_mnli(directory: impl AsRef<Path>, options: &TaskOptions) -> Result<(), WorldError> {
+    write_task::<Mnli>(directory.as_ref(), options)
+}
+
 fn write_task<F: Format>(directory: &Path, options: &TaskOptions) -> Result<(), WorldError> {
     let directory = directory.join(F::TASK);
     std::fs::create_dir_all(&directory).map_err(WorldError::write(&directory))?;

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: how fast this is, and how fast beside PyTorch.
 
 mod criterion;
+mod large;
 mod peer;
 mod startup;
 mod stats;

@@ -1,6 +1,5 @@
 //! The same work here and in PyTorch, in turns.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -10,13 +9,15 @@ use fpt_tasks::TaskKind;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::large::LargeData;
 use super::stats::{median, quartiles};
-use super::work::{BASE, Batches, SMALL, Work};
+use super::work::{BASE, Batches, EXPERIMENT, SMALL, Work};
 use super::worker::{Answer, Kind};
 use crate::{python, shell};
 
 const SCRIPT: &str = "xtask/bench/peer.py";
-const PACKAGES: [&str; 3] = [
+const PACKAGES: [&str; 4] = [
+    "datasets==4.4.1",
     "torch==2.11.0",
     "transformers==4.57.1",
     "safetensors==0.8.0",
@@ -66,39 +67,54 @@ pub struct Comparison {
 struct Case {
     name: &'static str,
     kind: Kind,
-    make: fn() -> anyhow::Result<Work>,
+    /// Writes the work into a directory, and returns the number of batches of a pass.
+    save: fn(&Path) -> anyhow::Result<usize>,
 }
 
-const CASES: [Case; 6] = [
+fn save(work: anyhow::Result<Work>, directory: &Path) -> anyhow::Result<usize> {
+    let work = work?;
+    work.save(directory)?;
+    Ok(work.batches.len())
+}
+
+const CASES: [Case; 7] = [
     Case {
         name: "mini-mnli",
         kind: Kind::Train,
-        make: || Work::mini(TaskKind::Mnli, Batches::Train, 4, None),
+        save: |to| save(Work::mini(TaskKind::Mnli, Batches::Train, 4, None), to),
     },
     Case {
         name: "mini-squad2",
         kind: Kind::Train,
-        make: || Work::mini(TaskKind::Squad2, Batches::Train, 4, None),
+        save: |to| save(Work::mini(TaskKind::Squad2, Batches::Train, 4, None), to),
     },
     Case {
         name: SMALL.name,
         kind: Kind::Train,
-        make: || Work::random(&SMALL, 1),
+        save: |to| save(Work::random(&SMALL, 1), to),
     },
     Case {
         name: BASE.name,
         kind: Kind::Train,
-        make: || Work::random(&BASE, 1),
+        save: |to| save(Work::random(&BASE, 1), to),
     },
     Case {
         name: "mini-xsum",
         kind: Kind::Generate,
-        make: || Work::mini(TaskKind::Xsum, Batches::Evaluate, 2, None),
+        save: |to| save(Work::mini(TaskKind::Xsum, Batches::Evaluate, 2, None), to),
     },
     Case {
         name: SMALL.name,
         kind: Kind::Generate,
-        make: || Work::random(&SMALL, 1),
+        save: |to| save(Work::random(&SMALL, 1), to),
+    },
+    Case {
+        name: "393 k lines of MNLI",
+        kind: Kind::Tokenize,
+        save: |to| {
+            let model = fpt_train::Experiment::from_file(EXPERIMENT)?.model;
+            LargeData::save(to, &model).map(|()| 1)
+        },
     },
 ];
 
@@ -155,25 +171,23 @@ pub fn compare(options: &Options) -> anyhow::Result<(Vec<Comparison>, Vec<Timing
     };
     let (mut rows, mut timings) = (Vec::new(), Vec::new());
     for case in &CASES {
-        let label = format!("{}/{}", case.kind.name(), case.name);
+        let label = format!("{}/{}", case.kind.name(), case.name.replace(' ', "-"));
         if !label.contains(options.filter) {
             continue;
         }
         let directory = options.out.join(label.replace('/', "-"));
-        let work = (case.make)()?;
-        work.save(&directory)?;
+        let batches = (case.save)(&directory)?;
         for threads in [1, 2] {
             let race = Race {
                 case,
                 directory: &directory,
                 threads,
                 python: &python,
-                batches: work.batches.len(),
+                batches,
             };
             rows.push(race.run(options.alternations, &mut timings)?);
         }
-        fs::remove_dir_all(&directory)
-            .with_context(|| format!("failed to remove {}", directory.display()))?;
+        shell::remove(&directory)?;
     }
     ensure!(
         !rows.is_empty(),
@@ -219,6 +233,7 @@ impl Race<'_> {
             Kind::Train => &["eager", "sdpa", "compile"],
             // Attention to a cache of one query gains nothing from SDPA, and a growing cache compiles anew.
             Kind::Generate => &["eager"],
+            Kind::Tokenize => &["datasets.map"],
         }
     }
 
@@ -243,10 +258,10 @@ impl Race<'_> {
 
     /// The peer's fastest variant.
     fn best(&self, timings: &mut Vec<Timing>) -> anyhow::Result<&'static str> {
-        let mut best = ("eager", f64::INFINITY);
-        if self.variants().len() == 1 {
-            return Ok(best.0);
+        if let [only] = self.variants() {
+            return Ok(only);
         }
+        let mut best = ("eager", f64::INFINITY);
         for &variant in self.variants() {
             let mut program = self.theirs(variant)?;
             for probe in 0..PROBES {
@@ -327,6 +342,13 @@ fn agreement(kind: Kind, ours: &Value, theirs: &Value) -> anyhow::Result<f64> {
                 "the losses differ: {a} here, {b} in PyTorch"
             );
             Ok(difference)
+        }
+        Kind::Tokenize => {
+            ensure!(
+                ours == theirs,
+                "the numbers of tokens differ: {ours} here, {theirs} in datasets"
+            );
+            Ok(1.0)
         }
         Kind::Generate => {
             let rows = |value: &Value| -> anyhow::Result<Vec<Vec<u32>>> {

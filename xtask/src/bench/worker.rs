@@ -8,6 +8,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::large::LargeData;
 use super::work::Work;
 use crate::shell;
 
@@ -16,6 +17,8 @@ use crate::shell;
 pub enum Kind {
     Train,
     Generate,
+    /// Read and tokenize the training file of MNLI, and pad its batches of an epoch.
+    Tokenize,
 }
 
 impl Kind {
@@ -23,6 +26,7 @@ impl Kind {
         match self {
             Self::Train => "train",
             Self::Generate => "generate",
+            Self::Tokenize => "tokenize",
         }
     }
 }
@@ -39,7 +43,7 @@ pub struct Args {
 pub struct Answer {
     pub seconds: f64,
     pub peak_memory: Option<u64>,
-    /// The last loss, or the ids.
+    /// The last loss, the ids, or the number of tokens.
     pub result: Value,
 }
 
@@ -51,14 +55,24 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn answer(args: &Args) -> anyhow::Result<()> {
-    let mut work = Work::load(&args.directory)?;
+    let mut pass: Box<dyn FnMut() -> anyhow::Result<Value>> = match args.kind {
+        Kind::Tokenize => {
+            let data = LargeData::load(&args.directory)?;
+            Box::new(move || Ok(data.tokens()?.into()))
+        }
+        Kind::Train => {
+            let mut work = Work::load(&args.directory)?;
+            Box::new(move || Ok(work.train().into()))
+        }
+        Kind::Generate => {
+            let work = Work::load(&args.directory)?;
+            Box::new(move || Ok(work.answer().into()))
+        }
+    };
     for line in io::stdin().lock().lines() {
         line?;
         let start = Instant::now();
-        let result = match args.kind {
-            Kind::Train => Value::from(work.train()),
-            Kind::Generate => Value::from(work.answer()),
-        };
+        let result = pass()?;
         let answer = Answer {
             seconds: start.elapsed().as_secs_f64(),
             peak_memory: fpt_train::peak_memory(),

@@ -81,6 +81,7 @@ impl Report {
                     }),
                     match row.kind {
                         "train" => format!("loss to {:.0e}", row.agreement),
+                        "tokenize" => "all tokens".into(),
                         _ => format!("{:.0} % of answers", 100.0 * row.agreement),
                     },
                 ]);
