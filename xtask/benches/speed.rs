@@ -10,11 +10,11 @@ use std::time::Duration;
 use burn::tensor::Device;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion};
-use fpt_partial::{Selection, even_layers, partial};
-use fpt_t5::{T5, T5Config};
+use fpt_partial::partial;
+use fpt_t5::T5;
 use fpt_tasks::{Lengths, PadTo, Split, TaskKind, TokenBatch, TrainBatches, tokenize};
 use fpt_train::{Session, model_directory};
-use work::{BASE, Batches, SMALL, Work, mini_config};
+use work::{BASE, Batches, SMALL, Work, mini_config, quarter};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -28,26 +28,7 @@ fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, Wal
     group
 }
 
-/// A quarter of the layers, and a quarter of the neurons of each, as compound reduction (CR) leaves.
-fn quarter(config: &T5Config) -> Selection {
-    let mut selection = Selection::full(config);
-    for stack in [&mut selection.encoder, &mut selection.decoder] {
-        let keep = even_layers(stack.layers.len(), stack.layers.len() / 4);
-        let of = |lists: &[Vec<usize>], share: usize| -> Vec<Vec<usize>> {
-            keep.iter()
-                .filter_map(|&layer| lists.get(layer))
-                .map(|list| list[..list.len() / share].to_vec())
-                .collect()
-        };
-        stack.neurons = of(&stack.neurons, 4);
-        stack.heads = of(&stack.heads, 1);
-        stack.cross_heads = of(&stack.cross_heads, 1);
-        stack.layers = keep;
-    }
-    selection
-}
-
-/// One step on a batch of median length.
+/// One step on one batch.
 fn train_step(criterion: &mut Criterion) {
     let mut group = group(criterion, "train_step");
     let mut time = |name: &str, mut work: Work| {

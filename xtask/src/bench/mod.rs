@@ -3,14 +3,16 @@
 mod criterion;
 mod large;
 mod peer;
+mod relations;
 mod startup;
 mod stats;
 mod work;
 mod worker;
 mod write;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::{Args as ClapArgs, ValueEnum};
 use fpt_train::Experiment;
 
@@ -67,16 +69,20 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         data::ensure(&experiment.data, generate)?;
     }
     let scratch = PathBuf::from("target/bench");
+    let worker = scratch.join("worker");
+    keep_this_program(&worker)?;
     let mut report = write::Report::new();
     if !args.only_peer {
         report.benchmarks = criterion::run(&scratch.join("criterion"), &args.filter)?;
         if startup::NAME.contains(&args.filter) {
             report.benchmarks.push(startup::measure()?);
         }
+        report.relations = relations::of(&report.benchmarks)?;
     }
     if args.peer == Some(Peer::Pytorch) {
         let options = peer::Options {
             out: &scratch,
+            worker: &worker,
             python: args.python.as_deref(),
             alternations: args.alternations.get(),
             filter: &args.filter,
@@ -89,4 +95,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         true => shell::print(&serde_json::to_string_pretty(&report)?),
         false => shell::print(report.tables().trim_end()),
     }
+}
+
+/// A copy of this program, which Cargo may build anew, and so remove, while it runs.
+fn keep_this_program(copy: &Path) -> anyhow::Result<()> {
+    let me = std::env::current_exe().context("failed to find this program")?;
+    if let Some(directory) = copy.parent() {
+        std::fs::create_dir_all(directory)
+            .with_context(|| format!("failed to create {}", directory.display()))?;
+    }
+    std::fs::copy(&me, copy).with_context(|| format!("failed to write {}", copy.display()))?;
+    Ok(())
 }

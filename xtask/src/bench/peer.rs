@@ -1,7 +1,7 @@
 //! The same work here and in PyTorch, in turns.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, ensure};
@@ -158,6 +158,8 @@ impl Program {
 
 pub struct Options<'a> {
     pub out: &'a Path,
+    /// This program.
+    pub worker: &'a Path,
     pub python: Option<&'a Path>,
     pub alternations: usize,
     pub filter: &'a str,
@@ -183,6 +185,7 @@ pub fn compare(options: &Options) -> anyhow::Result<(Vec<Comparison>, Vec<Timing
                 directory: &directory,
                 threads,
                 python: &python,
+                worker: options.worker,
                 batches,
             };
             rows.push(race.run(options.alternations, &mut timings)?);
@@ -201,15 +204,15 @@ struct Race<'a> {
     case: &'a Case,
     directory: &'a Path,
     threads: usize,
-    python: &'a PathBuf,
+    python: &'a Path,
+    worker: &'a Path,
     batches: usize,
 }
 
 impl Race<'_> {
     fn ours(&self) -> anyhow::Result<Program> {
-        let me = std::env::current_exe().context("failed to find this program")?;
         Program::start(
-            Command::new(me)
+            Command::new(self.worker)
                 .arg("bench-worker")
                 .arg(self.directory)
                 .arg(self.case.kind.name())

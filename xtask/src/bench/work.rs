@@ -7,7 +7,9 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
+use fpt_partial::{PartialSize, Selection, even_layers, full_size, shape};
 use fpt_prompt::{PromptInit, SoftPrompt};
+use fpt_schedule::cost::{BatchShape, true_macs};
 use fpt_t5::{FeedForwardKind, Generation, SaveOptions, T5, T5Config, prepend_visible};
 use fpt_tasks::{EvalBatches, PadTo, Split, TaskKind, TokenBatch, TrainBatches};
 use fpt_train::{Experiment, RunConfig, Session, Step, adafactor, batch_tensors, model_directory};
@@ -73,6 +75,43 @@ pub struct Work {
     device: Device,
     optimizer: ModuleOptimizer,
     learning_rate: f64,
+}
+
+/// A quarter of the layers, and a quarter of the neurons of each, as compound reduction (CR) leaves.
+pub fn quarter(config: &T5Config) -> Selection {
+    let mut selection = Selection::full(config);
+    for stack in [&mut selection.encoder, &mut selection.decoder] {
+        let keep = even_layers(stack.layers.len(), stack.layers.len() / 4);
+        let of = |lists: &[Vec<usize>], share: usize| -> Vec<Vec<usize>> {
+            keep.iter()
+                .filter_map(|&layer| lists.get(layer))
+                .map(|list| list[..list.len() / share].to_vec())
+                .collect()
+        };
+        stack.neurons = of(&stack.neurons, 4);
+        stack.heads = of(&stack.heads, 1);
+        stack.cross_heads = of(&stack.cross_heads, 1);
+        stack.layers = keep;
+    }
+    selection
+}
+
+/// The FLOPs of a training step on a quarter of the scale model, as a share of those on all of it.
+pub fn quarter_share() -> anyhow::Result<f64> {
+    let work = Work::mini(TaskKind::Mnli, Batches::Train, 1, None)?;
+    let batch = &work.batches[0];
+    let batch = BatchShape {
+        rows: batch.size,
+        source: batch.source_len,
+        target: batch.target_len,
+        prompt: PROMPT,
+    };
+    let config = work.model.config();
+    let step = |size: &PartialSize| {
+        let macs = true_macs(&shape(config), size, &batch);
+        (macs.forward + macs.backward) as f64
+    };
+    Ok(step(&quarter(config).size()) / step(&full_size(config)))
 }
 
 /// The configuration of a run of the scale model.

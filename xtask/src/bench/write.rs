@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::criterion::Benchmark;
 use super::peer::{Comparison, Timing};
+use super::relations::Relation;
 use crate::shell;
 
 #[derive(Serialize)]
@@ -17,6 +18,7 @@ pub struct Report {
     cpu: String,
     cores: usize,
     pub benchmarks: Vec<Benchmark>,
+    pub relations: Vec<Relation>,
     pub comparisons: Vec<Comparison>,
     #[serde(skip)]
     pub timings: Vec<Timing>,
@@ -29,6 +31,7 @@ impl Report {
             cpu: cpu(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             benchmarks: Vec::new(),
+            relations: Vec::new(),
             comparisons: Vec::new(),
             timings: Vec::new(),
         }
@@ -50,6 +53,16 @@ impl Report {
                 ]);
             }
             text += &format!("{table}\n\n");
+        }
+        for Relation { name, ratio, flops } in &self.relations {
+            text += &format!("- Time of {name}: {ratio:.3}");
+            if let Some(flops) = flops {
+                text += &format!(" (FLOPs: {flops:.3})");
+            }
+            text += "\n";
+        }
+        if !self.relations.is_empty() {
+            text.push('\n');
         }
         if !self.comparisons.is_empty() {
             let mut table = table([
