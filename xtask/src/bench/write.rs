@@ -122,13 +122,13 @@ impl Report {
     }
 
     fn readme(&self) -> String {
-        let command: Vec<String> = std::env::args().skip(1).collect();
+        let command = command(std::env::args().skip(1));
         format!(
             "# {}, {}\n\n`cargo xtask {}` on {} cores. Times of comparisons are of a batch; ratios are medians of the \
              alternations, with quartiles; memory is the peak of the process.\n\n{}",
             self.cpu,
             self.date,
-            command.join(" "),
+            command,
             self.cores,
             self.tables()
         )
@@ -161,6 +161,23 @@ impl Report {
     }
 }
 
+/// The command that makes this again elsewhere: without the interpreter, which is this machine's.
+fn command(arguments: impl Iterator<Item = String>) -> String {
+    let mut command = Vec::new();
+    let mut arguments = arguments;
+    while let Some(argument) = arguments.next() {
+        match argument
+            .split_once('=')
+            .map_or(argument.as_str(), |(name, _)| name)
+        {
+            "--python" if argument.contains('=') => {}
+            "--python" => drop(arguments.next()),
+            _ => command.push(argument),
+        }
+    }
+    command.join(" ")
+}
+
 fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN).set_header(header);
@@ -187,4 +204,23 @@ fn cpu() -> String {
             Some(line.split(':').nth(1)?.trim().to_string())
         })
         .unwrap_or_else(|| std::env::consts::ARCH.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interpreter_is_no_part_of_the_command() {
+        let of = |line: &str| command(line.split(' ').map(String::from));
+        assert_eq!(of("bench --python /here/python --json"), "bench --json");
+        assert_eq!(of("bench train --python=/here/python"), "bench train");
+    }
+
+    #[test]
+    fn times_have_a_unit_that_fits() {
+        assert_eq!(seconds(0.000_002), "2.0 µs");
+        assert_eq!(seconds(0.25), "250.0 ms");
+        assert_eq!(seconds(2.5), "2.50 s");
+    }
 }
