@@ -75,6 +75,14 @@ proptest! {
         same(inputs, fused, |[x, w]| x.matmul(w));
     }
 
+    /// Few rows and many, across the columns that are summed at a time.
+    #[test]
+    fn linear_of_wide_weights(rows in 1..40_usize, input in 1..12_usize, output in 200..800_usize) {
+        let inputs = [tracked([rows, 1, input]), tracked([1, input, output])];
+        let fused = |[x, w]: [Tensor<3>; 2]| super::linear(x, w.reshape([input, output]));
+        same(inputs, fused, |[x, w]| x.matmul(w));
+    }
+
     #[test]
     fn gated_gelu(batch in 1..4_usize, length in 1..9_usize, width in 1..70_usize) {
         let inputs = [tracked([batch, length, width]), tracked([batch, length, width])];
