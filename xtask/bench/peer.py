@@ -53,12 +53,13 @@ def peak_memory():
     return int(line.split()[1]) * 1024
 
 
-def serve(work):
+def serve(work, outcome=lambda result: result):
+    """Answers each line; what is told of the work's result is found out after the clock has stopped."""
     for _ in sys.stdin:
         start = time.perf_counter()
         result = work()
         seconds = time.perf_counter() - start
-        print(json.dumps({"seconds": seconds, "peak_memory": peak_memory(), "result": result}), flush=True)
+        print(json.dumps({"seconds": seconds, "peak_memory": peak_memory(), "result": outcome(result)}), flush=True)
 
 
 def tokenize(directory, threads):
@@ -67,6 +68,7 @@ def tokenize(directory, threads):
     import tempfile
 
     import datasets
+    import pyarrow.compute as pc
     from transformers import PreTrainedTokenizerFast
 
     datasets.disable_progress_bars()
@@ -87,15 +89,14 @@ def tokenize(directory, threads):
             source = tokenizer(sources, truncation=True, max_length=492)
             return {"input_ids": source["input_ids"], "labels": tokenizer(targets)["input_ids"]}
 
-        first = True
-        for _ in sys.stdin:
-            start = time.perf_counter()
-            out = data.map(encode, batched=True, num_proc=threads, remove_columns=data.column_names)
-            seconds = time.perf_counter() - start
-            # Counted once, after the clock has stopped.
-            result = sum(len(a) + len(b) for a, b in zip(out["input_ids"], out["labels"])) if first else None
-            first = False
-            print(json.dumps({"seconds": seconds, "peak_memory": peak_memory(), "result": result}), flush=True)
+        def work():
+            return data.map(encode, batched=True, num_proc=threads, remove_columns=data.column_names)
+
+        def tokens(out):
+            columns = (out.data.column(name) for name in ("input_ids", "labels"))
+            return sum(pc.sum(pc.list_value_length(column)).as_py() for column in columns)
+
+        serve(work, tokens)
 
 
 def main():
@@ -116,7 +117,7 @@ def main():
     model = T5ForConditionalGeneration.from_pretrained(directory, dtype=torch.float32).eval().requires_grad_(False)
     prompt = torch.nn.Parameter(tensors["prompt"].clone())
     optimizer = Adafactor(
-        [prompt], lr=settings["learning_rate"], weight_decay=settings["weight_decay"],
+        [prompt], lr=settings["train"]["learning_rate"], weight_decay=settings["train"]["weight_decay"],
         relative_step=False, scale_parameter=False, warmup_init=False,
     )  # fmt: skip
 
@@ -135,7 +136,7 @@ def main():
         for batch in batches:
             loss = forward(batch)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_([prompt], settings["gradient_clip"])
+            torch.nn.utils.clip_grad_norm_([prompt], settings["train"]["gradient_clip"])
             optimizer.step()
             optimizer.zero_grad()
         return loss.item()

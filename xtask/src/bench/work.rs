@@ -10,12 +10,15 @@ use burn::tensor::Device;
 use fpt_partial::{PartialSize, Selection, even_layers, full_size, shape};
 use fpt_prompt::{PromptInit, SoftPrompt};
 use fpt_schedule::cost::{BatchShape, true_macs};
-use fpt_t5::{FeedForwardKind, Generation, SaveOptions, T5, T5Config, prepend_visible};
+use fpt_t5::{Generation, SaveOptions, T5, T5Config, prepend_visible};
 use fpt_tasks::{EvalBatches, PadTo, Split, TaskKind, TokenBatch, TrainBatches};
-use fpt_train::{Experiment, RunConfig, Session, Step, adafactor, batch_tensors, model_directory};
+use fpt_train::{
+    Experiment, RunConfig, Session, Step, TrainConfig, adafactor, batch_tensors, model_directory,
+};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
 
 /// The experiment that the scale model's work is taken from.
 pub const EXPERIMENT: &str = "configs/mini.toml";
@@ -71,10 +74,16 @@ pub struct Work {
     pub model: T5,
     pub prompt: SoftPrompt,
     pub batches: Vec<TokenBatch>,
-    pub max_new_tokens: usize,
+    settings: Settings,
     device: Device,
     optimizer: ModuleOptimizer,
-    learning_rate: f64,
+}
+
+/// `settings.json`.
+#[derive(Serialize, Deserialize)]
+struct Settings {
+    max_new_tokens: usize,
+    train: TrainConfig,
 }
 
 /// A quarter of the layers, and a quarter of the neurons of each, as compound reduction (CR) leaves.
@@ -104,7 +113,7 @@ pub fn quarter_share() -> anyhow::Result<f64> {
         rows: batch.size,
         source: batch.source_len,
         target: batch.target_len,
-        prompt: PROMPT,
+        prompt: work.prompt.shape()[0],
     };
     let config = work.model.config();
     let step = |size: &PartialSize| {
@@ -158,9 +167,11 @@ impl Work {
         Ok(Self {
             prompt: session.fresh_prompt(0, &device.clone().autodiff())?,
             batches,
-            max_new_tokens: session.max_target(),
             optimizer: adafactor(&config.train),
-            learning_rate: config.train.learning_rate,
+            settings: Settings {
+                max_new_tokens: session.max_target(),
+                train: config.train,
+            },
             model: session.model,
             device,
         })
@@ -170,24 +181,17 @@ impl Work {
     pub fn random(shape: &Shape, count: usize) -> anyhow::Result<Self> {
         let device = Device::flex();
         device.seed(0);
-        let config = T5Config {
-            vocab_size: 32128,
-            d_model: shape.d_model,
-            d_kv: 64,
-            d_ff: shape.d_ff,
-            num_heads: shape.heads,
-            num_layers: shape.layers,
-            num_decoder_layers: Some(shape.layers),
-            relative_attention_num_buckets: 32,
-            relative_attention_max_distance: 128,
-            layer_norm_epsilon: 1e-6,
-            feed_forward_proj: FeedForwardKind::GatedGelu,
-            tie_word_embeddings: false,
-            scale_decoder_outputs: None,
-            pad_token_id: 0,
-            eos_token_id: 1,
-            decoder_start_token_id: 0,
-        };
+        // The rest is as in any T5 v1.1.
+        let config: T5Config = serde_json::from_value(serde_json::json!({
+            "vocab_size": 32128,
+            "d_model": shape.d_model,
+            "d_kv": 64,
+            "d_ff": shape.d_ff,
+            "num_heads": shape.heads,
+            "num_layers": shape.layers,
+            "feed_forward_proj": "gated-gelu",
+            "tie_word_embeddings": false,
+        }))?;
         let model = T5::init(&config, &device);
         let mut random = ChaCha8Rng::seed_from_u64(0);
         let mut ids = |count: usize| -> Vec<i32> {
@@ -212,9 +216,11 @@ impl Work {
             model,
             prompt,
             batches,
-            max_new_tokens: 64,
             optimizer: adafactor(&train),
-            learning_rate: train.learning_rate,
+            settings: Settings {
+                max_new_tokens: 64,
+                train,
+            },
             device,
         })
     }
@@ -248,14 +254,8 @@ impl Work {
             views.push((name, TensorView::new(*dtype, shape.clone(), data)?));
         }
         safetensors::serialize_to_file(views, None, &directory.join("batches.safetensors"))?;
-        let train = mini_config(TaskKind::Mnli)?.train;
-        let settings = serde_json::json!({
-            "max_new_tokens": self.max_new_tokens,
-            "learning_rate": self.learning_rate,
-            "weight_decay": train.weight_decay,
-            "gradient_clip": train.gradient_clip,
-        });
-        fs::write(directory.join("settings.json"), settings.to_string())
+        let settings = serde_json::to_string(&self.settings)?;
+        fs::write(directory.join("settings.json"), settings)
             .with_context(|| format!("failed to write to {}", directory.display()))
     }
 
@@ -264,12 +264,7 @@ impl Work {
         let device = Device::flex();
         let model = T5::from_pretrained(directory, &device)?;
         let text = fs::read_to_string(directory.join("settings.json"))?;
-        let settings: serde_json::Value = serde_json::from_str(&text)?;
-        let number = |key: &str| {
-            settings[key]
-                .as_f64()
-                .with_context(|| format!("settings.json has no number {key}"))
-        };
+        let settings: Settings = serde_json::from_str(&text)?;
         let file = fs::read(directory.join("batches.safetensors"))?;
         let file = SafeTensors::deserialize(&file)?;
         let tensors: HashMap<String, TensorView> = file.tensors().into_iter().collect();
@@ -301,15 +296,12 @@ impl Work {
             });
         }
         ensure!(!batches.is_empty(), "batches.safetensors holds no batch");
-        let mut train = mini_config(TaskKind::Mnli)?.train;
-        train.learning_rate = number("learning_rate")?;
         Ok(Self {
             model,
             prompt,
             batches,
-            max_new_tokens: number("max_new_tokens")? as usize,
-            optimizer: adafactor(&train),
-            learning_rate: train.learning_rate,
+            optimizer: adafactor(&settings.train),
+            settings,
             device,
         })
     }
@@ -320,9 +312,9 @@ impl Work {
         for batch in &self.batches {
             let step = Step::new(&self.model, &self.prompt, batch, &self.device);
             let prompt = self.prompt.clone();
-            self.prompt = self
-                .optimizer
-                .step(self.learning_rate, prompt, step.gradients);
+            self.prompt =
+                self.optimizer
+                    .step(self.settings.train.learning_rate, prompt, step.gradients);
             last = step.loss;
         }
         last
@@ -332,7 +324,7 @@ impl Work {
     pub fn answer(&self) -> Vec<Vec<u32>> {
         let prompt = burn::module::Module::valid(&self.prompt);
         let [length, _] = prompt.shape();
-        let generation = Generation::greedy(self.max_new_tokens);
+        let generation = Generation::greedy(self.settings.max_new_tokens);
         let mut answers = Vec::new();
         for batch in &self.batches {
             let (source, mask, _) = batch_tensors(batch, &self.device);

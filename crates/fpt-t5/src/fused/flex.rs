@@ -212,15 +212,8 @@ impl FusedBackward for Flex {
 fn linear(x: FlexTensor, weight: FlexTensor) -> FlexTensor {
     let [batch, length, width]: [usize; 3] = x.shape().dims();
     let (x, weight) = (x.to_contiguous(), positive(weight));
-    let layout = weight.layout();
-    let stride = |dim: usize| layout.strides()[dim].unsigned_abs();
-    let columns = layout.shape()[1];
-    let matrix = Matrix {
-        data: weight.storage::<f32>(),
-        offset: layout.start_offset(),
-        size: [layout.shape()[0], columns],
-        strides: [stride(0), stride(1)],
-    };
+    let matrix = last_two_of(&weight, 0);
+    let [_, columns] = matrix.size;
     let mut out = empty(Shape::new([batch, length, columns]));
     let rows = batch * length;
     if rows <= FEW_ROWS && matrix.strides[1] == 1 && width > 0 {
@@ -443,13 +436,21 @@ fn expand(tensor: FlexTensor, shape: Shape) -> FlexTensor {
 
 /// One head of one example of `[batch, heads, length, d_kv]`.
 fn head_of(x: &FlexTensor, example: usize, head: usize) -> Matrix<'_> {
+    let strides = x.layout().strides();
+    let offset = example * strides[0].unsigned_abs() + head * strides[1].unsigned_abs();
+    last_two_of(x, offset)
+}
+
+/// The matrix of the last two dimensions that begins `offset` elements after the tensor's first.
+fn last_two_of(x: &FlexTensor, offset: usize) -> Matrix<'_> {
     let layout = x.layout();
+    let columns = layout.strides().len() - 1;
     let stride = |dim: usize| layout.strides()[dim].unsigned_abs();
     Matrix {
         data: x.storage::<f32>(),
-        offset: layout.start_offset() + example * stride(0) + head * stride(1),
-        size: [layout.shape()[2], layout.shape()[3]],
-        strides: [stride(2), stride(3)],
+        offset: layout.start_offset() + offset,
+        size: [layout.shape()[columns - 1], layout.shape()[columns]],
+        strides: [stride(columns - 1), stride(columns)],
     }
 }
 
