@@ -1,7 +1,7 @@
 //! Which files hold the weights of a model directory, and what is in them.
 //!
-//! Nothing but names, types and shapes is read here; every tensor knows how to read its own bytes later, so that
-//! loading a model never holds more than the model and one tensor.
+//! Nothing but names, types and shapes is read here; every tensor knows how to read its own values later, a few rows
+//! at a time, so that loading a model from safetensors never holds more than the model.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use burn::store::burn_pack::{Error as PackError, Tensor as PackTensor};
 use burn::tensor::{Bytes, DType};
+use half::{bf16, f16};
 use pytorch_reader::PytorchReader;
 use safetensors::tensor::{Dtype, Metadata};
 use serde::Deserialize;
@@ -92,22 +93,26 @@ fn read_index(path: &Path) -> Result<Index, T5Error> {
     }
 }
 
-/// All tensors of `path`, weights or an index, unread, under their names in the file.
+/// All tensors of `path`, weights or an index, unread, under their names in the file, as f32. Those that `transposed`
+/// tells by their names swap rows and columns.
 ///
 /// # Errors
 /// [`T5Error::Read`] or [`T5Error::Weights`] of the file that is absent or damaged.
-pub(super) fn tensors(path: &Path) -> Result<Vec<PackTensor>, T5Error> {
+pub(super) fn tensors(
+    path: &Path,
+    transposed: fn(&str) -> bool,
+) -> Result<Vec<PackTensor>, T5Error> {
     if !is_index(path) {
         return match path.extension().is_some_and(|end| end == "safetensors") {
-            true => safetensors(path),
-            false => pytorch(path),
+            true => safetensors(path, transposed),
+            false => pytorch(path, transposed),
         };
     }
     let index = read_index(path)?;
     let mut all = Vec::new();
     for shard in index.shards() {
         let own = |tensor: &PackTensor| index.weight_map.get(&tensor.name) == Some(shard);
-        let tensors = tensors(&path.with_file_name(shard))?;
+        let tensors = tensors(&path.with_file_name(shard), transposed)?;
         all.extend(tensors.into_iter().filter(own));
     }
     Ok(all)
@@ -121,7 +126,7 @@ fn read_error(path: &Path, source: std::io::Error) -> T5Error {
 }
 
 /// `torch.save` of a state dictionary. The pickle is interpreted as data: nothing in it is ever called.
-fn pytorch(path: &Path) -> Result<Vec<PackTensor>, T5Error> {
+fn pytorch(path: &Path, transposed: fn(&str) -> bool) -> Result<Vec<PackTensor>, T5Error> {
     File::open(path).map_err(|source| read_error(path, source))?;
     let reader = PytorchReader::new(path).map_err(|error| T5Error::Weights {
         path: path.to_path_buf(),
@@ -137,14 +142,20 @@ fn pytorch(path: &Path) -> Result<Vec<PackTensor>, T5Error> {
             pytorch_reader::DType::BF16 => DType::BF16,
             other => return Err(not_floats(path, &name, &format!("{other:?}"))),
         };
-        all.push(deferred(path, name, dtype, shape, read)?);
+        let transpose = transposed(&name);
+        let feed = move |length: usize, take: &mut dyn FnMut(&[u8])| {
+            let bytes = read()?;
+            bytes.chunks(length).for_each(take);
+            Ok(())
+        };
+        all.push(deferred(path, name, dtype, shape, transpose, feed)?);
     }
     Ok(all)
 }
 
 /// A `.safetensors` file, of which only the header is read. Plain reads instead of a memory map: mapped pages would
 /// count as a second copy of the weights, and a file that is cut short meanwhile would end the program.
-fn safetensors(path: &Path) -> Result<Vec<PackTensor>, T5Error> {
+fn safetensors(path: &Path, transposed: fn(&str) -> bool) -> Result<Vec<PackTensor>, T5Error> {
     /// The largest header that the format allows.
     const MAX_HEADER: u64 = 100_000_000;
     let damaged = |reason: String| T5Error::Weights {
@@ -204,19 +215,28 @@ fn safetensors(path: &Path) -> Result<Vec<PackTensor>, T5Error> {
             )));
         }
         let file = Arc::clone(&file);
-        let read = move || {
-            let mut bytes = Vec::with_capacity(to - from);
+        let transpose = transposed(&name);
+        let feed = move |length: usize, take: &mut dyn FnMut(&[u8])| {
             let mut file = file.lock().map_err(|_| ErrorKind::Other)?;
             file.seek(SeekFrom::Start(data + from as u64))?;
-            (&mut *file)
-                .take((to - from) as u64)
-                .read_to_end(&mut bytes)?;
-            match bytes.len() == to - from {
-                true => Ok(bytes),
-                false => Err(ErrorKind::UnexpectedEof.into()),
+            let mut chunk = vec![0; length.min(to - from)];
+            let mut left = to - from;
+            while left > 0 {
+                let chunk = &mut chunk[..length.min(left)];
+                file.read_exact(chunk)?;
+                take(chunk);
+                left -= chunk.len();
             }
+            Ok(())
         };
-        all.push(deferred(path, name, dtype, info.shape.clone(), read)?);
+        all.push(deferred(
+            path,
+            name,
+            dtype,
+            info.shape.clone(),
+            transpose,
+            feed,
+        )?);
     }
     Ok(all)
 }
@@ -231,26 +251,104 @@ fn not_floats(path: &Path, name: &str, dtype: &str) -> T5Error {
     }
 }
 
+/// A tensor that reads its values when it is asked for them. `feed` hands out its bytes in order, in chunks of a length
+/// that it is given; only the last may be shorter.
 fn deferred(
     path: &Path,
     name: String,
     dtype: DType,
     shape: Vec<usize>,
-    read: impl Fn() -> std::io::Result<Vec<u8>> + Send + Sync + 'static,
+    transpose: bool,
+    feed: impl Fn(usize, &mut dyn FnMut(&[u8])) -> std::io::Result<()> + Send + Sync + 'static,
 ) -> Result<PackTensor, T5Error> {
-    let elements = shape
+    let bytes = shape
         .iter()
-        .try_fold(dtype.size(), |size, &dim| size.checked_mul(dim))
+        .try_fold(DType::F32.size(), |size, &dim| size.checked_mul(dim))
         .ok_or_else(|| T5Error::Weights {
             path: path.to_path_buf(),
             reason: format!("{name} is larger than any memory: {shape:?}"),
         })?;
+    let (held, matrix) = match *shape {
+        [rows, columns] if transpose => (vec![columns, rows], Some([rows, columns])),
+        _ => (shape, None),
+    };
     let provider = move || {
-        read()
-            .map(Bytes::from_bytes_vec)
+        let values = match matrix {
+            Some(size) => transposed_floats(dtype, size, &feed),
+            None => floats(dtype, bytes / DType::F32.size(), &feed),
+        };
+        values
+            .map(Bytes::from_elems)
             .map_err(|error| PackError::IoError(error.to_string()))
     };
-    Ok(PackTensor::deferred(
-        name, dtype, shape, None, elements, provider,
-    ))
+    let tensor = PackTensor::deferred(name, DType::F32, held, None, bytes, provider);
+    Ok(tensor)
+}
+
+type Feed<'a> = &'a dyn Fn(usize, &mut dyn FnMut(&[u8])) -> std::io::Result<()>;
+
+/// Elements of a chunk, and rows of one that is transposed.
+const CHUNK: usize = 1 << 16;
+const ROWS: usize = 64;
+
+fn floats(dtype: DType, elements: usize, feed: Feed<'_>) -> std::io::Result<Vec<f32>> {
+    let mut values = Vec::with_capacity(elements);
+    feed(CHUNK * dtype.size(), &mut |bytes| {
+        decode(dtype, bytes, &mut values);
+    })?;
+    Ok(values)
+}
+
+/// The values of `[rows, columns]` as `[columns, rows]`.
+fn transposed_floats(
+    dtype: DType,
+    [rows, columns]: [usize; 2],
+    feed: Feed<'_>,
+) -> std::io::Result<Vec<f32>> {
+    let mut values = vec![0.0; rows * columns];
+    if values.is_empty() {
+        return Ok(values);
+    }
+    let (mut first, mut chunk) = (0, Vec::new());
+    feed(ROWS * columns * dtype.size(), &mut |bytes| {
+        chunk.clear();
+        decode(dtype, bytes, &mut chunk);
+        let count = chunk.len() / columns;
+        for (column, values) in values.chunks_exact_mut(rows).enumerate() {
+            let of_column = chunk[column..].iter().step_by(columns);
+            for (value, &read) in values[first..first + count].iter_mut().zip(of_column) {
+                *value = read;
+            }
+        }
+        first += count;
+    })?;
+    Ok(values)
+}
+
+/// Appends the numbers in `bytes`, little-endian, as f32.
+fn decode(dtype: DType, bytes: &[u8], values: &mut Vec<f32>) {
+    match dtype {
+        DType::F64 => values.extend(
+            bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&b| f64::from_le_bytes(b) as f32),
+        ),
+        DType::F16 => values.extend(
+            bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&b| f16::from_le_bytes(b).to_f32()),
+        ),
+        DType::BF16 => values.extend(
+            bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&b| bf16::from_le_bytes(b).to_f32()),
+        ),
+        _ => values.extend(bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b))),
+    }
 }

@@ -1,10 +1,8 @@
 use std::path::Path;
 
 use burn::module::Module;
-use burn::store::{
-    ApplyError, FloatCastAdapter, KeyRemapper, ModuleAdapter, ModuleSnapshot, PyTorchToBurnAdapter,
-};
-use burn::tensor::{DType, Device, FloatDType};
+use burn::store::{ApplyError, KeyRemapper, ModuleSnapshot};
+use burn::tensor::{Device, FloatDType};
 
 use super::files;
 use super::keys::{TO_MODULE, to_hugging_face};
@@ -13,7 +11,7 @@ use crate::{FeedForwardKind, T5, T5Config, T5Error};
 impl T5 {
     /// Load a model directory in Hugging Face layout: `config.json` and the first there is of `model.safetensors`,
     /// `model.safetensors.index.json` with its shards, `pytorch_model.bin`, and `pytorch_model.bin.index.json` with
-    /// its shards. Tensors are read one by one, so memory peaks at the model and its largest tensor.
+    /// its shards. Tensors are read one by one, from safetensors in small parts, so memory peaks at the model itself.
     ///
     /// Weights are converted to f32. Load on a plain device, not on an autodiff one, to keep them frozen:
     /// then they get no gradients, and cost neither memory nor time for them.
@@ -60,13 +58,12 @@ impl T5 {
         };
         let to_module = KeyRemapper::from_patterns(TO_MODULE.to_vec())
             .map_err(|error| damaged(error.to_string()))?;
-        let (tensors, _) = to_module.remap(files::tensors(path)?);
+        let (tensors, _) = to_module.remap(files::tensors(path, is_linear)?);
         let own_head =
             !config.tie_word_embeddings || tensors.iter().any(|t| t.name == "lm_head.weight");
 
         let mut model = Self::with_head(config, own_head, device);
-        let adapter = PyTorchToBurnAdapter.chain(FloatCastAdapter::to(DType::F32));
-        let result = model.apply(tensors, None, Some(Box::new(adapter)), false);
+        let result = model.apply(tensors, None, None, false);
 
         let gated = config.feed_forward_proj == FeedForwardKind::GatedGelu;
         let name = |path: &str| to_hugging_face(path, gated);
@@ -135,11 +132,13 @@ impl T5 {
     }
 }
 
-/// Whether the parameter at this path is a `Linear`'s.
+/// Whether this name of a file, or path of a module, is that of a `Linear`'s weight.
 fn is_linear(path: &str) -> bool {
-    [".q.", ".k.", ".v.", ".o.", ".wi_0.", ".wi_1.", ".wo."]
-        .iter()
-        .any(|part| path.contains(part))
+    [
+        ".q.", ".k.", ".v.", ".o.", ".wi.", ".wi_0.", ".wi_1.", ".wo.",
+    ]
+    .iter()
+    .any(|part| path.contains(part))
         || path.starts_with("lm_head.")
 }
 
