@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod cache;
 mod config;
 mod error;
 mod evaluate;
@@ -10,6 +11,7 @@ mod run_dir;
 mod score_cache;
 mod session;
 mod step;
+mod token_cache;
 mod trainer;
 mod transfer;
 

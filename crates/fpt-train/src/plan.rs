@@ -49,7 +49,7 @@ impl RunConfig {
     }
 }
 
-/// What stays of the model in each stage of `schedule`. Scores that are needed are looked for in `scores`, and
+/// What stays of the model in each stage of `schedule`. Scores that are needed are looked for in `cache`, and
 /// written there.
 ///
 /// # Errors
@@ -59,7 +59,7 @@ pub fn selections(
     schedule: &Schedule,
     train: &SplitData,
     dev: &SplitData,
-    scores: &Path,
+    cache: &Path,
 ) -> Result<Vec<Selection>, TrainError> {
     let config = &session.config.selection;
     let model = session.model.config();
@@ -79,7 +79,7 @@ pub fn selections(
         }
     };
     let sample = sample(&data.tokens, config.score.examples);
-    let scores = score_cache::scores(session, needs, &sample, scores)?;
+    let scores = score_cache::scores(session, needs, &sample, cache)?;
     let select = |stage: &fpt_schedule::Stage| {
         let seed = session.config.seed;
         config

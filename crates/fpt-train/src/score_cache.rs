@@ -1,7 +1,6 @@
 //! Scores of a model's parts, kept on disk so that one scoring serves all runs.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use fpt_partial::{Needs, Scorer, Scores};
@@ -10,7 +9,7 @@ use fpt_tasks::{EvalBatches, PadTo, TaskKind, TokenBatch, TokenizedExample};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Session, TrainError, batch_tensors};
+use crate::{Session, TrainError, batch_tensors, cache};
 
 /// Part of every key: what is scored, and how, in this version of the program.
 const VERSION: &str = "fpt scores 2";
@@ -132,7 +131,7 @@ fn key(
             }
         }
     }
-    Ok(hex(hash))
+    Ok(cache::hex(hash))
 }
 
 /// SHA-256 of a model's configuration and weights.
@@ -141,26 +140,9 @@ fn fingerprint(directory: &Path) -> Result<String, TrainError> {
     let mut files = vec![directory.join("config.json")];
     files.extend(weight_files(directory)?);
     for path in files {
-        let failed = |error: std::io::Error| unusable(&path, error.to_string());
-        let mut file = BufReader::with_capacity(1 << 20, fs::File::open(&path).map_err(failed)?);
-        loop {
-            let part = file.fill_buf().map_err(failed)?;
-            if part.is_empty() {
-                break;
-            }
-            hash.update(part);
-            let read = part.len();
-            file.consume(read);
-        }
+        cache::add_file(&mut hash, &path).map_err(|error| unusable(&path, error.to_string()))?;
     }
-    Ok(hex(hash))
-}
-
-fn hex(hash: Sha256) -> String {
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Ok(cache::hex(hash))
 }
 
 fn parse(path: &Path, text: &str) -> Result<ScoreFile, TrainError> {
@@ -168,19 +150,12 @@ fn parse(path: &Path, text: &str) -> Result<ScoreFile, TrainError> {
         .map_err(|error| unusable(path, format!("the file is damaged ({error}); remove it")))
 }
 
-/// Under a temporary name of this process, then renamed: several runs may score at the same time.
 fn write(path: &Path, file: &ScoreFile) -> Result<(), TrainError> {
-    let failed = |reason: String| TrainError::Output {
+    let text = serde_json::to_string(file).map_err(|error| TrainError::Output {
         path: path.to_path_buf(),
-        reason,
-    };
-    let text = serde_json::to_string(file).map_err(|error| failed(error.to_string()))?;
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    path.parent()
-        .map_or(Ok(()), fs::create_dir_all)
-        .and_then(|()| fs::write(&temporary, text))
-        .and_then(|()| fs::rename(&temporary, path))
-        .map_err(|error| failed(error.to_string()))
+        reason: error.to_string(),
+    })?;
+    cache::write(path, text.as_bytes())
 }
 
 fn unusable(path: &Path, reason: String) -> TrainError {

@@ -6,7 +6,7 @@ use fpt_tasks::{
     Dataset, Example, Lengths, Scores, Split, TokenizedExample, read_split, task, tokenize,
 };
 
-use crate::{Predictor, RunConfig, TrainError};
+use crate::{Predictor, RunConfig, TrainError, token_cache};
 use fpt_prompt::{PromptInit, SoftPrompt};
 
 /// Finds the directory of a model as a configuration names it: a directory, or a model of the hub, which it may
@@ -17,6 +17,9 @@ pub type FindModel = fn(&Path) -> Result<PathBuf, TrainError>;
 pub fn model_directory(model: &Path) -> Result<PathBuf, TrainError> {
     Ok(model.to_path_buf())
 }
+
+/// So many examples between two signs of life.
+const TOKENIZED_AT_ONCE: usize = 1 << 14;
 
 /// A split, read and tokenised.
 pub struct SplitData {
@@ -71,13 +74,17 @@ impl Session {
             .unwrap_or_else(|| task(self.config.task).max_target_length())
     }
 
-    /// Read the split that is reported, which must have answers.
+    /// [`Session::read_cached`] of the split that is reported, which must have answers.
     ///
     /// # Errors
-    /// [`TrainError::Value`] if it has none; else as [`Session::read`].
-    pub fn read_reported(&self) -> Result<SplitData, TrainError> {
+    /// [`TrainError::Value`] if it has none; else as [`Session::read_cached`].
+    pub fn read_reported(
+        &self,
+        cache: &Path,
+        on_tokenized: &mut dyn FnMut(Split, usize, usize),
+    ) -> Result<SplitData, TrainError> {
         let split = self.config.eval.report;
-        let data = self.read(split)?;
+        let data = self.read_cached(split, cache, on_tokenized)?;
         match data.examples().iter().all(|e| e.target.is_some()) {
             true => Ok(data),
             false => Err(TrainError::Value {
@@ -95,17 +102,68 @@ impl Session {
     /// # Errors
     /// [`TrainError::Task`] names file and line.
     pub fn read(&self, split: Split) -> Result<SplitData, TrainError> {
-        let dataset = read_split(&self.config.data, self.config.task, split)?;
-        let limits = Lengths {
+        let dataset = self.examples(split)?;
+        let tokens = self.tokenize(&dataset.examples, &mut |_, _| {})?;
+        Ok(SplitData { dataset, tokens })
+    }
+
+    /// [`Session::read`]; the tokens of large data are taken from `cache`, or else kept there for other runs. While
+    /// such data are tokenised, `on_tokenized` hears of which split, how many examples and of how many.
+    ///
+    /// # Errors
+    /// As [`Session::read`], and [`TrainError::Output`] if the tokens can't be kept.
+    pub fn read_cached(
+        &self,
+        split: Split,
+        cache: &Path,
+        on_tokenized: &mut dyn FnMut(Split, usize, usize),
+    ) -> Result<SplitData, TrainError> {
+        let dataset = self.examples(split)?;
+        let examples = &dataset.examples;
+        let place = (self.config.task, split);
+        let file = token_cache::file(cache, place, &self.tokenizer, examples, self.limits())?;
+        let known = file
+            .as_ref()
+            .and_then(|file| token_cache::read(file, examples.len()));
+        let tokens = match known {
+            Some(tokens) => tokens,
+            None => {
+                let tokens =
+                    self.tokenize(examples, &mut |done, of| on_tokenized(split, done, of))?;
+                if let Some(file) = file {
+                    token_cache::write(&file, &tokens)?;
+                }
+                tokens
+            }
+        };
+        Ok(SplitData { dataset, tokens })
+    }
+
+    fn examples(&self, split: Split) -> Result<Dataset, TrainError> {
+        Ok(read_split(&self.config.data, self.config.task, split)?)
+    }
+
+    fn limits(&self) -> Lengths {
+        Lengths {
             max_source: self.config.lengths.max_source,
             max_target: self.max_target(),
-        };
-        let tokens = tokenize(
-            &dataset.examples,
-            |text| self.tokenizer.encode(text),
-            limits,
-        )?;
-        Ok(SplitData { dataset, tokens })
+        }
+    }
+
+    fn tokenize(
+        &self,
+        examples: &[Example],
+        on_tokenized: &mut dyn FnMut(usize, usize),
+    ) -> Result<Vec<TokenizedExample>, TrainError> {
+        let mut tokens = Vec::with_capacity(examples.len());
+        for part in examples.chunks(TOKENIZED_AT_ONCE) {
+            let encode = |text: &str| self.tokenizer.encode(text);
+            tokens.extend(tokenize(part, encode, self.limits())?);
+            if examples.len() > TOKENIZED_AT_ONCE {
+                on_tokenized(tokens.len(), examples.len());
+            }
+        }
+        Ok(tokens)
     }
 
     /// An untrained prompt, as the configuration wants it.

@@ -21,6 +21,15 @@ use crate::{
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
+    /// Examples of large data were tokenized.
+    Tokenized {
+        /// Of which split.
+        split: Split,
+        /// How many so far.
+        examples: usize,
+        /// Of how many.
+        of: usize,
+    },
     /// Model and data are there.
     Loaded {
         /// Optimizer steps to come.
@@ -51,14 +60,15 @@ pub enum Event {
 /// Train a prompt for a frozen model, in the stages of its schedule, and leave a run directory at `out`:
 /// `config.toml`, `selections.json` (what each stage kept of the model), `metrics.jsonl`, `adapter/` (the prompt
 /// that was best on dev, as a PEFT adapter), `predictions.test.jsonl` and `result.json`. The directory appears
-/// only when the run is complete. Scores of neurons and heads, where needed, are kept in `scores` for other runs.
+/// only when the run is complete. What other runs can use again is kept in `cache`: scores of neurons and heads, and the
+/// tokens of large data, under names with a hash of all that they depend on.
 ///
 /// # Errors
 /// [`TrainError`]; then nothing is left behind.
 pub fn train(
     config: &RunConfig,
     out: &Path,
-    scores: &Path,
+    cache: &Path,
     host: &Host,
     device: &Device,
     on_event: &mut dyn FnMut(Event),
@@ -72,10 +82,17 @@ pub fn train(
     let schedule = config.resolve_schedule(full.config())?;
     let evaluated = config.evaluated(&schedule, full.config());
     let is_reference = config.is_reference(&schedule, full.config());
+    let mut tokenized = |split, examples, of| {
+        on_event(Event::Tokenized {
+            split,
+            examples,
+            of,
+        });
+    };
     let (train, dev, test) = (
-        session.read(Split::Train)?,
-        session.read(Split::Dev)?,
-        session.read_reported()?,
+        session.read_cached(Split::Train, cache, &mut tokenized)?,
+        session.read_cached(Split::Dev, cache, &mut tokenized)?,
+        session.read_reported(cache, &mut tokenized)?,
     );
     let baseline = task(config.task).baseline(train.examples(), test.examples())?;
     let baseline = BaselineScore {
@@ -100,7 +117,7 @@ pub fn train(
             .collect(),
     });
     let start = Instant::now();
-    let selections = selections(&session, &schedule, &train, &dev, scores)?;
+    let selections = selections(&session, &schedule, &train, &dev, cache)?;
     directory.write_json("selections.json", &selections)?;
     seconds.score = start.elapsed().as_secs_f64();
 

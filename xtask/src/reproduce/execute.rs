@@ -126,9 +126,15 @@ impl Executor<'_> {
 /// Let a bar follow the run: a step counts as a training batch, evaluations as their share of it.
 fn show(event: &Event, bar: &ProgressBar) {
     match event {
+        Event::Tokenized {
+            split,
+            examples,
+            of,
+        } => bar.set_message(format!("tokenizing {split}: {examples} of {of}")),
         Event::Loaded {
             steps, warnings, ..
         } => {
+            bar.set_message("");
             bar.set_length(*steps as u64);
             for warning in warnings {
                 bar.suspend(|| shell::note(&format!("warning: {warning}")));

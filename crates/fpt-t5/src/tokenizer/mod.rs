@@ -119,6 +119,11 @@ impl T5Tokenizer {
         })
     }
 
+    /// The file that it was read from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Check that every token has a row in the embedding of a model with this `config`, and that both mean
     /// the same token by end of sequence. A model may have more rows than the tokenizer has tokens.
     ///

@@ -25,9 +25,10 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
-    /// Directory where scores of neurons and heads are kept for other runs; by default `scores` beside --out.
+    /// Directory where what other runs can use again is kept, scores of neurons and heads and the tokens of large
+    /// data; by default `cache` beside --out.
     #[arg(long, value_name = "DIR")]
-    scores: Option<PathBuf>,
+    cache: Option<PathBuf>,
 
     /// Where to compute.
     #[arg(long, value_enum, default_value = "cpu")]
@@ -44,9 +45,9 @@ pub struct Args {
 }
 
 impl Args {
-    fn scores(&self) -> PathBuf {
-        let beside = || self.out.with_file_name("scores");
-        self.scores.clone().unwrap_or_else(beside)
+    fn cache(&self) -> PathBuf {
+        let beside = || self.out.with_file_name("cache");
+        self.cache.clone().unwrap_or_else(beside)
     }
 }
 
@@ -56,8 +57,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return dry_run::show(&experiment, &config, args.json);
     }
     anyhow::ensure!(
-        args.scores() != args.out,
-        "--out {} is where scores are kept; choose another --out or --scores",
+        args.cache() != args.out,
+        "--out {} is the directory of the cache; choose another --out or --cache",
         args.out.display()
     );
     if let Some(result) = finished_run(&args.out, &config)? {
@@ -78,7 +79,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let result = train(
         &config,
         &args.out,
-        &args.scores(),
+        &args.cache(),
         &host(args.device),
         &args.device.open(),
         &mut |event| {
@@ -89,9 +90,20 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 return;
             }
             match event {
+                Event::Tokenized {
+                    split,
+                    examples,
+                    of,
+                } => {
+                    bar.set_length(of as u64);
+                    bar.set_position(examples as u64);
+                    bar.set_message(format!("tokenizing {split}"));
+                }
                 Event::Loaded {
                     steps, warnings, ..
                 } => {
+                    bar.reset();
+                    bar.set_message("");
                     bar.set_length(steps as u64);
                     for warning in warnings {
                         bar.suspend(|| progress::note(&format!("warning: {warning}")));

@@ -48,6 +48,60 @@ fn every_task_trains_and_leaves_a_complete_directory() {
 }
 
 #[test]
+fn large_data_are_tokenized_once_for_all_runs() {
+    let lab = Lab::new();
+    // More text than is tokenized anew each time.
+    lab.edit("data/mnli/train.tsv", |text| {
+        let (header, row) = text.split_once('\n').unwrap();
+        let mut cells: Vec<&str> = row.lines().next().unwrap().split('\t').collect();
+        let premise = cells[8].repeat(5);
+        cells[8] = &premise;
+        let row = cells.join("\t") + "\n";
+        format!("{header}\n{}", row.repeat(1 + (12 << 20) / row.len()))
+    });
+    let cached = || -> Vec<String> {
+        let entries = fs::read_dir(lab.path("cache")).unwrap();
+        entries
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect()
+    };
+    let train = |name: &str| -> (Vec<Value>, String) {
+        let output = lab.train("mnli", &["--json"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let run = lab.path(name);
+        fs::rename(lab.path("run"), &run).unwrap();
+        let mut events = json_lines(&stdout(&output));
+        events.retain(|e| e["event"] == "tokenized");
+        let adapter = fs::read(run.join("adapter/adapter_model.safetensors")).unwrap();
+        (events, format!("{adapter:?}"))
+    };
+
+    let (events, first) = train("first");
+    let last = events.last().unwrap();
+    assert_eq!(
+        (&last["split"], &last["examples"]),
+        (&"train".into(), &last["of"])
+    );
+    let [file] = &cached()[..] else {
+        panic!("{:?}", cached());
+    };
+    assert!(file.starts_with("mnli-train-"), "{file}");
+
+    let (events, second) = train("second");
+    assert!(events.is_empty(), "{events:?}");
+    assert_eq!(first, second);
+
+    // A file that is damaged is made anew; other texts have a file of their own.
+    fs::write(lab.path("cache").join(file), "nonsense").unwrap();
+    let (events, third) = train("third");
+    assert!(!events.is_empty());
+    assert_eq!(first, third);
+    lab.edit("data/mnli/train.tsv", |text| text.replacen(". ", ", ", 1));
+    assert!(!train("fourth").0.is_empty());
+    assert_eq!(cached().len(), 2);
+}
+
+#[test]
 fn the_same_run_gives_the_same_bits_and_is_not_repeated() {
     let lab = Lab::new();
     assert!(lab.train("qqp", &[]).status.success());

@@ -147,7 +147,7 @@ fn one_scoring_serves_all_runs() {
     let lab = Lab::new();
     train(&lab, "one", "mnli", &["--method", "fr-1/4"], &[]);
     let list = || -> Vec<_> {
-        let entries = fs::read_dir(lab.path("scores")).unwrap();
+        let entries = fs::read_dir(lab.path("cache")).unwrap();
         let mut found: Vec<_> = entries
             .map(|entry| {
                 let entry = entry.unwrap();
@@ -274,7 +274,7 @@ fn schedules_that_make_no_sense() {
 fn scores_of_another_model() {
     let lab = Lab::new();
     train(&lab, "run", "squad2", &["--method", "fr-1/2"], &[]);
-    let entry = fs::read_dir(lab.path("scores")).unwrap().next().unwrap();
+    let entry = fs::read_dir(lab.path("cache")).unwrap().next().unwrap();
     fs::rename(entry.unwrap().path(), lab.path("scores.json")).unwrap();
     let settings = ["selection.scores=scores.json"];
     train(&lab, "again", "squad2", &["--method", "fr-1/2"], &settings);
