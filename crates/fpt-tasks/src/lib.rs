@@ -12,7 +12,7 @@ mod tasks;
 mod text;
 mod tokenize;
 
-pub use batch::{BatchError, EvalBatches, PadTo, TokenBatch, TrainBatches};
+pub use batch::{BatchError, BatchLimits, EvalBatches, PadTo, TokenBatch, TrainBatches};
 pub use check::{CheckOptions, Report, check, check_from};
 pub use example::{Candidate, Dataset, Example, Gold};
 pub use kind::{Split, TaskKind, UnknownName};

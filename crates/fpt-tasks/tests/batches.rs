@@ -4,7 +4,9 @@
 
 use std::collections::HashSet;
 
-use fpt_tasks::{BatchError, EvalBatches, PadTo, TokenBatch, TokenizedExample, TrainBatches};
+use fpt_tasks::{
+    BatchError, BatchLimits, EvalBatches, PadTo, TokenBatch, TokenizedExample, TrainBatches,
+};
 use proptest::prelude::*;
 
 fn example(source: usize, target: usize) -> TokenizedExample {
@@ -51,6 +53,14 @@ fn impossible_batches_are_errors() {
     assert_eq!(
         TrainBatches::new(vec![], 4, 0).unwrap_err(),
         BatchError::NoExamples
+    );
+    let nothing = BatchLimits {
+        examples: 4,
+        tokens: Some(0),
+    };
+    assert_eq!(
+        EvalBatches::new(&[1], nothing).unwrap_err(),
+        BatchError::ZeroSize
     );
     assert!(EvalBatches::new(&[], 4).unwrap().is_empty());
 }
@@ -159,6 +169,53 @@ proptest! {
             .collect();
         ranges.sort_unstable();
         prop_assert!(ranges.is_sorted_by(|a, b| a.1 <= b.0));
+    }
+
+    /// Every example once an epoch, within the limits, and no batch that could have taken the next example.
+    #[test]
+    fn tokens_limit_batches(
+        lengths in proptest::collection::vec(1_usize..50, 1..300),
+        examples in 1_usize..20,
+        tokens in 1_usize..300,
+        seed: u64,
+    ) {
+        let limits = BatchLimits { examples, tokens: Some(tokens) };
+        let padded = |batch: &[usize]| {
+            batch.len() * batch.iter().map(|&i| lengths[i]).max().unwrap()
+        };
+        let sorted = |batches: &[Vec<usize>]| {
+            let mut all = batches.concat();
+            all.sort_unstable();
+            all
+        };
+        let every: Vec<usize> = (0..lengths.len()).collect();
+
+        let evaluation: Vec<_> = EvalBatches::new(&lengths, limits).unwrap().iter().collect();
+        prop_assert_eq!(&sorted(&evaluation), &every);
+        for pair in evaluation.windows(2) {
+            let more = [&pair[0][..], &pair[1][..1]].concat();
+            prop_assert!(more.len() > examples || padded(&more) > tokens);
+        }
+
+        let training = TrainBatches::new(lengths.clone(), limits, seed).unwrap();
+        let mut step = 0;
+        let mut all = evaluation;
+        for _ in 0..3 {
+            let mut epoch = Vec::new();
+            while epoch.iter().map(Vec::len).sum::<usize>() < lengths.len() {
+                epoch.push(training.indices(step));
+                step += 1;
+            }
+            prop_assert_eq!(&sorted(&epoch), &every);
+            all.extend(epoch);
+        }
+        for batch in all {
+            prop_assert!(batch.len() <= examples);
+            prop_assert!(batch.len() == 1 || padded(&batch) <= tokens);
+        }
+        // Going back gives what was there.
+        let first = TrainBatches::new(lengths, limits, seed).unwrap().indices(0);
+        prop_assert_eq!(training.indices(0), first);
     }
 
     #[test]

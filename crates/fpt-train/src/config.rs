@@ -8,7 +8,7 @@ use fpt_partial::SelectionRules;
 use fpt_prompt::PromptInit;
 use fpt_schedule::{Method, ScheduleConfig};
 use fpt_t5::T5Config;
-use fpt_tasks::{PadTo, Split, TaskKind};
+use fpt_tasks::{BatchLimits, PadTo, Split, TaskKind};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -175,6 +175,10 @@ pub struct TrainConfig {
     pub steps: usize,
     /// Examples a step; the paper has 32.
     pub batch_size: usize,
+    /// The most source tokens a step, padding included: batches of long examples get fewer of them. Absent means that
+    /// only `batch_size` counts, as in the paper.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_tokens: Option<usize>,
     /// Constant learning rate; the paper has 0.3.
     pub learning_rate: f64,
     /// Decoupled weight decay; the paper has 1e-5.
@@ -197,6 +201,10 @@ pub struct EvalConfig {
     pub every: usize,
     /// Examples a batch.
     pub batch_size: usize,
+    /// The most source tokens a batch, padding included, so that memory has a bound and batches of short examples may
+    /// be large. Absent means that only `batch_size` counts. The answers do not depend on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_tokens: Option<usize>,
     /// How many dev examples the evaluations during training use; absent means all. The best prompt is
     /// evaluated on all of dev and test at the end in any case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -382,12 +390,34 @@ impl Experiment {
     }
 }
 
+impl TrainConfig {
+    /// How large a batch may be.
+    pub fn batch_limits(&self) -> BatchLimits {
+        BatchLimits {
+            examples: self.batch_size,
+            tokens: self.batch_tokens,
+        }
+    }
+}
+
+impl EvalConfig {
+    /// How large a batch may be.
+    pub fn batch_limits(&self) -> BatchLimits {
+        BatchLimits {
+            examples: self.batch_size,
+            tokens: self.batch_tokens,
+        }
+    }
+}
+
 impl RunConfig {
     fn check(&self) -> Result<(), TrainError> {
         for (key, value) in [
             ("prompt.length", self.prompt.length),
             ("train.steps", self.train.steps),
             ("train.batch_size", self.train.batch_size),
+            ("train.batch_tokens", self.train.batch_tokens.unwrap_or(1)),
+            ("eval.batch_tokens", self.eval.batch_tokens.unwrap_or(1)),
             ("eval.every", self.eval.every),
             ("eval.batch_size", self.eval.batch_size),
             ("eval.dev_examples", self.eval.dev_examples.unwrap_or(1)),

@@ -1,7 +1,7 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use fpt_prompt::SoftPrompt;
 use fpt_t5::{EncoderOutput, Generation, T5, T5Tokenizer, prepend_visible};
-use fpt_tasks::{EvalBatches, PadTo, TokenBatch, TokenizedExample};
+use fpt_tasks::{BatchLimits, EvalBatches, PadTo, TokenBatch, TokenizedExample};
 
 use crate::TrainError;
 
@@ -42,16 +42,16 @@ impl Predictor<'_> {
     /// The answer to each example, in their order. `on_batch` is told how many more are done.
     ///
     /// # Errors
-    /// [`TrainError::Batch`] if the batch size is 0, [`TrainError::Model`] if ids can't be decoded.
+    /// [`TrainError::Batch`] if a limit of the batches is 0, [`TrainError::Model`] if ids can't be decoded.
     pub fn predict(
         &self,
         examples: &[TokenizedExample],
-        batch_size: usize,
+        limits: impl Into<BatchLimits>,
         on_batch: &mut dyn FnMut(usize),
     ) -> Result<Vec<String>, TrainError> {
         let lengths: Vec<usize> = examples.iter().map(|e| e.source.len()).collect();
         let mut answers = vec![String::new(); examples.len()];
-        for indices in EvalBatches::new(&lengths, batch_size)?.iter() {
+        for indices in EvalBatches::new(&lengths, limits)?.iter() {
             let batch = TokenBatch::new(examples, indices, PadTo::Multiple(1));
             let ids = self.model.generate(&self.encode(&batch), &self.generation);
             for (&index, ids) in batch.indices.iter().zip(&ids) {

@@ -215,7 +215,11 @@ impl Session {
                 ..Generation::greedy(self.max_target())
             },
         };
-        predictor.predict(&data.tokens[..limit], self.config.eval.batch_size, on_batch)
+        predictor.predict(
+            &data.tokens[..limit],
+            self.config.eval.batch_limits(),
+            on_batch,
+        )
     }
 
     /// [`Session::answer`], and the scores of the answers.

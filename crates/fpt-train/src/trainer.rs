@@ -143,7 +143,7 @@ pub fn train(
     let mut prompt = session.fresh_prompt(config.seed, &training_device)?;
     let mut optimizer = adafactor(&config.train);
     let lengths = train.tokens.iter().map(|e| e.source.len()).collect();
-    let batches = TrainBatches::new(lengths, config.train.batch_size, config.seed)?;
+    let batches = TrainBatches::new(lengths, config.train.batch_limits(), config.seed)?;
 
     let mut best: Option<(f64, usize, SoftPrompt)> = None;
     let mut losses = Vec::with_capacity(steps);

@@ -58,6 +58,7 @@ fn config(sequence: &Sequence, weight_decay: f32) -> TrainConfig {
     TrainConfig {
         steps: sequence.gradients.len(),
         batch_size: 1,
+        batch_tokens: None,
         learning_rate: sequence.lr,
         weight_decay,
         // Without clipping in the fixture, no gradient may reach the limit.

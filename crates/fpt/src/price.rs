@@ -31,9 +31,15 @@ pub fn price(config: &RunConfig, model: &ModelShape) -> anyhow::Result<Price> {
         .lengths
         .max_target
         .unwrap_or_else(|| task(kind).max_target_length());
+    let source = config.lengths.max_source;
+    // So many of the longest examples fit into a batch.
+    let rows = match config.train.batch_tokens {
+        Some(tokens) => config.train.batch_size.min((tokens / source).max(1)),
+        None => config.train.batch_size,
+    };
     let batch = BatchShape {
-        rows: config.train.batch_size,
-        source: config.lengths.max_source,
+        rows,
+        source,
         target,
         prompt: config.prompt.length,
     };

@@ -1,46 +1,74 @@
-//! A training set of a real one's size.
+//! Training sets of real ones' sizes, made of the scale model's sentences.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use fpt_t5::T5Tokenizer;
 use fpt_tasks::{
-    Lengths, PadTo, Split, TaskKind, TokenBatch, TrainBatches, read_split, task, tokenize,
+    Lengths, PadTo, Split, TaskKind, TokenBatch, TrainBatches, read_split, split_path, task,
+    tokenize,
 };
+use fpt_world::world::{World, sentences};
 use fpt_world::{TaskOptions, write_mnli};
+use serde_json::json;
+
+use crate::shell;
 
 /// The lines of MNLI's training file.
-pub const LINES: usize = 392_702;
+pub const MNLI_LINES: usize = 392_702;
+/// A tenth of XSum's training file.
+pub const XSUM_ARTICLES: usize = 20_000;
+/// SQuAD's training file: 42 MB.
+const SQUAD_PARAGRAPHS: usize = 19_035;
+const SQUAD_QUESTIONS: usize = 7;
+/// Mean lengths in characters.
+const SQUAD_PARAGRAPH: usize = 735;
+const XSUM_ARTICLE: usize = 2200;
 const BATCH: usize = 32;
 
 pub struct LargeData {
+    task: TaskKind,
     tokenizer: T5Tokenizer,
     directory: PathBuf,
 }
 
 impl LargeData {
-    /// Write `mnli/train.tsv` and the scale model's tokenizer; files that are there already are kept.
-    pub fn save(directory: &Path, model: &Path) -> anyhow::Result<()> {
+    /// Write the training file of `task`, `<task>/<file>`, and the scale model's tokenizer; files that are there
+    /// already are kept.
+    pub fn save(directory: &Path, task: TaskKind, model: &Path) -> anyhow::Result<()> {
         let copy = directory.join("tokenizer.json");
         if copy.exists() {
             return Ok(());
         }
-        write_mnli(
-            directory,
-            &TaskOptions {
-                seed: 1,
-                train: LINES,
-                dev: 10,
-                test: 10,
-            },
-        )?;
+        let path = split_path(directory, task, Split::Train);
+        let parent = directory.join(task.name());
+        std::fs::create_dir_all(&parent)
+            .with_context(|| format!("failed to create {}", parent.display()))?;
+        match task {
+            TaskKind::Mnli => write_mnli(
+                directory,
+                &TaskOptions {
+                    seed: 1,
+                    train: MNLI_LINES,
+                    dev: 10,
+                    test: 10,
+                },
+            )?,
+            TaskKind::Squad2 => shell::save(&path, &squad())?,
+            TaskKind::Xsum => shell::save(&path, &xsum(XSUM_ARTICLES))?,
+            TaskKind::Qqp | TaskKind::Record => bail!("there is no large {task}"),
+        }
         std::fs::copy(model.join("tokenizer.json"), &copy)
             .with_context(|| format!("failed to write {}", copy.display()))?;
         Ok(())
     }
 
+    /// What [`LargeData::save`] wrote.
     pub fn load(directory: &Path) -> anyhow::Result<Self> {
+        let found = |task: &TaskKind| split_path(directory, *task, Split::Train).exists();
+        let mut tasks = [TaskKind::Mnli, TaskKind::Squad2, TaskKind::Xsum].into_iter();
         Ok(Self {
+            task: tasks.find(found).context("there are no large data")?,
             tokenizer: T5Tokenizer::from_directory(directory)?,
             directory: directory.to_path_buf(),
         })
@@ -48,10 +76,10 @@ impl LargeData {
 
     /// Read, tokenize, and pad an epoch's batches. Returns the number of source and target tokens.
     pub fn tokens(&self) -> anyhow::Result<usize> {
-        let data = read_split(&self.directory, TaskKind::Mnli, Split::Train)?;
+        let data = read_split(&self.directory, self.task, Split::Train)?;
         let limits = Lengths {
             max_source: 492,
-            max_target: task(TaskKind::Mnli).max_target_length(),
+            max_target: task(self.task).max_target_length(),
         };
         let encode = |text: &str| self.tokenizer.encode(text);
         let tokens = tokenize(&data.examples, encode, limits)?;
@@ -63,4 +91,57 @@ impl LargeData {
         }
         Ok(tokens.iter().map(|e| e.source.len() + e.target.len()).sum())
     }
+}
+
+/// Stories until there are so many characters.
+fn text(world: &mut World, length: usize) -> String {
+    let mut text = String::new();
+    while text.len() < length {
+        let people = world.people(4);
+        let facts = world.story(4, &people);
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(&sentences(&world.tell(&facts)));
+    }
+    text
+}
+
+/// SQuAD 2.0's JSON. The questions are not about their paragraphs: nothing is learned from them.
+fn squad() -> String {
+    let mut world = World::new(2);
+    let paragraphs: Vec<_> = (0..SQUAD_PARAGRAPHS)
+        .map(|paragraph| {
+            let context = text(&mut world, SQUAD_PARAGRAPH);
+            let questions: Vec<_> = (0..SQUAD_QUESTIONS)
+                .map(|number| {
+                    let (_, question) = world.question(4, 1.0 / 3.0);
+                    let answers: Vec<_> = question
+                        .answer
+                        .iter()
+                        .map(|answer| json!({ "text": answer, "answer_start": 0 }))
+                        .collect();
+                    json!({
+                        "id": format!("{paragraph}-{number}"),
+                        "question": question.text() + "?",
+                        "is_impossible": answers.is_empty(),
+                        "answers": answers,
+                    })
+                })
+                .collect();
+            json!({ "context": context, "qas": questions })
+        })
+        .collect();
+    json!({ "version": "v2.0", "data": [{ "title": "Stories", "paragraphs": paragraphs }] })
+        .to_string()
+}
+
+/// XSum's table of articles and summaries.
+fn xsum(articles: usize) -> String {
+    let mut world = World::new(3);
+    let rows = (0..articles).map(|_| {
+        let summary = world.summary(2, 0).text;
+        text(&mut world, XSUM_ARTICLE) + "\t" + &summary + "\n"
+    });
+    rows.collect()
 }

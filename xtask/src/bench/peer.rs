@@ -77,7 +77,13 @@ fn save(work: anyhow::Result<Work>, directory: &Path) -> anyhow::Result<usize> {
     Ok(work.batches.len())
 }
 
-const CASES: [Case; 7] = [
+fn large(task: TaskKind, directory: &Path) -> anyhow::Result<usize> {
+    let model = fpt_train::Experiment::from_file(EXPERIMENT)?.model;
+    LargeData::save(directory, task, &model)?;
+    Ok(1)
+}
+
+const CASES: [Case; 9] = [
     Case {
         name: "mini-mnli",
         kind: Kind::Train,
@@ -111,10 +117,17 @@ const CASES: [Case; 7] = [
     Case {
         name: "393 k lines of MNLI",
         kind: Kind::Tokenize,
-        save: |to| {
-            let model = fpt_train::Experiment::from_file(EXPERIMENT)?.model;
-            LargeData::save(to, &model).map(|()| 1)
-        },
+        save: |to| large(TaskKind::Mnli, to),
+    },
+    Case {
+        name: "133 k questions of SQuAD, 42 MB",
+        kind: Kind::Tokenize,
+        save: |to| large(TaskKind::Squad2, to),
+    },
+    Case {
+        name: "20 k articles of XSum",
+        kind: Kind::Tokenize,
+        save: |to| large(TaskKind::Xsum, to),
     },
 ];
 
@@ -173,7 +186,11 @@ pub fn compare(options: &Options) -> anyhow::Result<(Vec<Comparison>, Vec<Timing
     };
     let (mut rows, mut timings) = (Vec::new(), Vec::new());
     for case in &CASES {
-        let label = format!("{}/{}", case.kind.name(), case.name.replace(' ', "-"));
+        let label = format!(
+            "{}/{}",
+            case.kind.name(),
+            case.name.replace([' ', ','], "-")
+        );
         if !label.contains(options.filter) {
             continue;
         }

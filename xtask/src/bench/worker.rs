@@ -17,7 +17,7 @@ use crate::shell;
 pub enum Kind {
     Train,
     Generate,
-    /// Read and tokenize the training file of MNLI, and pad its batches of an epoch.
+    /// Read and tokenize a large training file, and pad its batches of an epoch.
     Tokenize,
 }
 

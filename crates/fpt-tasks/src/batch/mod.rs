@@ -1,10 +1,12 @@
 //! Batches of similar length, padded no further than needed.
 
 mod eval;
+mod limits;
 mod padded;
 mod train;
 
 pub use eval::EvalBatches;
+pub use limits::BatchLimits;
 pub use padded::{PadTo, TokenBatch};
 use thiserror::Error;
 pub use train::TrainBatches;
@@ -14,7 +16,7 @@ pub use train::TrainBatches;
 #[non_exhaustive]
 pub enum BatchError {
     /// A batch needs at least one example.
-    #[error("the batch size is 0; set it to at least 1")]
+    #[error("a batch may hold nothing: set its limits of examples and of tokens to at least 1")]
     ZeroSize,
     /// There is nothing to train on.
     #[error("no examples to make training batches of")]

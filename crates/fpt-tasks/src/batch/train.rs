@@ -1,11 +1,11 @@
 //! Batches for training.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-use super::BatchError;
+use super::{BatchError, BatchLimits};
 
 /// How many batches are sorted by length together: enough for little padding, few enough to keep
 /// batches random.
@@ -18,80 +18,108 @@ const STREAM: [u8; 16] = *b"fpt data order 1";
 /// sees the very batches that it would have seen.
 ///
 /// Every epoch shuffles the examples anew, sorts them by length within pools of 16 batches, cuts
-/// the pools into batches and shuffles these. The remainder that does not fill a batch is left out
-/// of the epoch; a set smaller than one batch is one batch.
+/// the pools into batches and shuffles these. Where only examples are limited, the remainder that
+/// does not fill a batch is left out of the epoch, and a set smaller than one batch is one batch;
+/// where tokens are limited too, every example is in every epoch.
 #[derive(Debug)]
 pub struct TrainBatches {
     lengths: Vec<usize>,
-    batch_size: usize,
+    limits: BatchLimits,
     seed: u64,
-    /// The plan of the epoch that was asked for last.
-    plan: Mutex<Option<(usize, Arc<Plan>)>>,
+    /// The epoch that was asked for last.
+    epoch: Mutex<Epoch>,
 }
 
-type Plan = Vec<Vec<usize>>;
+/// The batches of an epoch.
+#[derive(Debug)]
+struct Epoch {
+    number: usize,
+    /// The step of its first batch.
+    start: usize,
+    plan: Vec<Vec<usize>>,
+}
 
 impl TrainBatches {
     /// Batches of examples of these source lengths.
     ///
     /// # Errors
-    /// When there are no examples or the batch size is 0.
-    pub fn new(lengths: Vec<usize>, batch_size: usize, seed: u64) -> Result<Self, BatchError> {
-        if batch_size == 0 {
-            return Err(BatchError::ZeroSize);
-        }
+    /// When there are no examples or a limit is 0.
+    pub fn new(
+        lengths: Vec<usize>,
+        limits: impl Into<BatchLimits>,
+        seed: u64,
+    ) -> Result<Self, BatchError> {
+        let limits = limits.into().check()?;
         if lengths.is_empty() {
             return Err(BatchError::NoExamples);
         }
+        let limits = BatchLimits {
+            examples: limits.examples.min(lengths.len()),
+            ..limits
+        };
+        let first = Epoch {
+            number: 0,
+            start: 0,
+            plan: plan(&lengths, limits, seed, 0),
+        };
         Ok(Self {
-            batch_size: batch_size.min(lengths.len()),
             lengths,
+            limits,
             seed,
-            plan: Mutex::new(None),
+            epoch: Mutex::new(first),
         })
     }
 
-    /// The number of batches of an epoch, at least 1.
+    /// The number of batches of an epoch, at least 1; where tokens are limited, of the one that was
+    /// asked for last, since epochs differ.
     pub fn steps_per_epoch(&self) -> usize {
-        self.lengths.len() / self.batch_size
+        self.lock().plan.len()
     }
 
     /// The indices of the examples of a step, counted from 0 over all epochs. Steps of the same
     /// epoch as the call before cost nothing.
     pub fn indices(&self, step: usize) -> Vec<usize> {
-        let (epoch, position) = (step / self.steps_per_epoch(), step % self.steps_per_epoch());
-        self.plan(epoch)[position].clone()
+        let mut epoch = self.lock();
+        if step < epoch.start {
+            *epoch = self.epoch(0, 0);
+        }
+        while step - epoch.start >= epoch.plan.len() {
+            *epoch = self.epoch(epoch.number + 1, epoch.start + epoch.plan.len());
+        }
+        epoch.plan[step - epoch.start].clone()
     }
 
-    fn plan(&self, epoch: usize) -> Arc<Plan> {
-        // The plan is replaced as a whole, so a panic elsewhere can't leave it half made.
-        let mut cached = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*cached {
-            Some((cached_epoch, plan)) if *cached_epoch == epoch => Arc::clone(plan),
-            _ => {
-                let plan = Arc::new(self.make_plan(epoch));
-                *cached = Some((epoch, Arc::clone(&plan)));
-                plan
-            }
+    fn epoch(&self, number: usize, start: usize) -> Epoch {
+        Epoch {
+            number,
+            start,
+            plan: plan(&self.lengths, self.limits, self.seed, number),
         }
     }
 
-    fn make_plan(&self, epoch: usize) -> Plan {
-        let mut key = [0; 32];
-        key[..8].copy_from_slice(&self.seed.to_le_bytes());
-        key[8..16].copy_from_slice(&(epoch as u64).to_le_bytes());
-        key[16..].copy_from_slice(&STREAM);
-        let mut rng = ChaCha8Rng::from_seed(key);
-
-        let mut order: Vec<_> = (0..self.lengths.len()).collect();
-        order.shuffle(&mut rng);
-        order.truncate(self.steps_per_epoch() * self.batch_size);
-        let mut plan = Vec::with_capacity(self.steps_per_epoch());
-        for pool in order.chunks_mut(POOL * self.batch_size) {
-            pool.sort_by_key(|&i| self.lengths[i]);
-            plan.extend(pool.chunks(self.batch_size).map(<[usize]>::to_vec));
-        }
-        plan.shuffle(&mut rng);
-        plan
+    /// An epoch is replaced as a whole, so a panic elsewhere can't leave it half made.
+    fn lock(&self) -> MutexGuard<'_, Epoch> {
+        self.epoch.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn plan(lengths: &[usize], limits: BatchLimits, seed: u64, epoch: usize) -> Vec<Vec<usize>> {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(&(epoch as u64).to_le_bytes());
+    key[16..].copy_from_slice(&STREAM);
+    let mut rng = ChaCha8Rng::from_seed(key);
+
+    let mut order: Vec<_> = (0..lengths.len()).collect();
+    order.shuffle(&mut rng);
+    if limits.tokens.is_none() {
+        order.truncate(lengths.len() / limits.examples * limits.examples);
+    }
+    let mut plan = Vec::new();
+    for pool in order.chunks_mut(POOL.saturating_mul(limits.examples)) {
+        pool.sort_by_key(|&i| lengths[i]);
+        plan.extend(limits.cut(pool, lengths));
+    }
+    plan.shuffle(&mut rng);
+    plan
 }
