@@ -98,8 +98,10 @@ fn index(list: &[usize], device: &Device) -> Tensor<1, Int> {
     Tensor::from_data(list.as_slice(), device)
 }
 
-/// Keep rows (axis 0) or columns (axis 1) of a weight, `[d_in, d_out]`.
+/// Keep rows (axis 0) or columns (axis 1) of a weight, `[d_in, d_out]`, which stays a view of `[d_out, d_in]` as a
+/// checkpoint's weights are.
 fn narrow(linear: &mut Linear, axis: usize, kept: &Tensor<1, Int>) {
-    let weight = linear.weight.val().select(axis, kept.clone());
+    let stored = linear.weight.val().transpose();
+    let weight = stored.select(1 - axis, kept.clone()).transpose();
     linear.weight = Param::from_tensor(weight).set_require_grad(false);
 }

@@ -93,26 +93,22 @@ fn read_index(path: &Path) -> Result<Index, T5Error> {
     }
 }
 
-/// All tensors of `path`, weights or an index, unread, under their names in the file, as f32. Those that `transposed`
-/// tells by their names swap rows and columns.
+/// All tensors of `path`, weights or an index, unread, under their names in the file, as f32.
 ///
 /// # Errors
 /// [`T5Error::Read`] or [`T5Error::Weights`] of the file that is absent or damaged.
-pub(super) fn tensors(
-    path: &Path,
-    transposed: fn(&str) -> bool,
-) -> Result<Vec<PackTensor>, T5Error> {
+pub(super) fn tensors(path: &Path) -> Result<Vec<PackTensor>, T5Error> {
     if !is_index(path) {
         return match path.extension().is_some_and(|end| end == "safetensors") {
-            true => safetensors(path, transposed),
-            false => pytorch(path, transposed),
+            true => safetensors(path),
+            false => pytorch(path),
         };
     }
     let index = read_index(path)?;
     let mut all = Vec::new();
     for shard in index.shards() {
         let own = |tensor: &PackTensor| index.weight_map.get(&tensor.name) == Some(shard);
-        let tensors = tensors(&path.with_file_name(shard), transposed)?;
+        let tensors = tensors(&path.with_file_name(shard))?;
         all.extend(tensors.into_iter().filter(own));
     }
     Ok(all)
@@ -126,7 +122,7 @@ fn read_error(path: &Path, source: std::io::Error) -> T5Error {
 }
 
 /// `torch.save` of a state dictionary. The pickle is interpreted as data: nothing in it is ever called.
-fn pytorch(path: &Path, transposed: fn(&str) -> bool) -> Result<Vec<PackTensor>, T5Error> {
+fn pytorch(path: &Path) -> Result<Vec<PackTensor>, T5Error> {
     File::open(path).map_err(|source| read_error(path, source))?;
     let reader = PytorchReader::new(path).map_err(|error| T5Error::Weights {
         path: path.to_path_buf(),
@@ -142,20 +138,19 @@ fn pytorch(path: &Path, transposed: fn(&str) -> bool) -> Result<Vec<PackTensor>,
             pytorch_reader::DType::BF16 => DType::BF16,
             other => return Err(not_floats(path, &name, &format!("{other:?}"))),
         };
-        let transpose = transposed(&name);
         let feed = move |length: usize, take: &mut dyn FnMut(&[u8])| {
             let bytes = read()?;
             bytes.chunks(length).for_each(take);
             Ok(())
         };
-        all.push(deferred(path, name, dtype, shape, transpose, feed)?);
+        all.push(deferred(path, name, dtype, shape, feed)?);
     }
     Ok(all)
 }
 
 /// A `.safetensors` file, of which only the header is read. Plain reads instead of a memory map: mapped pages would
 /// count as a second copy of the weights, and a file that is cut short meanwhile would end the program.
-fn safetensors(path: &Path, transposed: fn(&str) -> bool) -> Result<Vec<PackTensor>, T5Error> {
+fn safetensors(path: &Path) -> Result<Vec<PackTensor>, T5Error> {
     /// The largest header that the format allows.
     const MAX_HEADER: u64 = 100_000_000;
     let damaged = |reason: String| T5Error::Weights {
@@ -215,7 +210,6 @@ fn safetensors(path: &Path, transposed: fn(&str) -> bool) -> Result<Vec<PackTens
             )));
         }
         let file = Arc::clone(&file);
-        let transpose = transposed(&name);
         let feed = move |length: usize, take: &mut dyn FnMut(&[u8])| {
             let mut file = file.lock().map_err(|_| ErrorKind::Other)?;
             file.seek(SeekFrom::Start(data + from as u64))?;
@@ -229,14 +223,7 @@ fn safetensors(path: &Path, transposed: fn(&str) -> bool) -> Result<Vec<PackTens
             }
             Ok(())
         };
-        all.push(deferred(
-            path,
-            name,
-            dtype,
-            info.shape.clone(),
-            transpose,
-            feed,
-        )?);
+        all.push(deferred(path, name, dtype, info.shape.clone(), feed)?);
     }
     Ok(all)
 }
@@ -258,7 +245,6 @@ fn deferred(
     name: String,
     dtype: DType,
     shape: Vec<usize>,
-    transpose: bool,
     feed: impl Fn(usize, &mut dyn FnMut(&[u8])) -> std::io::Result<()> + Send + Sync + 'static,
 ) -> Result<PackTensor, T5Error> {
     let bytes = shape
@@ -268,59 +254,24 @@ fn deferred(
             path: path.to_path_buf(),
             reason: format!("{name} is larger than any memory: {shape:?}"),
         })?;
-    let (held, matrix) = match *shape {
-        [rows, columns] if transpose => (vec![columns, rows], Some([rows, columns])),
-        _ => (shape, None),
-    };
     let provider = move || {
-        let values = match matrix {
-            Some(size) => transposed_floats(dtype, size, &feed),
-            None => floats(dtype, bytes / DType::F32.size(), &feed),
-        };
-        values
+        floats(dtype, bytes / DType::F32.size(), &feed)
             .map(Bytes::from_elems)
             .map_err(|error| PackError::IoError(error.to_string()))
     };
-    let tensor = PackTensor::deferred(name, DType::F32, held, None, bytes, provider);
+    let tensor = PackTensor::deferred(name, DType::F32, shape, None, bytes, provider);
     Ok(tensor)
 }
 
 type Feed<'a> = &'a dyn Fn(usize, &mut dyn FnMut(&[u8])) -> std::io::Result<()>;
 
-/// Elements of a chunk, and rows of one that is transposed.
+/// Elements that are read at a time.
 const CHUNK: usize = 1 << 16;
-const ROWS: usize = 64;
 
 fn floats(dtype: DType, elements: usize, feed: Feed<'_>) -> std::io::Result<Vec<f32>> {
     let mut values = Vec::with_capacity(elements);
     feed(CHUNK * dtype.size(), &mut |bytes| {
         decode(dtype, bytes, &mut values);
-    })?;
-    Ok(values)
-}
-
-/// The values of `[rows, columns]` as `[columns, rows]`.
-fn transposed_floats(
-    dtype: DType,
-    [rows, columns]: [usize; 2],
-    feed: Feed<'_>,
-) -> std::io::Result<Vec<f32>> {
-    let mut values = vec![0.0; rows * columns];
-    if values.is_empty() {
-        return Ok(values);
-    }
-    let (mut first, mut chunk) = (0, Vec::new());
-    feed(ROWS * columns * dtype.size(), &mut |bytes| {
-        chunk.clear();
-        decode(dtype, bytes, &mut chunk);
-        let count = chunk.len() / columns;
-        for (column, values) in values.chunks_exact_mut(rows).enumerate() {
-            let of_column = chunk[column..].iter().step_by(columns);
-            for (value, &read) in values[first..first + count].iter_mut().zip(of_column) {
-                *value = read;
-            }
-        }
-        first += count;
     })?;
     Ok(values)
 }

@@ -6,16 +6,12 @@ use burn::tensor::{Bytes, DType, Shape};
 use burn_flex::{FlexTensor, Layout};
 use rayon::prelude::*;
 
+use super::few_rows::{self, FEW_ROWS};
 use super::matrix::{Matrix, multiply, multiply_in_parallel};
 use super::{AttentionGradients, AttentionInputs, FusedBackward, FusedOps, kernels, portable};
 
 /// Fewer elements than this are not worth a second thread.
 const ELEMENTS_PER_THREAD: usize = 1 << 14;
-
-/// Up to so many rows, a product reads its matrix row by row.
-const FEW_ROWS: usize = 16;
-/// Columns of such a product that are summed at a time: with the rows' sums they fit the innermost cache.
-const BLOCK: usize = 256;
 
 impl FusedOps for Flex {
     fn t5_rms_norm(x: FlexTensor, weight: FlexTensor, epsilon: f32) -> FlexTensor {
@@ -208,7 +204,7 @@ impl FusedBackward for Flex {
     }
 }
 
-/// [`super::linear`]. A weight that is a transposed view is read as it lies.
+/// [`super::linear`]. A weight that is a transposed view, as those of checkpoints are, is read as it lies.
 fn linear(x: FlexTensor, weight: FlexTensor) -> FlexTensor {
     let [batch, length, width]: [usize; 3] = x.shape().dims();
     let (x, weight) = (x.to_contiguous(), positive(weight));
@@ -216,46 +212,14 @@ fn linear(x: FlexTensor, weight: FlexTensor) -> FlexTensor {
     let [_, columns] = matrix.size;
     let mut out = empty(Shape::new([batch, length, columns]));
     let rows = batch * length;
-    if rows <= FEW_ROWS && matrix.strides[1] == 1 && width > 0 {
-        multiply_few_rows(values(&x), rows, matrix, out.storage_mut::<f32>());
+    if rows <= FEW_ROWS && matrix.strides == [1, width] && width * columns > 0 {
+        let weight = &matrix.data[matrix.offset..][..width * columns];
+        few_rows::multiply(values(&x), width, weight, out.storage_mut::<f32>());
         return out;
     }
     let rows = Matrix::contiguous(values(&x), [rows, width]);
     multiply_in_parallel(rows, matrix, out.storage_mut::<f32>(), 0, columns);
     out
-}
-
-/// The product of a few contiguous rows `x` and a matrix whose rows are contiguous, as generation needs it for a token of
-/// each text. `gemm`'s tiles walk down the columns, and so through all of a large matrix's pages many times.
-fn multiply_few_rows(x: &[f32], rows: usize, matrix: Matrix<'_>, out: &mut [f32]) {
-    let [width, columns] = matrix.size;
-    let weight = &matrix.data[matrix.offset..];
-    let blocks: Vec<Vec<f32>> = (0..columns.div_ceil(BLOCK))
-        .into_par_iter()
-        .with_min_len((ELEMENTS_PER_THREAD / (width * BLOCK)).max(1))
-        .map(|block| {
-            let start = block * BLOCK;
-            let columns = BLOCK.min(columns - start);
-            let mut part = vec![0.0; rows * columns];
-            let weight = &weight[start..];
-            kernels::add_product_of_few_rows(
-                x,
-                width,
-                weight,
-                matrix.strides[0],
-                &mut part,
-                columns,
-            );
-            part
-        })
-        .collect();
-    for (block, part) in blocks.iter().enumerate() {
-        let start = block * BLOCK;
-        let width = BLOCK.min(columns - start);
-        for (out, part) in out.chunks_exact_mut(columns).zip(part.chunks_exact(width)) {
-            out[start..start + width].copy_from_slice(part);
-        }
-    }
 }
 
 /// [`super::attention`]; probabilities are kept where there is a place for them.

@@ -180,39 +180,6 @@ pub fn scaled_softmax(x: &[f32], log_sum_exp: f32, scale: f32, out: &mut [f32]) 
     }
 }
 
-/// Adds the product of a few rows `x`, `[rows, k]`, and `columns` columns of a matrix, whose rows begin `stride` apart
-/// in `weight`, to `out`, `[rows, columns]`. The matrix is read once, in the order in which it lies.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma"))]
-pub fn add_product_of_few_rows(
-    x: &[f32],
-    k: usize,
-    weight: &[f32],
-    stride: usize,
-    out: &mut [f32],
-    columns: usize,
-) {
-    let row = |i: usize| &weight[i * stride..][..columns];
-    let whole = k / 4 * 4;
-    for i in (0..whole).step_by(4) {
-        let [w0, w1, w2, w3] = [row(i), row(i + 1), row(i + 2), row(i + 3)];
-        for (x, out) in x.chunks_exact(k).zip(out.chunks_exact_mut(columns)) {
-            let [x0, x1, x2, x3] = [x[i], x[i + 1], x[i + 2], x[i + 3]];
-            for ((((out, w0), w1), w2), w3) in out.iter_mut().zip(w0).zip(w1).zip(w2).zip(w3) {
-                // In the order of a plain sum.
-                let sum = w1.mul_add(x1, w0.mul_add(x0, *out));
-                *out = w3.mul_add(x3, w2.mul_add(x2, sum));
-            }
-        }
-    }
-    for i in whole..k {
-        for (x, out) in x.chunks_exact(k).zip(out.chunks_exact_mut(columns)) {
-            for (out, w) in out.iter_mut().zip(row(i)) {
-                *out = w.mul_add(x[i], *out);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::exp;

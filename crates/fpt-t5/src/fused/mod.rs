@@ -7,6 +7,7 @@
 //! than f32, as tensor operations ([`portable`]). Either way [`autodiff`] brings the one backward pass.
 
 mod autodiff;
+mod few_rows;
 mod flex;
 mod kernels;
 mod matrix;

@@ -75,12 +75,13 @@ proptest! {
         same(inputs, fused, |[x, w]| x.matmul(w));
     }
 
-    /// Few rows and many, across the columns that are summed at a time.
+    /// Few rows and many, with weights as they lie in a checkpoint: longer than the pieces that are multiplied at a
+    /// time, and of odd sizes.
     #[test]
-    fn linear_of_wide_weights(rows in 1..40_usize, input in 1..12_usize, output in 200..800_usize) {
-        let inputs = [tracked([rows, 1, input]), tracked([1, input, output])];
-        let fused = |[x, w]: [Tensor<3>; 2]| super::linear(x, w.reshape([input, output]));
-        same(inputs, fused, |[x, w]| x.matmul(w));
+    fn linear_of_checkpoint_weights(rows in 1..20_usize, input in 1..1200_usize, output in 1..80_usize) {
+        let inputs = [tracked([rows, 1, input]), tracked([1, output, input])];
+        let fused = |[x, w]: [Tensor<3>; 2]| super::linear(x, w.reshape([output, input]).transpose());
+        same(inputs, fused, |[x, w]| x.matmul(w.transpose()));
     }
 
     #[test]
