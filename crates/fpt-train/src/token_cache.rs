@@ -141,6 +141,7 @@ fn array(numbers: impl Iterator<Item = u32> + Clone) -> (Dtype, usize, Vec<u8>) 
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
