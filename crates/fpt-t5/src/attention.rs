@@ -1,6 +1,6 @@
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 
 use crate::feed_forward::linear;
 use crate::taps::project;
@@ -24,10 +24,25 @@ impl KeysValues {
         }
     }
 
+    /// Those of these rows of the batch.
+    pub fn select(self, rows: &[usize]) -> Self {
+        let rows = index(rows, &self.keys.device());
+        Self {
+            keys: self.keys.select(0, rows.clone()),
+            values: self.values.select(0, rows),
+        }
+    }
+
     /// Number of positions.
     pub fn length(&self) -> usize {
         self.keys.dims()[2]
     }
+}
+
+/// Row numbers as a tensor.
+pub(crate) fn index(rows: &[usize], device: &Device) -> Tensor<1, Int> {
+    let rows: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
+    Tensor::from_data(rows.as_slice(), device)
 }
 
 /// T5's attention (`T5Attention` in transformers): no scaling of the scores, no biases, and an additive

@@ -1,5 +1,5 @@
 use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Tensor};
 
 use crate::position::SelfBias;
 use crate::{
@@ -66,14 +66,15 @@ impl KvCache {
     /// output. For beam search.
     pub fn reorder(&mut self, from: &[usize]) {
         for layer in &mut self.layers {
-            if let Some(own) = layer.own.take() {
-                let index: Vec<i32> = from.iter().map(|&row| row as i32).collect();
-                let index = Tensor::<1, Int>::from_data(index.as_slice(), &own.keys.device());
-                layer.own = Some(KeysValues {
-                    keys: own.keys.select(0, index.clone()),
-                    values: own.values.select(0, index),
-                });
-            }
+            layer.own = layer.own.take().map(|own| own.select(from));
+        }
+    }
+
+    /// Keep these rows only, in this order, as [`EncoderOutput::select`] does.
+    pub fn select(&mut self, rows: &[usize]) {
+        for layer in &mut self.layers {
+            layer.own = layer.own.take().map(|own| own.select(rows));
+            layer.cross = layer.cross.take().map(|cross| cross.select(rows));
         }
     }
 }

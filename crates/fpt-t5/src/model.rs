@@ -2,6 +2,7 @@ use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, Initializer, Linear};
 use burn::tensor::{Bool, Device, Int, Tensor};
 
+use crate::attention::index;
 use crate::{
     Decoder, Encoder, IGNORED_LABEL, KvCache, NoTaps, T5Config, Taps, feed_forward::linear, taps,
 };
@@ -31,6 +32,17 @@ pub struct EncoderOutput {
     pub hidden: Tensor<3>,
     /// `[batch, length]`: 1 for real positions, 0 for padding.
     pub mask: Tensor<2>,
+}
+
+impl EncoderOutput {
+    /// That of these rows of the batch.
+    pub fn select(&self, rows: &[usize]) -> Self {
+        let rows = index(rows, &self.hidden.device());
+        Self {
+            hidden: self.hidden.clone().select(0, rows.clone()),
+            mask: self.mask.clone().select(0, rows),
+        }
+    }
 }
 
 impl T5 {

@@ -11,7 +11,8 @@ use crate::{FeedForwardKind, T5, T5Config, T5Error};
 impl T5 {
     /// Load a model directory in Hugging Face layout: `config.json` and the first there is of `model.safetensors`,
     /// `model.safetensors.index.json` with its shards, `pytorch_model.bin`, and `pytorch_model.bin.index.json` with
-    /// its shards. Tensors are read one by one, from safetensors in small parts, so memory peaks at the model itself.
+    /// its shards. Tensors are read one by one, from safetensors in small parts, so memory peaks at the model itself
+    /// (with PyTorch's files, at the model and its largest tensor).
     ///
     /// Weights are converted to f32. Load on a plain device, not on an autodiff one, to keep them frozen:
     /// then they get no gradients, and cost neither memory nor time for them.

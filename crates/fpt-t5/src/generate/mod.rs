@@ -51,28 +51,44 @@ impl T5 {
         }
     }
 
+    /// Rows that have ended leave the batch as soon as they are a quarter of it: fewer are not worth a copy of the cache.
     fn greedy(&self, encoded: &EncoderOutput, generation: &Generation) -> Vec<Vec<u32>> {
         let [batch, _, _] = encoded.hidden.dims();
-        let (pad, eos) = (self.config().pad_token_id, self.config().eos_token_id);
-        let mut rows: Vec<Vec<u32>> = vec![Vec::new(); batch];
-        let mut running = vec![true; batch];
-        let mut last = vec![self.config().decoder_start_token_id; batch];
+        let eos = self.config().eos_token_id;
+        let mut answers: Vec<Vec<u32>> = vec![Vec::new(); batch];
+        let mut encoded = encoded.clone();
         let mut cache = KvCache::new();
+        // Which answer each row of the batch goes on with, and the last token of each.
+        let mut rows: Vec<usize> = (0..batch).collect();
+        let mut last = vec![self.config().decoder_start_token_id; batch];
         for _ in 0..generation.max_new_tokens {
-            let next = self.next_logits(&last, encoded, &mut cache, generation);
-            for (row, id) in next.argmax(1).into_data().iter::<i64>().enumerate() {
-                let id = id as u32;
-                last[row] = if running[row] { id } else { pad };
-                if running[row] {
-                    rows[row].push(id);
-                    running[row] = id != eos;
+            let next = self.next_logits(&last, &encoded, &mut cache, generation);
+            let next = next.argmax(1).into_data();
+            for ((&row, last), id) in rows.iter().zip(&mut last).zip(next.iter::<i64>()) {
+                let ended = answers[row].last() == Some(&eos);
+                *last = if ended {
+                    self.config().pad_token_id
+                } else {
+                    id as u32
+                };
+                if !ended {
+                    answers[row].push(*last);
                 }
             }
-            if running.iter().all(|running| !running) {
+            let going: Vec<usize> = (0..rows.len())
+                .filter(|&place| answers[rows[place]].last() != Some(&eos))
+                .collect();
+            if going.is_empty() {
                 break;
             }
+            if going.len() * 4 <= rows.len() * 3 {
+                cache.select(&going);
+                encoded = encoded.select(&going);
+                rows = going.iter().map(|&place| rows[place]).collect();
+                last = going.iter().map(|&place| last[place]).collect();
+            }
         }
-        rows
+        answers
     }
 
     /// Logits `[batch, vocabulary]` of what follows `last`, one id a row.

@@ -48,6 +48,34 @@ fn every_task_trains_and_leaves_a_complete_directory() {
 }
 
 #[test]
+fn batches_by_tokens_change_no_answer() {
+    let lab = Lab::new();
+    let train = |name: &str, settings: &[&str]| {
+        let output = lab.train("squad2", settings);
+        assert!(output.status.success(), "{}", stderr(&output));
+        fs::rename(lab.path("run"), lab.path(name)).unwrap();
+        let read = |file: &str| fs::read(lab.path(name).join(file)).unwrap();
+        (
+            read("predictions.test.jsonl"),
+            read("adapter/adapter_model.safetensors"),
+        )
+    };
+    let (answers, prompt) = train("plain", &[]);
+    let (by_tokens, same) = train("evaluation", &["--set", "eval.batch_tokens=90"]);
+    assert!(answers == by_tokens && prompt == same);
+    // In training, other batches are another training, but the same one each time.
+    let budget = ["--set", "train.batch_tokens=150"];
+    let first = train("first", &budget);
+    assert!(first.1 != prompt);
+    assert!(train("second", &budget) == first);
+
+    let output = lab.train("squad2", &["--set", "train.batch_tokens=0"]);
+    assert!(!output.status.success());
+    let message = stderr(&output);
+    assert!(message.contains("train.batch_tokens"), "{message}");
+}
+
+#[test]
 fn large_data_are_tokenized_once_for_all_runs() {
     let lab = Lab::new();
     // More text than is tokenized anew each time.
