@@ -39,10 +39,10 @@ impl KeysValues {
     }
 }
 
-/// Row numbers as a tensor.
-pub(crate) fn index(rows: &[usize], device: &Device) -> Tensor<1, Int> {
-    let rows: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
-    Tensor::from_data(rows.as_slice(), device)
+/// A list of rows or heads as a tensor.
+pub(crate) fn index(list: &[usize], device: &Device) -> Tensor<1, Int> {
+    let list: Vec<i32> = list.iter().map(|&i| i as i32).collect();
+    Tensor::from_data(list.as_slice(), device)
 }
 
 /// T5's attention (`T5Attention` in transformers): no scaling of the scores, no biases, and an additive

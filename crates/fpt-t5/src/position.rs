@@ -3,6 +3,7 @@ use burn::nn::Initializer;
 use burn::tensor::{Device, Int, Tensor, TensorData, module};
 
 use crate::T5Config;
+use crate::attention::index;
 
 /// The relative-position bias of a stack (`T5Attention.compute_bias` in transformers).
 ///
@@ -97,8 +98,7 @@ impl SelfBias {
         let Some(heads) = heads else {
             return self.all.clone();
         };
-        let index: Vec<i32> = heads.iter().map(|&head| head as i32).collect();
-        let index = Tensor::<1, Int>::from_data(index.as_slice(), &self.position.device());
+        let index = index(heads, &self.position.device());
         add(self.position.clone().select(1, index), self.mask.clone())
     }
 }

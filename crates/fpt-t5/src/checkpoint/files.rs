@@ -259,8 +259,10 @@ fn deferred(
             .map(Bytes::from_elems)
             .map_err(|error| PackError::IoError(error.to_string()))
     };
-    let tensor = PackTensor::deferred(name, DType::F32, shape, None, bytes, provider);
-    Ok(tensor)
+    let dtype = DType::F32;
+    Ok(PackTensor::deferred(
+        name, dtype, shape, None, bytes, provider,
+    ))
 }
 
 type Feed<'a> = &'a dyn Fn(usize, &mut dyn FnMut(&[u8])) -> std::io::Result<()>;
@@ -278,28 +280,13 @@ fn floats(dtype: DType, elements: usize, feed: Feed<'_>) -> std::io::Result<Vec<
 
 /// Appends the numbers in `bytes`, little-endian, as f32.
 fn decode(dtype: DType, bytes: &[u8], values: &mut Vec<f32>) {
+    fn append<const N: usize>(bytes: &[u8], values: &mut Vec<f32>, number: fn([u8; N]) -> f32) {
+        values.extend(bytes.as_chunks().0.iter().copied().map(number));
+    }
     match dtype {
-        DType::F64 => values.extend(
-            bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|&b| f64::from_le_bytes(b) as f32),
-        ),
-        DType::F16 => values.extend(
-            bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|&b| f16::from_le_bytes(b).to_f32()),
-        ),
-        DType::BF16 => values.extend(
-            bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|&b| bf16::from_le_bytes(b).to_f32()),
-        ),
-        _ => values.extend(bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b))),
+        DType::F64 => append(bytes, values, |b| f64::from_le_bytes(b) as f32),
+        DType::F16 => append(bytes, values, |b| f16::from_le_bytes(b).to_f32()),
+        DType::BF16 => append(bytes, values, |b| bf16::from_le_bytes(b).to_f32()),
+        _ => append(bytes, values, f32::from_le_bytes),
     }
 }

@@ -75,6 +75,14 @@ proptest! {
         same(inputs, fused, |[x, w]| x.matmul(w));
     }
 
+    /// Few rows and many, of weights that are no view.
+    #[test]
+    fn linear_of_wide_weights(rows in 1..40_usize, input in 1..12_usize, output in 200..800_usize) {
+        let inputs = [tracked([rows, 1, input]), tracked([1, input, output])];
+        let fused = |[x, w]: [Tensor<3>; 2]| super::linear(x, w.reshape([input, output]));
+        same(inputs, fused, |[x, w]| x.matmul(w));
+    }
+
     /// Few rows and many, with weights as they lie in a checkpoint: longer than the pieces that are multiplied at a
     /// time, and of odd sizes. The sums are scaled to the size of their summands, as their rounding is.
     #[test]

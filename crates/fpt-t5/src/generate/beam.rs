@@ -1,8 +1,6 @@
 //! Beam search as transformers 4.57 does it (`GenerationMixin._beam_search`), one example at a time in its
 //! bookkeeping, all examples together in the model.
 
-use burn::tensor::{Int, Tensor};
-
 use super::Generation;
 use crate::{EncoderOutput, KvCache, T5};
 
@@ -39,18 +37,10 @@ impl T5 {
         let [batch, _, _] = encoded.hidden.dims();
         let count = generation.num_beams;
         let start = self.config().decoder_start_token_id;
-        let each = |row| std::iter::repeat_n(row, count);
-        let repeated = Tensor::<1, Int>::from_data(
-            (0..batch as i32)
-                .flat_map(each)
-                .collect::<Vec<_>>()
-                .as_slice(),
-            &encoded.hidden.device(),
-        );
-        let encoded = EncoderOutput {
-            hidden: encoded.hidden.clone().select(0, repeated.clone()),
-            mask: encoded.mask.clone().select(0, repeated),
-        };
+        let repeated: Vec<usize> = (0..batch)
+            .flat_map(|row| std::iter::repeat_n(row, count))
+            .collect();
+        let encoded = encoded.select(&repeated);
         // Only the first beam counts in the beginning, or all beams would be the same.
         let mut examples: Vec<Beams> = (0..batch)
             .map(|_| Beams {
