@@ -4,14 +4,17 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Bytes, DType, Shape};
 use burn_flex::{FlexTensor, Layout};
+use faer::MatRef;
 use rayon::prelude::*;
 
-use super::few_rows::{self, FEW_ROWS};
-use super::matrix::{Matrix, multiply, multiply_in_parallel};
+use super::few_rows;
+use super::matrix::{contiguous, matrix, multiply};
 use super::{AttentionGradients, AttentionInputs, FusedBackward, FusedOps, kernels, portable};
 
 /// Fewer elements than this are not worth a second thread.
 const ELEMENTS_PER_THREAD: usize = 1 << 14;
+/// Nor are fewer multiplications of a matrix product.
+const PRODUCTS_PER_THREAD: usize = 1 << 20;
 
 impl FusedOps for Flex {
     fn t5_rms_norm(x: FlexTensor, weight: FlexTensor, epsilon: f32) -> FlexTensor {
@@ -207,18 +210,32 @@ impl FusedBackward for Flex {
 /// [`super::linear`]. A weight that is a transposed view, as those of checkpoints are, is read as it lies.
 fn linear(x: FlexTensor, weight: FlexTensor) -> FlexTensor {
     let [batch, length, width]: [usize; 3] = x.shape().dims();
-    let (x, weight) = (x.to_contiguous(), positive(weight));
+    let (x, weight) = (x.to_contiguous(), dense(weight));
     let matrix = last_two_of(&weight, 0);
-    let [_, columns] = matrix.size;
+    let (rows, columns) = (batch * length, matrix.ncols());
     let mut out = empty(Shape::new([batch, length, columns]));
-    let rows = batch * length;
-    if rows <= FEW_ROWS && matrix.strides == [1, width] && width * columns > 0 {
-        let weight = &matrix.data[matrix.offset..][..width * columns];
-        few_rows::multiply(values(&x), width, weight, out.storage_mut::<f32>());
+    if rows * columns * width == 0 {
         return out;
     }
-    let rows = Matrix::contiguous(values(&x), [rows, width]);
-    multiply_in_parallel(rows, matrix, out.storage_mut::<f32>(), 0, columns);
+    let layout = weight.layout();
+    if few_rows::suits(rows, width * columns) && layout.strides()[..] == [1, width as isize] {
+        let weight = &weight.storage()[layout.start_offset()..][..width * columns];
+        few_rows::multiply(values(&x), width, weight, out.storage_mut());
+        return out;
+    }
+    let part = match rows * width * columns < PRODUCTS_PER_THREAD {
+        true => rows,
+        false => rows.div_ceil(rayon::current_num_threads()),
+    };
+    // A row alone is summed in another order than with others.
+    let part = (part..=rows).find(|part| rows % part != 1).unwrap_or(rows);
+    out.storage_mut::<f32>()
+        .par_chunks_mut(part * columns)
+        .zip(values(&x).par_chunks(part * width))
+        .for_each(|(out, x)| {
+            let x = contiguous(x, [x.len() / width, width]);
+            multiply(x, matrix, out, columns);
+        });
     out
 }
 
@@ -238,7 +255,7 @@ fn attention(
     if out.layout().num_elements() == 0 {
         return out;
     }
-    let (queries, keys, values) = (positive(queries), positive(keys), positive(values));
+    let (queries, keys, values) = (dense(queries), dense(keys), dense(values));
     let bias = Broadcast::new(positive(bias), [batch, heads, length, key_length]);
     let one = |example: usize, probabilities: &mut [f32], out: &mut [f32], all: bool| {
         for head in 0..heads {
@@ -248,11 +265,12 @@ fn attention(
                 head_of(&queries, example, head),
                 head_of(&keys, example, head),
             );
-            multiply(q, k.transposed(), scores, 0, key_length);
+            multiply(q, k.transpose(), scores, key_length);
             let (bias, stride) = bias.rows(example, head);
             kernels::softmax(scores, key_length, bias, stride);
-            let p = Matrix::contiguous(scores, [length, key_length]);
-            multiply(p, head_of(&values, example, head), out, head * d_kv, width);
+            let p = contiguous(scores, [length, key_length]);
+            let v = head_of(&values, example, head);
+            multiply(p, v, &mut out[head * d_kv..], width);
         }
     };
     let examples = out
@@ -287,9 +305,9 @@ fn attention_backward(
     let width = heads * d_kv;
     let gradient = gradient.to_contiguous();
     let (queries, keys, values_) = (
-        positive(inputs.queries),
-        positive(inputs.keys),
-        positive(inputs.values),
+        dense(inputs.queries),
+        dense(inputs.keys),
+        dense(inputs.values),
     );
     let probabilities = inputs.probabilities;
     let by_length = |length: usize| empty(Shape::new([batch, length, heads, d_kv]));
@@ -304,22 +322,18 @@ fn attention_backward(
             let start = if all { head * scores_size } else { 0 };
             let ds = &mut ds[start..][..scores_size];
             let p = &p[head * scores_size..][..scores_size];
-            let probabilities = Matrix::contiguous(p, [length, key_length]);
-            let g = Matrix {
-                data: g,
-                offset: head * d_kv,
-                size: [length, d_kv],
-                strides: [width, 1],
-            };
+            let probabilities = contiguous(p, [length, key_length]);
             let to = head * d_kv;
-            multiply(probabilities.transposed(), g, dv, to, width);
+            let g = matrix(&g[to..], [length, d_kv], [width, 1]);
+            multiply(probabilities.transpose(), g, &mut dv[to..], width);
             let v = head_of(&values_, example, head);
-            multiply(g, v.transposed(), ds, 0, key_length);
+            multiply(g, v.transpose(), ds, key_length);
             kernels::softmax_backward(p, key_length, ds);
-            let scores = Matrix::contiguous(ds, [length, key_length]);
-            multiply(scores, head_of(&keys, example, head), dq, to, width);
+            let scores = contiguous(ds, [length, key_length]);
+            let k = head_of(&keys, example, head);
+            multiply(scores, k, &mut dq[to..], width);
             let q = head_of(&queries, example, head);
-            multiply(scores.transposed(), q, dk, to, width);
+            multiply(scores.transpose(), q, &mut dk[to..], width);
         }
     };
     if batch * width * length * key_length > 0 {
@@ -399,22 +413,30 @@ fn expand(tensor: FlexTensor, shape: Shape) -> FlexTensor {
 }
 
 /// One head of one example of `[batch, heads, length, d_kv]`.
-fn head_of(x: &FlexTensor, example: usize, head: usize) -> Matrix<'_> {
+fn head_of(x: &FlexTensor, example: usize, head: usize) -> MatRef<'_, f32> {
     let strides = x.layout().strides();
     let offset = example * strides[0].unsigned_abs() + head * strides[1].unsigned_abs();
     last_two_of(x, offset)
 }
 
 /// The matrix of the last two dimensions that begins `offset` elements after the tensor's first.
-fn last_two_of(x: &FlexTensor, offset: usize) -> Matrix<'_> {
+fn last_two_of(x: &FlexTensor, offset: usize) -> MatRef<'_, f32> {
     let layout = x.layout();
     let columns = layout.strides().len() - 1;
     let stride = |dim: usize| layout.strides()[dim].unsigned_abs();
-    Matrix {
-        data: x.storage::<f32>(),
-        offset: layout.start_offset() + offset,
-        size: [layout.shape()[columns - 1], layout.shape()[columns]],
-        strides: [stride(columns - 1), stride(columns)],
+    matrix(
+        &x.storage()[layout.start_offset() + offset..],
+        [layout.shape()[columns - 1], layout.shape()[columns]],
+        [stride(columns - 1), stride(columns)],
+    )
+}
+
+/// `x` itself, unless it runs backwards somewhere or has neither dense rows nor dense columns.
+fn dense(x: FlexTensor) -> FlexTensor {
+    let strides = x.layout().strides();
+    match strides[strides.len() - 2..].contains(&1) {
+        true => positive(x),
+        false => x.to_contiguous(),
     }
 }
 

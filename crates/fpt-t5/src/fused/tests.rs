@@ -75,7 +75,7 @@ proptest! {
         same(inputs, fused, |[x, w]| x.matmul(w));
     }
 
-    /// Few rows and many, of weights that are no view.
+    /// Weights that are no view.
     #[test]
     fn linear_of_wide_weights(rows in 1..40_usize, input in 1..12_usize, output in 200..800_usize) {
         let inputs = [tracked([rows, 1, input]), tracked([1, input, output])];
@@ -83,10 +83,10 @@ proptest! {
         same(inputs, fused, |[x, w]| x.matmul(w));
     }
 
-    /// Few rows and many, with weights as they lie in a checkpoint: longer than the pieces that are multiplied at a
-    /// time, and of odd sizes. The sums are scaled to the size of their summands, as their rounding is.
+    /// Weights as they lie in a checkpoint, small and large, for few rows and many. The sums are scaled to the size of
+    /// their summands, as their rounding is.
     #[test]
-    fn linear_of_checkpoint_weights(rows in 1..20_usize, input in 1..1200_usize, output in 1..80_usize) {
+    fn linear_of_checkpoint_weights(rows in 1..80_usize, input in 1..1200_usize, output in 1..160_usize) {
         let inputs = [tracked([rows, 1, input]), tracked([1, output, input])];
         let scale = (input as f64).sqrt().recip();
         let fused = |[x, w]: [Tensor<3>; 2]| {
@@ -205,6 +205,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
     let [q, k, v] = [(); 3].map(|()| random([5, 4, 33, 16], &device));
     let bias = random([1, 4, 33, 33], &device);
     let (gate, value) = (random([9, 65, 96], &device), random([9, 65, 96], &device));
+    let (large, small) = (random([96, 700], &device), random([96, 350], &device));
     let all = || {
         let attended = fused_attention([q.clone(), k.clone(), v.clone(), bias.clone()]);
         let gated = super::gated_gelu(gate.clone(), value.clone());
@@ -213,13 +214,37 @@ fn results_do_not_depend_on_the_number_of_threads() {
             value.clone().slice([0..1, 0..1]).reshape([96]),
             1e-6,
         );
-        [attended, gated, normed].map(Tensor::into_data)
+        let linear = |rows: std::ops::Range<usize>, weight: &Tensor<2>| {
+            let x = normed
+                .clone()
+                .reshape([1, 9 * 65, 96])
+                .narrow(1, rows.start, rows.len());
+            let product = super::linear(x, weight.clone());
+            let back = super::linear(product.clone(), weight.clone().transpose());
+            [product, back]
+        };
+        let products = [0..1, 0..31, 3..67, 0..585].into_iter().flat_map(|rows| {
+            [&large, &small]
+                .map(|weight| linear(rows.clone(), weight))
+                .into_iter()
+                .flatten()
+        });
+        let products: Vec<_> = products.collect();
+        let others = [attended, gated, normed.clone()];
+        others
+            .into_iter()
+            .chain(products)
+            .map(Tensor::into_data)
+            .collect::<Vec<_>>()
     };
     let with = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         pool.expect("a pool").install(all)
     };
-    assert_eq!(with(1), with(3));
+    let one = with(1);
+    for threads in [2, 3, 7, 30] {
+        assert!(with(threads) == one, "{threads} threads");
+    }
 }
 
 /// What runs on other backends, run here on the CPU: it has the vectorised form for f32 only.
