@@ -1,5 +1,6 @@
 //! The command-line program of Fast Prompt Tuning.
 
+mod allocator;
 mod commands;
 mod device;
 mod files;
@@ -11,10 +12,6 @@ mod progress;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-
-/// Allocations of activations come and go at every step: a caching allocator spares page faults.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Train, evaluate and use soft prompts for frozen T5 models.
 ///
@@ -42,6 +39,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
+    if let Command::Train(_) | Command::Eval(_) | Command::Predict(_) = command {
+        allocator::keep_freed_memory();
+    }
     let run = || match command {
         Command::Train(args) => commands::train::run(&args),
         Command::Eval(args) => commands::eval::run(&args),

@@ -75,6 +75,32 @@ fn batches_by_tokens_change_no_answer() {
     assert!(message.contains("train.batch_tokens"), "{message}");
 }
 
+/// The program starts itself anew, with the same arguments and input.
+#[cfg(unix)]
+#[test]
+fn memory_is_kept_without_a_setting() {
+    let lab = Lab::new();
+    assert!(lab.train("qqp", &[]).status.success());
+    let answers = |delay: Option<&str>| {
+        let mut command = assert_cmd::Command::cargo_bin("fpt").unwrap();
+        command
+            .current_dir(lab.path(""))
+            .args(["predict", "--model", "model", "--adapter", "run/adapter"])
+            .write_stdin("question1: who is Anna? question2: who is Ben?\n")
+            .env_remove("MIMALLOC_PURGE_DELAY")
+            .envs(delay.map(|delay| ("MIMALLOC_PURGE_DELAY", delay)))
+            .env("MIMALLOC_VERBOSE", "1");
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        (output.stdout.clone(), stderr(&output))
+    };
+    let (without, log) = answers(None);
+    assert!(log.contains("'purge_delay': -1"), "{log}");
+    let (with, log) = answers(Some("500"));
+    assert!(!log.contains("'purge_delay': -1"), "{log}");
+    assert!(!with.is_empty() && with == without);
+}
+
 #[test]
 fn large_data_are_tokenized_once_for_all_runs() {
     let lab = Lab::new();
