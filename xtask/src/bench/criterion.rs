@@ -43,8 +43,8 @@ struct Interval {
     upper_bound: f64,
 }
 
-/// Run the benchmarks whose names contain `filter`.
-pub fn run(home: &Path, filter: &str) -> anyhow::Result<Vec<Benchmark>> {
+/// Run the benchmarks whose names contain one of the `filters`, or all.
+pub fn run(home: &Path, filters: &[String]) -> anyhow::Result<Vec<Benchmark>> {
     shell::remove(home)?;
     fs::create_dir_all(home).with_context(|| format!("failed to create {}", home.display()))?;
     let home = fs::canonicalize(home)?;
@@ -54,7 +54,8 @@ pub fn run(home: &Path, filter: &str) -> anyhow::Result<Vec<Benchmark>> {
     command
         .args(["bench", "--profile", "dev", "--bench", "speed"])
         .args(["--package", "xtask", "--package", "fpt", "--", "--noplot"])
-        .args((!filter.is_empty()).then_some(filter))
+        // One regular expression.
+        .args((!filters.is_empty()).then(|| filters.join("|")))
         .env("CRITERION_HOME", &home)
         .current_dir(std::env::current_dir()?)
         // Criterion's own lines are progress here.

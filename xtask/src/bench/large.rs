@@ -16,10 +16,10 @@ use crate::shell;
 
 /// The lines of MNLI's training file.
 pub const MNLI_LINES: usize = 392_702;
-/// A tenth of XSum's training file.
-pub const XSUM_ARTICLES: usize = 20_000;
-/// SQuAD's training file: 42 MB.
-const SQUAD_PARAGRAPHS: usize = 19_035;
+/// The articles of XSum's training file.
+pub const XSUM_ARTICLES: usize = 204_045;
+/// The paragraphs of SQuAD's training file: 42 MB.
+pub const SQUAD_PARAGRAPHS: usize = 19_035;
 const SQUAD_QUESTIONS: usize = 7;
 /// Mean lengths in characters.
 const SQUAD_PARAGRAPH: usize = 735;
@@ -33,9 +33,9 @@ pub struct LargeData {
 }
 
 impl LargeData {
-    /// Write the training file of `task`, `<task>/<file>`, and the scale model's tokenizer; files that are there
-    /// already are kept.
-    pub fn save(directory: &Path, task: TaskKind, model: &Path) -> anyhow::Result<()> {
+    /// Write the training file of `task`, `<task>/<file>`, of so many lines, paragraphs or articles, and the scale
+    /// model's tokenizer; files that are there already are kept.
+    pub fn save(directory: &Path, task: TaskKind, size: usize, model: &Path) -> anyhow::Result<()> {
         let copy = directory.join("tokenizer.json");
         if copy.exists() {
             return Ok(());
@@ -49,13 +49,13 @@ impl LargeData {
                 directory,
                 &TaskOptions {
                     seed: 1,
-                    train: MNLI_LINES,
+                    train: size,
                     dev: 10,
                     test: 10,
                 },
             )?,
-            TaskKind::Squad2 => shell::save(&path, &squad())?,
-            TaskKind::Xsum => shell::save(&path, &xsum(XSUM_ARTICLES))?,
+            TaskKind::Squad2 => shell::save(&path, &squad(size))?,
+            TaskKind::Xsum => shell::save(&path, &xsum(size))?,
             TaskKind::Qqp | TaskKind::Record => bail!("there is no large {task}"),
         }
         std::fs::copy(model.join("tokenizer.json"), &copy)
@@ -108,9 +108,9 @@ fn text(world: &mut World, length: usize) -> String {
 }
 
 /// SQuAD 2.0's JSON. The questions are not about their paragraphs: nothing is learned from them.
-fn squad() -> String {
+fn squad(paragraphs: usize) -> String {
     let mut world = World::new(2);
-    let paragraphs: Vec<_> = (0..SQUAD_PARAGRAPHS)
+    let paragraphs: Vec<_> = (0..paragraphs)
         .map(|paragraph| {
             let context = text(&mut world, SQUAD_PARAGRAPH);
             let questions: Vec<_> = (0..SQUAD_QUESTIONS)

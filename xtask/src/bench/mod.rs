@@ -41,9 +41,8 @@ pub struct Args {
     #[arg(long, requires = "peer")]
     only_peer: bool,
 
-    /// Only what has this in its name, such as train_step/mini.
-    #[arg(default_value = "")]
-    filter: String,
+    /// Only what has one of these in its name, such as train_step/mini.
+    filters: Vec<String>,
 
     /// Turns of each program in a comparison.
     #[arg(long, default_value = "11")]
@@ -57,6 +56,10 @@ pub struct Args {
     /// Directory for the results.
     #[arg(long, default_value = "benches/results")]
     out: PathBuf,
+
+    /// Added to the name of the results, which would otherwise replace those of the same day.
+    #[arg(long, value_parser = suffix)]
+    name: Option<String>,
 
     /// Print the result as JSON instead of tables.
     #[arg(long)]
@@ -73,8 +76,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     keep_this_program(&worker)?;
     let mut report = write::Report::new();
     if !args.only_peer {
-        report.benchmarks = criterion::run(&scratch.join("criterion"), &args.filter)?;
-        if startup::NAME.contains(&args.filter) {
+        report.benchmarks = criterion::run(&scratch.join("criterion"), &args.filters)?;
+        if named(startup::NAME, &args.filters) {
             report.benchmarks.push(startup::measure()?);
         }
         report.relations = relations::of(&report.benchmarks)?;
@@ -85,16 +88,30 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             worker: &worker,
             python: args.python.as_deref(),
             alternations: args.alternations.get(),
-            filter: &args.filter,
+            filters: &args.filters,
         };
         (report.comparisons, report.timings) = peer::compare(&options)?;
     }
-    let directory = report.write(&args.out)?;
+    let directory = report.write(&args.out, args.name.as_deref())?;
     shell::note(&format!("written to {}", directory.display()));
     match args.json {
         true => shell::print(&serde_json::to_string_pretty(&report)?),
         false => shell::print(report.tables().trim_end()),
     }
+}
+
+/// A part of a directory's name.
+fn suffix(name: &str) -> Result<String, &'static str> {
+    let part = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    match name.chars().all(part) && !name.is_empty() {
+        true => Ok(name.to_string()),
+        false => Err("a name has letters, digits, '-', '_' and '.'"),
+    }
+}
+
+/// Whether a name has one of the filters in it, or there are none.
+fn named(name: &str, filters: &[String]) -> bool {
+    filters.is_empty() || filters.iter().any(|filter| name.contains(filter))
 }
 
 /// A copy of this program, which Cargo may build anew, and so remove, while it runs.

@@ -9,7 +9,7 @@ use fpt_tasks::TaskKind;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::large::LargeData;
+use super::large::{LargeData, MNLI_LINES, SQUAD_PARAGRAPHS, XSUM_ARTICLES};
 use super::stats::{median, quartiles};
 use super::work::{BASE, Batches, EXPERIMENT, SMALL, Work};
 use super::worker::{Answer, Kind};
@@ -67,6 +67,8 @@ pub struct Comparison {
 struct Case {
     name: &'static str,
     kind: Kind,
+    /// The most turns of each program, where one takes minutes.
+    turns: usize,
     /// Writes the work into a directory, and returns the number of batches of a pass.
     save: fn(&Path) -> anyhow::Result<usize>,
 }
@@ -77,57 +79,72 @@ fn save(work: anyhow::Result<Work>, directory: &Path) -> anyhow::Result<usize> {
     Ok(work.batches.len())
 }
 
-fn large(task: TaskKind, directory: &Path) -> anyhow::Result<usize> {
+fn large(task: TaskKind, size: usize, directory: &Path) -> anyhow::Result<usize> {
     let model = fpt_train::Experiment::from_file(EXPERIMENT)?.model;
-    LargeData::save(directory, task, &model)?;
+    LargeData::save(directory, task, size, &model)?;
     Ok(1)
 }
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 10] = [
     Case {
         name: "mini-mnli",
         kind: Kind::Train,
+        turns: usize::MAX,
         save: |to| save(Work::mini(TaskKind::Mnli, Batches::Train, 4, None), to),
     },
     Case {
         name: "mini-squad2",
         kind: Kind::Train,
+        turns: usize::MAX,
         save: |to| save(Work::mini(TaskKind::Squad2, Batches::Train, 4, None), to),
     },
     Case {
         name: SMALL.name,
         kind: Kind::Train,
+        turns: usize::MAX,
         save: |to| save(Work::random(&SMALL, 1), to),
     },
     Case {
         name: BASE.name,
         kind: Kind::Train,
+        turns: usize::MAX,
         save: |to| save(Work::random(&BASE, 1), to),
     },
     Case {
         name: "mini-xsum",
         kind: Kind::Generate,
+        turns: usize::MAX,
         save: |to| save(Work::mini(TaskKind::Xsum, Batches::Evaluate, 2, None), to),
     },
     Case {
         name: SMALL.name,
         kind: Kind::Generate,
+        turns: usize::MAX,
         save: |to| save(Work::random(&SMALL, 1), to),
     },
     Case {
         name: "393 k lines of MNLI",
         kind: Kind::Tokenize,
-        save: |to| large(TaskKind::Mnli, to),
+        turns: usize::MAX,
+        save: |to| large(TaskKind::Mnli, MNLI_LINES, to),
     },
     Case {
         name: "133 k questions of SQuAD, 42 MB",
         kind: Kind::Tokenize,
-        save: |to| large(TaskKind::Squad2, to),
+        turns: usize::MAX,
+        save: |to| large(TaskKind::Squad2, SQUAD_PARAGRAPHS, to),
     },
     Case {
         name: "20 k articles of XSum",
         kind: Kind::Tokenize,
-        save: |to| large(TaskKind::Xsum, to),
+        turns: usize::MAX,
+        save: |to| large(TaskKind::Xsum, 20_000, to),
+    },
+    Case {
+        name: "204 k articles of XSum",
+        kind: Kind::Tokenize,
+        turns: 2,
+        save: |to| large(TaskKind::Xsum, XSUM_ARTICLES, to),
     },
 ];
 
@@ -175,7 +192,7 @@ pub struct Options<'a> {
     pub worker: &'a Path,
     pub python: Option<&'a Path>,
     pub alternations: usize,
-    pub filter: &'a str,
+    pub filters: &'a [String],
 }
 
 /// Every case with one and with two threads.
@@ -191,7 +208,7 @@ pub fn compare(options: &Options) -> anyhow::Result<(Vec<Comparison>, Vec<Timing
             case.kind.name(),
             case.name.replace([' ', ','], "-")
         );
-        if !label.contains(options.filter) {
+        if !super::named(&label, options.filters) {
             continue;
         }
         let directory = options.out.join(label.replace('/', "-"));
@@ -205,14 +222,15 @@ pub fn compare(options: &Options) -> anyhow::Result<(Vec<Comparison>, Vec<Timing
                 worker: options.worker,
                 batches,
             };
-            rows.push(race.run(options.alternations, &mut timings)?);
+            let turns = options.alternations.min(case.turns);
+            rows.push(race.run(turns, &mut timings)?);
         }
         shell::remove(&directory)?;
     }
     ensure!(
         !rows.is_empty(),
-        "no comparison has {:?} in its name",
-        options.filter
+        "no comparison has one of {:?} in its name",
+        options.filters
     );
     Ok((rows, timings))
 }

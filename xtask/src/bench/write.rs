@@ -105,7 +105,7 @@ impl Report {
     }
 
     /// Write README.md and raw.csv, and return their directory.
-    pub fn write(&self, out: &Path) -> anyhow::Result<PathBuf> {
+    pub fn write(&self, out: &Path, name: Option<&str>) -> anyhow::Result<PathBuf> {
         let slug: String = self
             .cpu
             .to_lowercase()
@@ -113,7 +113,8 @@ impl Report {
             .filter(|part| !part.is_empty())
             .collect::<Vec<_>>()
             .join("-");
-        let directory = out.join(format!("{}-{slug}", self.date));
+        let name = name.map_or(String::new(), |name| format!("-{name}"));
+        let directory = out.join(format!("{}-{slug}{name}", self.date));
         std::fs::create_dir_all(&directory)
             .with_context(|| format!("failed to create {}", directory.display()))?;
         shell::save(&directory.join("README.md"), &self.readme())?;
