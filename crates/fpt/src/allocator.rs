@@ -12,24 +12,29 @@ const PURGE_DELAY: &str = "MIMALLOC_PURGE_DELAY";
 /// Start this program anew as one that keeps the memory that it frees, unless the environment says what to do with it.
 ///
 /// Steps need the same memory again and again, and the system clears every page that it gives: without this a training
-/// step takes 3 to 7 % longer. The process stays the same; where it cannot start anew, it goes on as it is.
+/// step takes 3 to 7 % longer (`docs/decisions/0013-memory-is-kept.md`). The process and its input and output stay the
+/// same. It goes on as it is where it can't find itself.
 #[cfg(unix)]
 pub fn keep_freed_memory() {
     use std::os::unix::process::CommandExt;
 
-    let Ok(program) = std::env::current_exe() else {
-        return;
-    };
     if std::env::var_os(PURGE_DELAY).is_some() {
         return;
     }
     let mut arguments = std::env::args_os();
-    let mut command = std::process::Command::new(program);
-    if let Some(name) = arguments.next() {
-        command.arg0(name);
+    let (Ok(program), Some(name)) = (std::env::current_exe(), arguments.next()) else {
+        return;
+    };
+    // A loader that was asked to run this program counts as the program itself.
+    if program.file_name() != std::path::Path::new(&name).file_name() {
+        return;
     }
     // Comes back only with an error.
-    let _ = command.args(arguments).env(PURGE_DELAY, "-1").exec();
+    let _ = std::process::Command::new(program)
+        .arg0(name)
+        .args(arguments)
+        .env(PURGE_DELAY, "-1")
+        .exec();
 }
 
 #[cfg(not(unix))]

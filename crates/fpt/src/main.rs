@@ -39,7 +39,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
-    if let Command::Train(_) | Command::Eval(_) | Command::Predict(_) = command {
+    if matches!(
+        command,
+        Command::Train(_) | Command::Eval(_) | Command::Predict(_) | Command::Transfer(_)
+    ) {
         allocator::keep_freed_memory();
     }
     let run = || match command {

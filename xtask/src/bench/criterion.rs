@@ -54,8 +54,7 @@ pub fn run(home: &Path, filters: &[String]) -> anyhow::Result<Vec<Benchmark>> {
     command
         .args(["bench", "--profile", "dev", "--bench", "speed"])
         .args(["--package", "xtask", "--package", "fpt", "--", "--noplot"])
-        // One regular expression.
-        .args((!filters.is_empty()).then(|| filters.join("|")))
+        .args((!filters.is_empty()).then(|| any_of(filters)))
         .env("CRITERION_HOME", &home)
         .current_dir(std::env::current_dir()?)
         // Criterion's own lines are progress here.
@@ -65,6 +64,12 @@ pub fn run(home: &Path, filters: &[String]) -> anyhow::Result<Vec<Benchmark>> {
     collect(&home, &mut benchmarks)?;
     benchmarks.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(benchmarks)
+}
+
+/// The regular expression, which criterion takes, of names with one of the `filters` in them.
+fn any_of(filters: &[String]) -> String {
+    let escaped: Vec<_> = filters.iter().map(|filter| regex::escape(filter)).collect();
+    escaped.join("|")
 }
 
 fn collect(directory: &Path, benchmarks: &mut Vec<Benchmark>) -> anyhow::Result<()> {

@@ -28,7 +28,7 @@ enum Peer {
 
 /// Time training, evaluation, generation, expansion, loading, tokenizing and batching.
 ///
-/// Prints a table and writes README.md and raw.csv into a directory named after the date and the processor. With
+/// Prints a table and writes README.md and raw.csv into a directory named after the date, the processor and --name. With
 /// --peer, both programs then do the same work in turns, with one thread and with two; a ratio below 1 means that
 /// fpt is faster. Nothing else should run beside it.
 #[derive(ClapArgs)]
@@ -44,7 +44,7 @@ pub struct Args {
     /// Only what has one of these in its name, such as train_step/mini.
     filters: Vec<String>,
 
-    /// Turns of each program in a comparison.
+    /// Turns of each program in a comparison; two where one takes minutes.
     #[arg(long, default_value = "11")]
     alternations: std::num::NonZeroUsize,
 

@@ -68,6 +68,7 @@ impl Report {
             let mut table = table([
                 "Work",
                 "Threads",
+                "Turns",
                 "fpt",
                 "PyTorch",
                 "at best",
@@ -80,6 +81,7 @@ impl Report {
                 table.add_row([
                     format!("{} {}", row.kind, row.case),
                     row.threads.to_string(),
+                    row.alternations.to_string(),
                     seconds(row.ours / row.batches as f64),
                     seconds(row.theirs / row.batches as f64),
                     row.variant.to_string(),

@@ -1,28 +1,30 @@
-//! Products of a few rows and a large matrix, as generation needs them for a token of each text.
+//! Products of a few rows and a large matrix: a token of each text in generation, short targets in training.
+
+use std::slice::Chunks;
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Up to so many rows, a product waits for its matrix and not for its arithmetic,
+/// Rows up to which [`multiply`] was faster than a general product, on x86-64.
 const FEW_ROWS: usize = 64;
-/// if the matrix is too large for the cache.
+/// Elements of the matrix beyond which it was: 256 KB of them.
 const LARGE: usize = 1 << 16;
 
 /// Rows of `x` in a tile, at most.
-const ROWS: usize = 4;
-/// Rows of the matrix in a tile: with [`ROWS`], as many sums as registers hold.
-const WEIGHTS: usize = 3;
-/// How far ahead of its use the matrix is fetched, in tiles.
+const TILE_ROWS: usize = 4;
+/// Columns of the product in a tile, at most: with [`TILE_ROWS`], as many sums as registers hold.
+const TILE_COLUMNS: usize = 3;
+/// Tiles between one that is fetched and the one that is multiplied.
 const AHEAD: usize = 2;
 /// Vectors of a row between two fetches.
 const STEP: usize = 8;
-/// Numbers in a line of the cache.
+/// Elements in a line of the cache.
 const LINE: usize = 16;
-/// Parts of the columns a thread, at most: the second thread may come late.
-const PARTS: usize = 4;
+/// Parts of the columns for each thread, at most: the second thread may come late.
+const PARTS_PER_THREAD: usize = 4;
 /// Multiplications in a part, at least: fewer are done before another thread wakes up.
-const PART: usize = 1 << 16;
-/// Rows that lie a power of two apart would share a few lines of the cache.
+const MIN_WORK: usize = 1 << 16;
+/// Elements between two rows of `x`: rows a power of two apart would share a few lines of the cache.
 const GAP: usize = 16;
 
 /// Whether [`multiply`] is the fastest way to multiply so many rows by a matrix of so many elements.
@@ -33,7 +35,7 @@ pub fn suits(rows: usize, elements: usize) -> bool {
 /// `x · weightᵀ` of contiguous `x`, `[rows, width]`, and `weight`, `[columns, width]`, into `out`, `[rows, columns]`.
 ///
 /// Every number of the result is a scalar product. A general product would bring the matrix into the order of its tiles
-/// first, which takes longer than to use it once; here it streams from memory as it lies. The columns are split between
+/// first, which takes longer than to use it for a few rows; here it is read as it lies. The columns are split between
 /// the threads of the current pool.
 pub fn multiply(x: &[f32], width: usize, weight: &[f32], out: &mut [f32]) {
     let (rows, columns) = (x.len() / width, weight.len() / width);
@@ -45,14 +47,14 @@ pub fn multiply(x: &[f32], width: usize, weight: &[f32], out: &mut [f32]) {
     let arch = Arch::new();
     let parts = match rayon::current_num_threads() {
         1 => 1,
-        threads => (rows * weight.len() / PART).clamp(1, threads * PARTS),
+        threads => (rows * weight.len() / MIN_WORK).clamp(1, threads * PARTS_PER_THREAD),
     };
-    let chunk = columns.div_ceil(parts).next_multiple_of(WEIGHTS);
+    let part = columns.div_ceil(parts).next_multiple_of(TILE_COLUMNS);
     // `[columns, rows]`: threads write to parts of their own, and not to lines that are a power of two apart.
     let mut products = vec![0.0; columns * rows];
     products
-        .par_chunks_mut(chunk * rows)
-        .zip(weight.par_chunks(chunk * width))
+        .par_chunks_mut(part * rows)
+        .zip(weight.par_chunks(part * width))
         .for_each(|(out, weight)| {
             arch.dispatch(Product {
                 x: &spread,
@@ -84,92 +86,102 @@ struct Product<'a> {
 impl WithSimd for Product<'_> {
     type Output = ();
 
-    /// All rows meet one tile of the matrix before the next one comes, and each pass over it fetches a share of a tile
-    /// further on: several rows of the matrix at a time are a pattern that processors do not foresee.
+    /// All rows of `x` meet a few rows of the matrix before the next ones come. Meanwhile lines of later ones are
+    /// fetched: several rows of the matrix at a time are a pattern that processors do not foresee.
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let (weight, width, rows) = (self.weight, self.width, self.rows);
-        let tile = WEIGHTS * width;
-        let tiles = weight.chunks(tile).zip(self.out.chunks_mut(WEIGHTS * rows));
+        let (width, rows) = (self.width, self.rows);
+        let size = TILE_COLUMNS * width;
+        let steps = rows.div_ceil(TILE_ROWS) * width.div_ceil(STEP * S::F32_LANES);
+        let lines_per_step = size.div_ceil(LINE).div_ceil(steps);
+        let tiles = self
+            .weight
+            .chunks(size)
+            .zip(self.out.chunks_mut(TILE_COLUMNS * rows));
         for (index, (weights, out)) in tiles.enumerate() {
-            let later = weight.get((index + AHEAD) * tile..).unwrap_or_default();
-            let later = &later[..later.len().min(tile)];
-            let share = later.len().div_ceil(rows.div_ceil(ROWS));
-            for (pass, first) in (0..rows).step_by(ROWS).enumerate() {
-                let part = Part {
+            let later = self
+                .weight
+                .get((index + AHEAD) * size..)
+                .unwrap_or_default();
+            let mut lines = later[..later.len().min(size)].chunks(LINE);
+            for first in (0..rows).step_by(TILE_ROWS) {
+                let tile = Tile {
                     x: &self.x[first * self.stride..],
                     stride: self.stride,
                     width,
                     weights,
-                    fetch: later.chunks(share.max(1)).nth(pass).unwrap_or_default(),
+                    lines: &mut lines,
+                    lines_per_step,
                     out: &mut out[first..],
                     rows,
                 };
                 match rows - first {
-                    1 => part.multiply::<S, 1>(simd),
-                    2 => part.multiply::<S, 2>(simd),
-                    3 => part.multiply::<S, 3>(simd),
-                    _ => part.multiply::<S, ROWS>(simd),
+                    1 => tile.multiply::<S, 1>(simd),
+                    2 => tile.multiply::<S, 2>(simd),
+                    3 => tile.multiply::<S, 3>(simd),
+                    _ => tile.multiply::<S, TILE_ROWS>(simd),
                 }
             }
         }
     }
 }
 
-/// A tile: some rows of `x` and some of the matrix.
-struct Part<'a> {
+/// Some rows of `x` and some of the matrix.
+struct Tile<'a, 'b> {
     x: &'a [f32],
     stride: usize,
     width: usize,
-    /// `[WEIGHTS, width]`, or fewer at the end of the matrix.
+    /// `[TILE_COLUMNS, width]`, or fewer rows at the end of the matrix.
     weights: &'a [f32],
     /// What to fetch into the cache meanwhile.
-    fetch: &'a [f32],
-    /// `[WEIGHTS, rows]`, of which the first `R` columns are this tile's.
+    lines: &'a mut Chunks<'b, f32>,
+    lines_per_step: usize,
+    /// `[TILE_COLUMNS, rows]`, of which the first `R` columns are this tile's.
     out: &'a mut [f32],
     rows: usize,
 }
 
-impl Part<'_> {
+impl Tile<'_, '_> {
     #[inline(always)]
     fn multiply<S: Simd, const R: usize>(self, simd: S) {
-        let rows = std::array::from_fn(|i| &self.x[i * self.stride..][..self.width]);
+        let x = std::array::from_fn(|i| &self.x[i * self.stride..][..self.width]);
+        let mut fetch = || {
+            for line in self.lines.take(self.lines_per_step) {
+                prefetch(&line[0]);
+            }
+        };
         let mut weights = self.weights.chunks_exact(self.width);
         let out = self.out.chunks_mut(self.rows);
-        if weights.len() == WEIGHTS {
+        if weights.len() == TILE_COLUMNS {
             let weights = std::array::from_fn(|_| weights.next().unwrap_or_default());
-            for (out, sums) in out.zip(dots::<S, R, WEIGHTS>(simd, rows, weights, self.fetch)) {
+            for (out, sums) in out.zip(dots::<S, R, TILE_COLUMNS>(simd, x, weights, fetch)) {
                 out[..R].copy_from_slice(&sums);
             }
         } else {
             for (out, weight) in out.zip(weights) {
-                let [sums] = dots::<S, R, 1>(simd, rows, [weight], &[]);
+                let [sums] = dots::<S, R, 1>(simd, x, [weight], &mut fetch);
                 out[..R].copy_from_slice(&sums);
             }
         }
     }
 }
 
-/// The scalar products of `W` weights and `R` rows.
+/// The scalar products of `W` rows of the matrix and `R` rows of `x`; `fetch` is called every few vectors.
 #[inline(always)]
 fn dots<S: Simd, const R: usize, const W: usize>(
     simd: S,
-    rows: [&[f32]; R],
+    x: [&[f32]; R],
     weights: [&[f32]; W],
-    fetch: &[f32],
+    mut fetch: impl FnMut(),
 ) -> [[f32; R]; W] {
-    let (rows, weights) = (rows.map(S::as_simd_f32s), weights.map(S::as_simd_f32s));
+    let (rows, weights) = (x.map(S::as_simd_f32s), weights.map(S::as_simd_f32s));
     let vectors = weights[0].0.len();
     let x = rows.map(|(x, _)| &x[..vectors]);
     let w = weights.map(|(w, _)| &w[..vectors]);
-    let per_step = fetch.len().div_ceil(vectors.div_ceil(STEP).max(1));
-    let mut fetches = fetch.chunks(per_step.next_multiple_of(LINE).max(1));
     let mut sums = [[simd.splat_f32s(0.0); W]; R];
     for i in 0..vectors {
         if i % STEP == 0 {
-            for line in fetches.next().unwrap_or_default().chunks(LINE) {
-                prefetch(&line[0]);
-            }
+            fetch();
         }
         let w = w.map(|w| w[i]);
         for (sums, x) in sums.iter_mut().zip(x) {
@@ -190,6 +202,7 @@ fn dots<S: Simd, const R: usize, const W: usize>(
     products
 }
 
+/// On other processors than these, no attempt is made.
 #[cfg(target_arch = "x86_64")]
 use safe_arch::prefetch_t1 as prefetch;
 

@@ -210,25 +210,26 @@ impl FusedBackward for Flex {
 /// [`super::linear`]. A weight that is a transposed view, as those of checkpoints are, is read as it lies.
 fn linear(x: FlexTensor, weight: FlexTensor) -> FlexTensor {
     let [batch, length, width]: [usize; 3] = x.shape().dims();
-    let (x, weight) = (x.to_contiguous(), dense(weight));
-    let matrix = last_two_of(&weight, 0);
-    let (rows, columns) = (batch * length, matrix.ncols());
+    let [_, columns]: [usize; 2] = weight.shape().dims();
+    let rows = batch * length;
     let mut out = empty(Shape::new([batch, length, columns]));
     if rows * columns * width == 0 {
         return out;
     }
+    let (x, weight) = (x.to_contiguous(), dense(weight));
     let layout = weight.layout();
     if few_rows::suits(rows, width * columns) && layout.strides()[..] == [1, width as isize] {
         let weight = &weight.storage()[layout.start_offset()..][..width * columns];
         few_rows::multiply(values(&x), width, weight, out.storage_mut());
         return out;
     }
-    let part = match rows * width * columns < PRODUCTS_PER_THREAD {
-        true => rows,
-        false => rows.div_ceil(rayon::current_num_threads()),
-    };
-    // A row alone is summed in another order than with others.
-    let part = (part..=rows).find(|part| rows % part != 1).unwrap_or(rows);
+    let parts = rows * width * columns / PRODUCTS_PER_THREAD;
+    let part = rows.div_ceil(parts.clamp(1, rayon::current_num_threads()));
+    // A row alone would be summed in another order than with others.
+    let part = (part.max(2)..=rows)
+        .find(|part| rows % part != 1)
+        .unwrap_or(rows);
+    let matrix = last_two_of(&weight, 0);
     out.storage_mut::<f32>()
         .par_chunks_mut(part * columns)
         .zip(values(&x).par_chunks(part * width))
