@@ -56,8 +56,9 @@ pub struct Comparison {
     pub theirs: f64,
     /// The peer's fastest variant.
     pub variant: &'static str,
-    /// Ours by theirs: median of the alternations' ratios and its quartiles.
+    /// Passes of each program that were timed.
     pub alternations: usize,
+    /// Ours by theirs: median of the alternations' ratios and its quartiles.
     pub ratio: f64,
     pub ratio_quartiles: [f64; 2],
     pub peak_memory: Option<[u64; 2]>,

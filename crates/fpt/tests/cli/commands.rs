@@ -82,15 +82,14 @@ fn memory_is_kept_without_a_setting() {
     let lab = Lab::new();
     assert!(lab.train("qqp", &[]).status.success());
     let answers = |delay: Option<&str>| {
-        let mut command = assert_cmd::Command::cargo_bin("fpt").unwrap();
-        command
-            .current_dir(lab.path(""))
-            .args(["predict", "--model", "model", "--adapter", "run/adapter"])
+        let output = lab
+            .command(&["predict", "--model", "model", "--adapter", "run/adapter"])
             .write_stdin("question1: who is Anna? question2: who is Ben?\n")
             .env_remove("MIMALLOC_PURGE_DELAY")
             .envs(delay.map(|delay| ("MIMALLOC_PURGE_DELAY", delay)))
-            .env("MIMALLOC_VERBOSE", "1");
-        let output = command.output().unwrap();
+            .env("MIMALLOC_VERBOSE", "1")
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{}", stderr(&output));
         (output.stdout.clone(), stderr(&output))
     };

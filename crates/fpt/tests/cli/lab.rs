@@ -42,23 +42,21 @@ impl Lab {
         fs::write(path, change(text)).unwrap();
     }
 
+    /// `fpt` with arguments, in this directory.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::cargo_bin("fpt").unwrap();
+        command.current_dir(self.directory.path()).args(arguments);
+        command
+    }
+
     /// Run `fpt` with arguments and standard input.
     pub fn fpt(&self, arguments: &[&str], input: &str) -> Output {
-        Command::cargo_bin("fpt")
-            .unwrap()
-            .current_dir(self.directory.path())
-            .args(arguments)
-            .write_stdin(input)
-            .output()
-            .unwrap()
+        self.command(arguments).write_stdin(input).output().unwrap()
     }
 
     /// Run `fpt` with variables of the environment.
     pub fn fpt_in(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-        Command::cargo_bin("fpt")
-            .unwrap()
-            .current_dir(self.directory.path())
-            .args(arguments)
+        self.command(arguments)
             .envs(environment.iter().copied())
             .output()
             .unwrap()
