@@ -1,0 +1,269 @@
+//! What training computes, pinned: a small grid of runs compared with `runs.txt` beside this file, every loss, FLOP,
+//! score, answer and the bits of every prompt. A change that moves no number leaves the file as it is; one that means
+//! to writes it anew with `FPT_PIN=write cargo test --workspace --test pinned`.
+//!
+//! Processors with other vector units sum in other orders. The file names the ones that it was made on; on others the
+//! losses are compared within a tolerance, and all that does not depend on rounding exactly.
+#![allow(clippy::unwrap_used)]
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use burn::tensor::Device;
+use fpt_tasks::Scores;
+use fpt_train::{Experiment, Host, MetricRecord, model_directory, train};
+use sha2::{Digest, Sha256};
+
+/// Task, method and settings.
+const RUNS: [(&str, &str, &[&str]); 7] = [
+    ("mnli", "pt", &["train.steps=4"]),
+    ("mnli", "fpt-cr", STAGES),
+    ("mnli", "cr-1/2", &["train.steps=4"]),
+    ("squad2", "pt", &["train.steps=4", "train.batch_tokens=200"]),
+    ("squad2", "fpt-cr", STAGES),
+    (
+        "squad2",
+        "cr-1/2",
+        &["train.steps=4", "eval.dev_examples=5"],
+    ),
+    (
+        "squad2",
+        "fpt-hd",
+        &[
+            "train.steps=6",
+            "schedule.partial_steps=[2, 1, 1]",
+            "train.reset_prompt=true",
+            "train.reset_optimizer=true",
+            "eval.reference=true",
+        ],
+    ),
+];
+
+const STAGES: &[&str] = &["train.steps=7", "schedule.partial_steps=[3, 1, 1]"];
+
+const EXPERIMENT: &str = r#"
+tasks = ["mnli", "squad2"]
+
+[prompt]
+length = 4
+init = { kind = "uniform" }
+
+[train]
+steps = 4
+batch_size = 8
+learning_rate = 0.05
+weight_decay = 1e-5
+gradient_clip = 1.0
+
+[eval]
+every = 2
+batch_size = 6
+
+[lengths]
+max_source = 100
+max_target = 12
+pad_to = { multiple = 4 }
+"#;
+
+#[test]
+fn a_small_grid_of_runs_gives_the_pinned_numbers() {
+    let lab = tempfile::tempdir().unwrap();
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/mini-world/model");
+    let model = model.canonicalize().unwrap();
+    let head = format!("model = {model:?}\ndata = \"data\"\n");
+    let file = lab.path().join("lab.toml");
+    fs::write(&file, head + EXPERIMENT).unwrap();
+    let options = fpt_world::TaskOptions {
+        seed: 3,
+        train: 40,
+        dev: 12,
+        test: 12,
+    };
+    fpt_world::write_tasks(lab.path().join("data"), &options).unwrap();
+
+    let experiment = Experiment::from_file(&file).unwrap();
+    let mut text = format!("processor {}\n", vector_units());
+    for (number, (task, method, settings)) in RUNS.iter().enumerate() {
+        let mut overrides: Vec<String> = settings.iter().map(|s| (*s).to_string()).collect();
+        overrides.push(format!("schedule.method={method}"));
+        let config = experiment
+            .run(task.parse().unwrap(), 0, &overrides)
+            .unwrap();
+        let out = lab.path().join(format!("run-{number}"));
+        let host = Host {
+            revision: "none".into(),
+            device: "cpu".into(),
+            peak_memory: || None,
+            find_model: model_directory,
+        };
+        let cache = lab.path().join("cache");
+        train(&config, &out, &cache, &host, &Device::flex(), &mut |_| {}).unwrap();
+        writeln!(text, "\nrun {task} {method} {}", settings.join(" ")).unwrap();
+        describe(&out, &mut text);
+    }
+
+    let pinned = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pinned/runs.txt");
+    if std::env::var_os("FPT_PIN").is_some_and(|value| value == "write") {
+        fs::write(&pinned, &text).unwrap();
+    }
+    let expected = fs::read_to_string(&pinned).unwrap();
+    if text.lines().next() == expected.lines().next() {
+        for (number, (ours, theirs)) in text.lines().zip(expected.lines()).enumerate() {
+            assert_eq!(ours, theirs, "line {} of {}", number + 1, pinned.display());
+        }
+        assert_eq!(text.lines().count(), expected.lines().count());
+    } else {
+        assert_close(&text, &expected);
+    }
+}
+
+/// Everything that a run computed, a fact a line.
+fn describe(out: &Path, text: &mut String) {
+    let run = fpt_train::FinishedRun::read(out).unwrap();
+    for record in run.metrics().unwrap() {
+        match record {
+            MetricRecord::Stage { stage, step, size } => {
+                writeln!(text, "stage {stage} from {step}: {size:?}").unwrap();
+            }
+            MetricRecord::Step {
+                step,
+                loss,
+                gradient_norm,
+                flops,
+                ..
+            } => writeln!(
+                text,
+                "step {step} loss {loss:?} norm {gradient_norm:?} flops {flops:?}"
+            )
+            .unwrap(),
+            MetricRecord::Eval {
+                step,
+                examples,
+                dev,
+                best,
+                flops,
+                test,
+            } => {
+                let test = test.as_ref().map(scores);
+                writeln!(
+                    text,
+                    "eval {step} of {examples} best {best} flops {flops:?} dev {} reported {test:?}",
+                    scores(&dev)
+                )
+                .unwrap();
+            }
+            MetricRecord::StageEnd { stage, step, dev } => {
+                writeln!(text, "end of stage {stage} at {step}: dev {}", scores(&dev)).unwrap();
+            }
+        }
+    }
+    let result = &run.result;
+    for stage in &result.stages {
+        writeln!(
+            text,
+            "stage of {} steps: flops {:?} bytes {} dev {:?}",
+            stage.steps,
+            stage.flops,
+            stage.weight_bytes,
+            stage.dev.as_ref().map(scores)
+        )
+        .unwrap();
+    }
+    writeln!(
+        text,
+        "result {} {} evaluated {:?} best {} of {} flops {:?} loss {:?}",
+        result.method,
+        result.metric,
+        result.evaluated,
+        result.best_step,
+        result.steps,
+        result.flops,
+        result.final_loss
+    )
+    .unwrap();
+    writeln!(
+        text,
+        "baseline {} {:?}",
+        result.baseline.name, result.baseline.value
+    )
+    .unwrap();
+    for (name, of) in [
+        ("no prompt", result.no_prompt.as_ref()),
+        ("dev", Some(&result.dev)),
+        ("reported", Some(&result.test)),
+        ("on the full model", result.test_full.as_ref()),
+    ] {
+        writeln!(text, "{name} {:?}", of.map(scores)).unwrap();
+    }
+    text.push_str(&fs::read_to_string(out.join("predictions.test.jsonl")).unwrap());
+    let selections = serde_json::to_string(&run.selections().unwrap()).unwrap();
+    writeln!(text, "selections {}", hash(selections.as_bytes())).unwrap();
+    let adapter = fs::read(out.join("adapter/adapter_model.safetensors")).unwrap();
+    writeln!(text, "adapter {}", hash(&adapter)).unwrap();
+}
+
+fn scores(scores: &Scores) -> String {
+    let values = scores.values.iter();
+    let values: Vec<String> = values
+        .map(|(name, value)| format!("{name}={value:?}"))
+        .collect();
+    values.join(",")
+}
+
+fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Losses and gradient norms within a tolerance, FLOPs, stages and baselines exactly. Scores, answers and bits of prompts
+/// may turn on a rounding.
+fn assert_close(ours: &str, theirs: &str) {
+    let steps = |text: &str| -> Vec<(f64, f64, String)> {
+        text.lines()
+            .filter(|line| line.starts_with("step "))
+            .map(|line| {
+                let words: Vec<&str> = line.split(' ').collect();
+                let number = |place: usize| words[place].parse().unwrap();
+                (number(3), number(5), words[7].to_string())
+            })
+            .collect()
+    };
+    let exact = |text: &str| -> Vec<String> {
+        let kinds = ["run ", "stage ", "baseline "];
+        let of_kind = |line: &&str| kinds.iter().any(|kind| line.starts_with(kind));
+        let before_scores = |line: &str| line.split(" dev ").next().unwrap().to_string();
+        text.lines().filter(of_kind).map(before_scores).collect()
+    };
+    assert_eq!(exact(ours), exact(theirs));
+    let (ours, theirs) = (steps(ours), steps(theirs));
+    assert_eq!(ours.len(), theirs.len());
+    for (number, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
+        assert_eq!(ours.2, theirs.2, "FLOPs of the {number}th step");
+        for (ours, theirs) in [(ours.0, theirs.0), (ours.1, theirs.1)] {
+            let difference = (ours - theirs).abs() / theirs.abs().max(1e-3);
+            assert!(
+                difference < 0.02,
+                "{ours} instead of {theirs} at the {number}th step"
+            );
+        }
+    }
+}
+
+/// What decides the order of sums.
+fn vector_units() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::is_x86_feature_detected!("avx512f") {
+            return "x86-64 with AVX-512";
+        }
+        if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+            return "x86-64 with AVX2";
+        }
+        "x86-64"
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    std::env::consts::ARCH
+}
