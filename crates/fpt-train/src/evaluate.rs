@@ -1,3 +1,5 @@
+//! Answers of a model, batch by batch.
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use fpt_prompt::SoftPrompt;
 use fpt_t5::{EncoderOutput, Generation, T5, T5Tokenizer, prepend_visible};

@@ -169,7 +169,7 @@ impl Work {
             batches,
             optimizer: adafactor(&config.train),
             settings: Settings {
-                max_new_tokens: session.max_target(),
+                max_new_tokens: config.limits().max_target,
                 train: config.train,
             },
             model: session.model,

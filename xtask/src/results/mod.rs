@@ -78,9 +78,12 @@ impl Run {
         let start = self.finished.result.no_prompt.as_ref();
         let mut curve = Vec::from_iter(start.map(|scores| (0.0, scores.primary_value())));
         for record in &self.metrics {
-            if let MetricRecord::Eval { flops, test, .. } = record {
+            if let MetricRecord::Eval {
+                flops, reported, ..
+            } = record
+            {
                 let so_far = curve.last().map(|&(_, score)| score);
-                let here = test.as_ref().map(|scores| scores.primary_value());
+                let here = reported.as_ref().map(|scores| scores.primary_value());
                 curve.extend(here.or(so_far).map(|score| (*flops, score)));
             }
         }
@@ -364,7 +367,7 @@ impl Entry {
         };
         let full: Option<Vec<f64>> = own
             .iter()
-            .map(|run| Some(run.finished.result.test_full.as_ref()?.primary_value()))
+            .map(|run| Some(run.finished.result.reported_full.as_ref()?.primary_value()))
             .collect();
         Some(Self {
             metric: first.metric.clone(),
@@ -375,7 +378,7 @@ impl Entry {
                 .as_ref()
                 .map(|scores| scores.primary_value()),
             dev: Summary::of(all(&|run| run.finished.result.dev.primary_value())),
-            test: Summary::of(all(&|run| run.finished.result.test.primary_value())),
+            test: Summary::of(all(&|run| run.finished.result.reported.primary_value())),
             test_full: full.map(Summary::of),
             steps: first.steps,
             flops,
@@ -410,7 +413,7 @@ impl Improve {
             let result = &run.finished.result;
             let stopped = plain.and_then(|plain| interpolate(&plain.test_curve(), result.flops));
             if let Some(stopped) = stopped {
-                let gain = result.test.primary_value() - stopped;
+                let gain = result.reported.primary_value() - stopped;
                 by_seed.entry(run.seed()).or_default().push(gain);
             }
         }

@@ -20,7 +20,7 @@ fn scores(value: f64) -> Value {
 fn eval(step: usize, flops: f64, dev: f64, test: Option<f64>) -> Value {
     json!({
         "event": "eval", "step": step, "examples": 10, "dev": scores(dev), "best": test.is_some(), "flops": flops,
-        "test": test.map(scores),
+        "reported": test.map(scores),
     })
 }
 
@@ -40,7 +40,7 @@ impl Fake<'_> {
         let result = json!({
             "task": task, "method": config.schedule.label(), "seed": seed, "metric": "accuracy",
             "baseline": { "name": "majority", "value": 33.0 }, "no_prompt": scores(10.0), "dev": scores(80.0),
-            "test": scores(test), "evaluated": if method.starts_with("ld") { "stage" } else { "full" }, "best_step": 8, "steps": 8, "final_loss": 0.5,
+            "split": "test", "reported": scores(test), "evaluated": if method.starts_with("ld") { "stage" } else { "full" }, "best_step": 8, "steps": 8, "final_loss": 0.5,
             "stages": [{
                 "size": { "encoder": size, "decoder": size }, "steps": 8, "flops": flops, "seconds": seconds,
                 "expansion_seconds": 0.0, "weight_bytes": 1,

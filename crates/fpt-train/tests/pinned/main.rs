@@ -143,12 +143,12 @@ fn describe(out: &Path, text: &mut String) {
                 dev,
                 best,
                 flops,
-                test,
+                reported,
             } => {
-                let test = test.as_ref().map(scores);
+                let reported = reported.as_ref().map(scores);
                 writeln!(
                     text,
-                    "eval {step} of {examples} best {best} flops {flops:?} dev {} reported {test:?}",
+                    "eval {step} of {examples} best {best} flops {flops:?} dev {} reported {reported:?}",
                     scores(&dev)
                 )
                 .unwrap();
@@ -156,6 +156,7 @@ fn describe(out: &Path, text: &mut String) {
             MetricRecord::StageEnd { stage, step, dev } => {
                 writeln!(text, "end of stage {stage} at {step}: dev {}", scores(&dev)).unwrap();
             }
+            other => panic!("{other:?} is not pinned"),
         }
     }
     let result = &run.result;
@@ -191,8 +192,8 @@ fn describe(out: &Path, text: &mut String) {
     for (name, of) in [
         ("no prompt", result.no_prompt.as_ref()),
         ("dev", Some(&result.dev)),
-        ("reported", Some(&result.test)),
-        ("on the full model", result.test_full.as_ref()),
+        ("reported", Some(&result.reported)),
+        ("on the full model", result.reported_full.as_ref()),
     ] {
         writeln!(text, "{name} {:?}", of.map(scores)).unwrap();
     }

@@ -5,7 +5,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use fpt_partial::shape;
 use fpt_schedule::{Method, ModelShape};
 use fpt_tasks::TaskKind;
-use fpt_train::Experiment;
+use fpt_train::{Experiment, Plan};
 use serde::Serialize;
 
 use super::{print_json, print_line};
@@ -91,12 +91,13 @@ fn row(
     let mut label = String::new();
     for &kind in tasks {
         let config = experiment.run(kind, 0, overrides)?;
-        let price = price(&config, model)?;
+        let plan = Plan::new(&config, model)?;
+        let price = price(kind, &plan);
         linear += price.linear_share;
         real += price.true_share;
         weights = weights.max(price.weight_bytes);
         activations = activations.max(price.activation_bytes);
-        let stages = describe(&price.schedule);
+        let stages = describe(&plan.schedule);
         if !shown.split("; ").any(|known| known == stages) {
             shown = match shown.is_empty() {
                 true => stages,

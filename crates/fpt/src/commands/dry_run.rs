@@ -7,7 +7,7 @@ use fpt_partial::shape;
 use fpt_schedule::PartialSize;
 use fpt_t5::T5Config;
 use fpt_tasks::{Split, TaskKind, split_path};
-use fpt_train::{Experiment, RunConfig};
+use fpt_train::{Experiment, Plan, RunConfig};
 use serde::Serialize;
 
 use super::{print_json, print_line};
@@ -16,7 +16,7 @@ use crate::price::price;
 
 /// What a run is and needs.
 #[derive(Serialize)]
-struct Plan<'a> {
+struct Shown<'a> {
     config: &'a RunConfig,
     model: ModelPlan,
     data: Vec<DataPlan>,
@@ -89,8 +89,9 @@ pub fn show(experiment: &Experiment, config: &RunConfig, json: bool) -> anyhow::
         }
         data.push(DataPlan { split, path, bytes });
     }
-    let price = price(config, &shape(&model_config))?;
-    let plan = Plan {
+    let plan = Plan::new(config, &shape(&model_config))?;
+    let price = price(config.task, &plan);
+    let shown = Shown {
         config,
         model: ModelPlan {
             name,
@@ -102,9 +103,9 @@ pub fn show(experiment: &Experiment, config: &RunConfig, json: bool) -> anyhow::
             vocabulary: model_config.vocab_size,
         },
         data,
-        stages: (price.schedule.stages().iter())
+        stages: (plan.stages.iter())
             .map(|stage| StagePlan {
-                steps: stage.steps,
+                steps: stage.steps.len(),
                 size: stage.size,
             })
             .collect(),
@@ -115,13 +116,14 @@ pub fn show(experiment: &Experiment, config: &RunConfig, json: bool) -> anyhow::
         activation_bytes: price.activation_bytes,
         missing,
     };
-    match json {
-        true => print_json(&plan),
-        false => print_line(&describe(&plan)?),
+    if json {
+        print_json(&shown)
+    } else {
+        print_line(&describe(&shown)?)
     }
 }
 
-fn describe(plan: &Plan<'_>) -> anyhow::Result<String> {
+fn describe(plan: &Shown<'_>) -> anyhow::Result<String> {
     let config = plan.config;
     let model = &plan.model;
     let mut lines = vec![

@@ -89,7 +89,7 @@ fn training_evaluation_submission_and_answers() {
         .collect();
     assert_eq!(layers, [6, 12, 18, 24]);
     // Reported is dev: of test nobody has the answers.
-    assert_eq!(result["dev"], result["test"]);
+    assert_eq!(result["dev"], result["reported"]);
 
     let adapter = ["--adapter", "run/adapter"];
     run(

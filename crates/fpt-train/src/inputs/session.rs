@@ -1,13 +1,14 @@
+//! Model, tokenizer and settings: what training and evaluation share.
+
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use fpt_t5::{Generation, T5, T5Tokenizer};
-use fpt_tasks::{
-    Dataset, Example, Lengths, Scores, Split, TokenizedExample, read_split, task, tokenize,
-};
-
-use crate::{Predictor, RunConfig, TrainError, token_cache};
 use fpt_prompt::{PromptInit, SoftPrompt};
+use fpt_t5::{Generation, T5, T5Tokenizer};
+use fpt_tasks::{Dataset, Example, Scores, Split, TokenizedExample, read_split, task, tokenize};
+
+use super::token_cache;
+use crate::{Compute, Predictor, RunConfig, TrainError};
 
 /// Finds the directory of a model as a configuration names it: a directory, or a model of the hub, which it may
 /// download. Fails with [`TrainError::NoModel`].
@@ -40,6 +41,8 @@ impl SplitData {
 pub struct Session {
     /// The run.
     pub config: RunConfig,
+    /// Where and how precisely it computes.
+    pub compute: Compute,
     /// Where the model was read from.
     pub directory: PathBuf,
     /// The frozen model.
@@ -54,47 +57,36 @@ impl Session {
     /// # Errors
     /// Those of `find`, and [`TrainError::Model`] if they can't be read or do not fit each other.
     pub fn load(config: &RunConfig, find: FindModel, device: &Device) -> Result<Self, TrainError> {
+        let compute = Compute::new(config, device);
         let directory = find(&config.model)?;
         let tokenizer = T5Tokenizer::from_directory(&directory)?;
-        let model = T5::from_pretrained(&directory, device)?;
+        let model = T5::from_pretrained(&directory, compute.device())?;
         tokenizer.check_fits(model.config())?;
         Ok(Self {
             config: config.clone(),
+            compute,
             directory,
             model,
             tokenizer,
         })
     }
 
-    /// The longest target, which also limits generation.
-    pub fn max_target(&self) -> usize {
-        self.config
-            .lengths
-            .max_target
-            .unwrap_or_else(|| task(self.config.task).max_target_length())
-    }
-
-    /// [`Session::read_cached`] of the split that is reported, which must have answers.
+    /// That a split can be reported.
     ///
     /// # Errors
-    /// [`TrainError::Value`] if it has none; else as [`Session::read_cached`].
-    pub fn read_reported(
-        &self,
-        cache: &Path,
-        on_tokenized: &mut dyn FnMut(Split, usize, usize),
-    ) -> Result<SplitData, TrainError> {
-        let split = self.config.eval.report;
-        let data = self.read_cached(split, cache, on_tokenized)?;
-        match data.examples().iter().all(|e| e.target.is_some()) {
-            true => Ok(data),
-            false => Err(TrainError::Value {
-                key: "eval.report",
-                reason: format!(
-                    "is {split}, whose file has no answers, as those of the leaderboards: report dev, as the \
-                     paper does, and write a submission with `fpt eval --split {split} --submission FILE`"
-                ),
-            }),
+    /// [`TrainError::Value`] if it has no answers.
+    pub(super) fn check_reported(&self, data: &SplitData) -> Result<(), TrainError> {
+        if data.examples().iter().all(|e| e.target.is_some()) {
+            return Ok(());
         }
+        let split = self.config.eval.report;
+        Err(TrainError::Value {
+            key: "eval.report",
+            reason: format!(
+                "is {split}, whose file has no answers, as those of the leaderboards: report dev, as the paper does, \
+                 and write a submission with `fpt eval --split {split} --submission FILE`"
+            ),
+        })
     }
 
     /// Read and tokenise a split of the task.
@@ -121,7 +113,13 @@ impl Session {
         let dataset = self.examples(split)?;
         let examples = &dataset.examples;
         let place = (self.config.task, split);
-        let file = token_cache::file(cache, place, &self.tokenizer, examples, self.limits())?;
+        let file = token_cache::file(
+            cache,
+            place,
+            &self.tokenizer,
+            examples,
+            self.config.limits(),
+        )?;
         let known = file
             .as_ref()
             .and_then(|file| token_cache::read(file, examples.len()));
@@ -143,13 +141,6 @@ impl Session {
         Ok(read_split(&self.config.data, self.config.task, split)?)
     }
 
-    fn limits(&self) -> Lengths {
-        Lengths {
-            max_source: self.config.lengths.max_source,
-            max_target: self.max_target(),
-        }
-    }
-
     fn tokenize(
         &self,
         examples: &[Example],
@@ -158,7 +149,7 @@ impl Session {
         let mut tokens = Vec::with_capacity(examples.len());
         for part in examples.chunks(TOKENIZED_AT_ONCE) {
             let encode = |text: &str| self.tokenizer.encode(text);
-            tokens.extend(tokenize(part, encode, self.limits())?);
+            tokens.extend(tokenize(part, encode, self.config.limits())?);
             if examples.len() > TOKENIZED_AT_ONCE {
                 on_tokenized(tokens.len(), examples.len());
             }
@@ -212,7 +203,7 @@ impl Session {
             prompt,
             generation: Generation {
                 vocabulary: Some(self.tokenizer.vocab_size()),
-                ..Generation::greedy(self.max_target())
+                ..Generation::greedy(self.config.limits().max_target)
             },
         };
         predictor.predict(

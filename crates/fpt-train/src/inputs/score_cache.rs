@@ -3,13 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use fpt_files::Fingerprint;
 use fpt_partial::{Needs, Scorer, Scores};
-use fpt_t5::{prepend_visible, weight_files};
+use fpt_t5::prepend_visible;
 use fpt_tasks::{EvalBatches, PadTo, TaskKind, TokenBatch, TokenizedExample};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use crate::{Session, TrainError, batch_tensors, cache};
+use super::Session;
+use crate::{TrainError, batch_tensors};
 
 /// Part of every key: what is scored, and how, in this version of the program.
 const VERSION: &str = "fpt scores 2";
@@ -27,18 +28,18 @@ struct ScoreFile {
 }
 
 /// The scores that `needs` asks for: read from the file that the configuration names, or else from `directory`,
-/// or else measured on `sample` and written there.
-pub(crate) fn scores(
+/// or else measured on `sample` and written there. `model` is the fingerprint of the model.
+pub(super) fn scores(
     session: &Session,
     needs: Needs,
     sample: &[&TokenizedExample],
+    model: &str,
     directory: &Path,
 ) -> Result<Option<Scores>, TrainError> {
     if needs == Needs::Nothing {
         return Ok(None);
     }
     let config = &session.config;
-    let model = fingerprint(&session.directory)?;
     if let Some(path) = &config.selection.scores {
         let text = fs::read_to_string(path).map_err(|error| unusable(path, error.to_string()))?;
         let file = parse(path, &text)?;
@@ -55,14 +56,14 @@ pub(crate) fn scores(
         return Ok(Some(file.scores));
     }
     let gradients = needs == Needs::Gradients;
-    let key = key(session, &model, sample, gradients)?;
+    let key = key(session, model, sample, gradients)?;
     let path = directory.join(format!("{}-{}.json", config.task, &key[..16]));
     if let Ok(text) = fs::read_to_string(&path) {
         return parse(&path, &text).map(|file| Some(file.scores));
     }
     let scores = measure(session, sample, gradients)?;
     let file = ScoreFile {
-        model,
+        model: model.to_string(),
         task: config.task,
         examples: sample.len(),
         scores,
@@ -79,9 +80,10 @@ fn measure(
 ) -> Result<Scores, TrainError> {
     let config = &session.config;
     let device = session.model.device();
-    let prompt = match config.selection.score.prompt {
-        true => Some(session.score_prompt(&device)?),
-        false => None,
+    let prompt = if config.selection.score.prompt {
+        Some(session.score_prompt(&device)?)
+    } else {
+        None
     };
     let sample: Vec<TokenizedExample> = sample.iter().map(|&e| e.clone()).collect();
     let lengths: Vec<usize> = sample.iter().map(|e| e.source.len()).collect();
@@ -113,36 +115,24 @@ fn key(
     gradients: bool,
 ) -> Result<String, TrainError> {
     let config = &session.config;
-    let mut hash = Sha256::new();
-    hash.update(VERSION);
-    hash.update(model);
-    hash.update([u8::from(gradients), u8::from(config.selection.score.prompt)]);
-    hash.update((config.selection.score.batch_size as u64).to_le_bytes());
+    let mut hash = Fingerprint::new();
+    hash.bytes(VERSION.as_bytes()).bytes(model.as_bytes());
+    hash.bytes(&[u8::from(gradients), u8::from(config.selection.score.prompt)]);
+    hash.number(config.selection.score.batch_size as u64);
     if config.selection.score.prompt {
         for value in session.score_prompt(&session.model.device())?.values() {
-            hash.update(value.to_le_bytes());
+            hash.bytes(&value.to_le_bytes());
         }
     }
     for example in sample {
         for ids in [&example.source, &example.target] {
-            hash.update((ids.len() as u64).to_le_bytes());
+            hash.number(ids.len() as u64);
             for id in ids {
-                hash.update(id.to_le_bytes());
+                hash.bytes(&id.to_le_bytes());
             }
         }
     }
-    Ok(cache::hex(hash))
-}
-
-/// SHA-256 of a model's configuration and weights.
-fn fingerprint(directory: &Path) -> Result<String, TrainError> {
-    let mut hash = Sha256::new();
-    let mut files = vec![directory.join("config.json")];
-    files.extend(weight_files(directory)?);
-    for path in files {
-        cache::add_file(&mut hash, &path).map_err(|error| unusable(&path, error.to_string()))?;
-    }
-    Ok(cache::hex(hash))
+    Ok(hash.hex())
 }
 
 fn parse(path: &Path, text: &str) -> Result<ScoreFile, TrainError> {
@@ -151,11 +141,10 @@ fn parse(path: &Path, text: &str) -> Result<ScoreFile, TrainError> {
 }
 
 fn write(path: &Path, file: &ScoreFile) -> Result<(), TrainError> {
-    let text = serde_json::to_string(file).map_err(|error| TrainError::Output {
-        path: path.to_path_buf(),
-        reason: error.to_string(),
-    })?;
-    cache::write(path, text.as_bytes())
+    let text =
+        serde_json::to_string(file).map_err(|error| TrainError::output(path, error.into()))?;
+    fpt_files::create_parents(path)?;
+    Ok(fpt_files::write(path, text)?)
 }
 
 fn unusable(path: &Path, reason: String) -> TrainError {

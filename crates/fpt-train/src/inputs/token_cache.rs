@@ -7,12 +7,12 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use fpt_files::Fingerprint;
 use fpt_t5::T5Tokenizer;
 use fpt_tasks::{Example, Lengths, Split, TaskKind, TokenizedExample};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use sha2::{Digest, Sha256};
 
-use crate::{TrainError, cache};
+use crate::TrainError;
 
 /// Part of every key: changes whenever the same texts would give other ids.
 const VERSION: &str = "fpt tokens 1";
@@ -21,7 +21,7 @@ const WORTHWHILE: usize = 8 << 20;
 
 /// The file in `directory` for the tokens of these examples; `None` where they are too few to be worth one. Its name
 /// has the SHA-256 of all that the ids depend on: the tokenizer, the texts and where they are cut.
-pub(crate) fn file(
+pub(super) fn file(
     directory: &Path,
     (task, split): (TaskKind, Split),
     tokenizer: &T5Tokenizer,
@@ -33,28 +33,22 @@ pub(crate) fn file(
     if size < WORTHWHILE {
         return Ok(None);
     }
-    let mut hash = Sha256::new();
-    cache::add_text(&mut hash, VERSION);
-    cache::add_file(&mut hash, tokenizer.path()).map_err(|source| {
-        TrainError::Model(fpt_t5::T5Error::Read {
-            path: tokenizer.path().to_path_buf(),
-            source,
-        })
-    })?;
+    let mut hash = Fingerprint::new();
+    hash.text(VERSION).file(tokenizer.path())?;
     for limit in [limits.max_source, limits.max_target] {
-        hash.update((limit as u64).to_le_bytes());
+        hash.number(limit as u64);
     }
     for example in examples {
-        cache::add_text(&mut hash, &example.source);
-        hash.update([u8::from(example.target.is_some())]);
-        cache::add_text(&mut hash, example.target.as_deref().unwrap_or(""));
+        hash.text(&example.source);
+        hash.bytes(&[u8::from(example.target.is_some())]);
+        hash.text(example.target.as_deref().unwrap_or(""));
     }
-    let name = format!("{task}-{split}-{}.safetensors", &cache::hex(hash)[..32]);
+    let name = format!("{task}-{split}-{}.safetensors", &hash.hex()[..32]);
     Ok(Some(directory.join(name)))
 }
 
 /// What [`write`] wrote; `None` where there is no such file, or one that is damaged, which is then written anew.
-pub(crate) fn read(path: &Path, examples: usize) -> Option<Vec<TokenizedExample>> {
+pub(super) fn read(path: &Path, examples: usize) -> Option<Vec<TokenizedExample>> {
     let bytes = fs::read(path).ok()?;
     let file = SafeTensors::deserialize(&bytes).ok()?;
     let source = rows(&file, "source", "source_lengths")?;
@@ -99,7 +93,7 @@ fn decode<const N: usize>(bytes: &[u8], number: fn([u8; N]) -> u32) -> Vec<u32> 
 }
 
 /// Keep `tokens` at `path`.
-pub(crate) fn write(path: &Path, tokens: &[TokenizedExample]) -> Result<(), TrainError> {
+pub(super) fn write(path: &Path, tokens: &[TokenizedExample]) -> Result<(), TrainError> {
     let ids = |of: fn(&TokenizedExample) -> &Vec<u32>| array(tokens.iter().flat_map(of).copied());
     let lengths = |of: fn(&TokenizedExample) -> &Vec<u32>| {
         // Rows are cut to lengths that fit.
@@ -111,9 +105,8 @@ pub(crate) fn write(path: &Path, tokens: &[TokenizedExample]) -> Result<(), Trai
         ("target", ids(|e| &e.target)),
         ("target_lengths", lengths(|e| &e.target)),
     ];
-    let failed = |error: safetensors::SafeTensorError| TrainError::Output {
-        path: path.to_path_buf(),
-        reason: error.to_string(),
+    let failed = |error: safetensors::SafeTensorError| {
+        TrainError::output(path, std::io::Error::other(error))
     };
     let mut views = Vec::new();
     for (name, (dtype, count, bytes)) in &arrays {
@@ -122,7 +115,8 @@ pub(crate) fn write(path: &Path, tokens: &[TokenizedExample]) -> Result<(), Trai
     }
     let metadata = HashMap::from([("format".to_string(), VERSION.to_string())]);
     let content = safetensors::serialize(views, Some(metadata)).map_err(failed)?;
-    cache::write(path, &content)
+    fpt_files::create_parents(path)?;
+    Ok(fpt_files::write(path, content)?)
 }
 
 /// Numbers in two bytes each where they fit, as the ids of a T5 do.
