@@ -39,8 +39,8 @@ impl KeysValues {
     }
 }
 
-/// A list of rows or heads as a tensor.
-pub(crate) fn index(list: &[usize], device: &Device) -> Tensor<1, Int> {
+/// A list of rows, neurons or heads as a tensor, `[list length]`, to select by.
+pub fn index(list: &[usize], device: &Device) -> Tensor<1, Int> {
     let list: Vec<i32> = list.iter().map(|&i| i as i32).collect();
     Tensor::from_data(list.as_slice(), device)
 }

@@ -2,10 +2,8 @@ use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, Initializer, Linear};
 use burn::tensor::{Bool, Device, Int, Tensor};
 
-use crate::attention::index;
-use crate::{
-    Decoder, Encoder, IGNORED_LABEL, KvCache, NoTaps, T5Config, Taps, feed_forward::linear, taps,
-};
+use crate::feed_forward::linear;
+use crate::{Decoder, Encoder, IGNORED_LABEL, KvCache, NoTaps, T5Config, Taps, index, taps};
 
 /// A T5 for conditional generation.
 ///

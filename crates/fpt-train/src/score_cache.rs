@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use fpt_partial::{Needs, Scorer, Scores};
-use fpt_t5::{prepend_visible, weight_files};
+use fpt_t5::{LmBatch, weight_files};
 use fpt_tasks::{EvalBatches, PadTo, TaskKind, TokenBatch, TokenizedExample};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -89,18 +89,13 @@ fn measure(
     for indices in EvalBatches::new(&lengths, config.selection.score.batch_size)?.iter() {
         let batch = TokenBatch::new(&sample, indices, PadTo::Multiple(1));
         let (source, mask, labels) = batch_tensors(&batch, &device);
-        let embeddings = session.model.embed(source);
-        match &prompt {
-            Some(prompt) => {
-                let [length, _] = prompt.shape();
-                scorer.add(
-                    prompt.prepend(embeddings),
-                    prepend_visible(mask, length),
-                    labels,
-                );
-            }
-            None => scorer.add(embeddings, mask, labels),
-        }
+        let batch = LmBatch {
+            source,
+            mask,
+            labels,
+        };
+        let prefix = prompt.as_ref().map(|prompt| prompt.weight.val());
+        scorer.add(prefix, &batch);
     }
     Ok(scorer.finish()?)
 }
