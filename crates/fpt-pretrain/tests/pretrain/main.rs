@@ -10,8 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use burn::tensor::Device;
-use fpt_world::{
-    Curriculum, ModelShape, PretrainConfig, PretrainEvent, PretrainLog, WorldError, pretrain,
+use fpt_pretrain::{
+    Curriculum, ModelShape, PretrainConfig, PretrainError, PretrainEvent, PretrainLog, pretrain,
 };
 use sha2::{Digest, Sha256};
 
@@ -57,7 +57,7 @@ fn run(
     config: &PretrainConfig,
     directory: &Path,
     on_event: &mut dyn FnMut(PretrainEvent),
-) -> Result<PretrainLog, WorldError> {
+) -> Result<PretrainLog, PretrainError> {
     let (out, state) = (directory.join("out"), directory.join("state"));
     pretrain(config, &out, &state, "test", &Device::flex(), on_event)
 }

@@ -6,8 +6,8 @@ use fpt_t5::T5;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::PretrainConfig;
-use super::batch::stream;
+use crate::PretrainConfig;
+use crate::batch::stream;
 
 /// Stream of the initial weights.
 const INIT_STREAM: u64 = u64::MAX;
@@ -25,7 +25,7 @@ const NOT_ITSELF: f32 = -3.0;
 ///   copies; skills that compare two sentences do not emerge in time without it.
 ///
 /// The numbers are drawn here, not by the device, so that they are the same on every machine.
-pub(super) fn initial(config: &PretrainConfig, vocab_size: usize, device: &Device) -> T5 {
+pub(crate) fn initial(config: &PretrainConfig, vocab_size: usize, device: &Device) -> T5 {
     let model = T5::init(&config.model_config(vocab_size), device);
     model.map(&mut Initializer {
         config,
