@@ -1,3 +1,5 @@
+//! The smaller model that a selection makes.
+
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, Int, Tensor};

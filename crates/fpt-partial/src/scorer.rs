@@ -1,3 +1,5 @@
+//! Scores of a model's parts, measured on examples.
+
 use std::collections::BTreeMap;
 
 use burn::tensor::{Bool, Device, Gradients, Tensor};
@@ -158,9 +160,10 @@ impl ScoreTaps<'_> {
 
 /// A tensor without its history, where it has one.
 fn plain<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    match x.device().is_autodiff() {
-        true => x.inner(),
-        false => x,
+    if x.device().is_autodiff() {
+        x.inner()
+    } else {
+        x
     }
 }
 

@@ -1,3 +1,5 @@
+//! The soft prompt.
+
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 

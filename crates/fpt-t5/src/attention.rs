@@ -1,3 +1,5 @@
+//! Multi-head attention, of a stack to itself and of the decoder to the encoder.
+
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Int, Tensor};

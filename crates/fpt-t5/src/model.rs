@@ -1,3 +1,5 @@
+//! The model: embedding, encoder, decoder and output projection.
+
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, Initializer, Linear};
 use burn::tensor::{Bool, Device, Int, Tensor};
@@ -145,9 +147,10 @@ impl T5 {
             .config
             .scale_decoder_outputs
             .unwrap_or(self.lm_head.is_none());
-        let hidden = match scaled {
-            true => hidden * (self.config.d_model as f64).powf(-0.5),
-            false => hidden,
+        let hidden = if scaled {
+            hidden * (self.config.d_model as f64).powf(-0.5)
+        } else {
+            hidden
         };
         match &self.lm_head {
             Some(head) => taps::project(head, hidden, sink),

@@ -4,10 +4,11 @@
 
 use std::path::Path;
 
-use crate::fixture::{Expected, assert_close, assert_logits, values};
 use burn::tensor::Device;
 use fpt_t5::{Generation, KvCache, Loss, T5, T5Tokenizer};
 use serde::Deserialize;
+
+use crate::fixture::{Expected, assert_close, assert_logits, values};
 
 #[derive(Deserialize)]
 struct Text {

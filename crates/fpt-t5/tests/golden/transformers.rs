@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::fixture::{Expected, assert_close, assert_logits, values};
 use burn::tensor::{Device, Tensor};
 use fpt_t5::{
     AttentionKind, EncoderOutput, Generation, KvCache, Loss, NoTaps, SaveOptions, StackKind, T5,
     Taps, prepend,
 };
 use safetensors::SafeTensors;
+
+use crate::fixture::{Expected, assert_close, assert_logits, values};
 
 fn directory(case: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
