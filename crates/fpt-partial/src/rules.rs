@@ -255,7 +255,8 @@ impl Stack<'_> {
         }
     }
 
-    /// A random stream of its own for every stack, layer and kind of item.
+    /// A random stream of its own for every stack, layer and kind of item: the key is the seed and, in 24 bytes, a
+    /// name.
     fn stream(&self, what: &str, layer: usize) -> ChaCha8Rng {
         let name = format!("{}.{what}.{layer}", self.name);
         let mut key = [0u8; 32];

@@ -7,10 +7,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::PretrainConfig;
-use crate::batch::stream;
+use crate::stream::{INIT, stream};
 
-/// Stream of the initial weights.
-const INIT_STREAM: u64 = u64::MAX;
 /// Initial bias of a matching head for its own position.
 const NOT_ITSELF: f32 = -3.0;
 
@@ -29,7 +27,7 @@ pub(crate) fn initial(config: &PretrainConfig, vocab_size: usize, device: &Devic
     let model = T5::init(&config.model_config(vocab_size), device);
     model.map(&mut Initializer {
         config,
-        rng: ChaCha8Rng::seed_from_u64(stream(config.seed, INIT_STREAM)),
+        rng: ChaCha8Rng::seed_from_u64(stream(config.seed, INIT)),
         path: Vec::new(),
         embedding: Vec::new(),
         queries: Vec::new(),

@@ -11,6 +11,7 @@ mod probe;
 mod run;
 mod shards;
 mod state;
+mod stream;
 
 pub use config::{Curriculum, ModelShape, PretrainConfig};
 pub use error::PretrainError;

@@ -8,11 +8,9 @@ use fpt_tasks::{PadTo, TokenBatch};
 use fpt_world::{Corpus, Skill};
 use tokenizers::Tokenizer;
 
-use crate::batch::{encode, stream, tensors};
+use crate::batch::{encode, tensors};
+use crate::stream::{PROBE, stream};
 use crate::{PretrainConfig, PretrainError};
-
-/// The stream of the probe's documents, far from those of training.
-const PROBE_STREAM: u64 = u64::MAX - 1;
 
 /// Share (percent) of the hidden words that the model finds, teacher-forced, by skill, on fresh documents
 /// of full difficulty. Sentinels and the end of the sequence do not count.
@@ -22,7 +20,7 @@ pub(crate) fn skills(
     tokenizer: &Tokenizer,
     device: &Device,
 ) -> Result<BTreeMap<String, f64>, PretrainError> {
-    let mut corpus = Corpus::new(stream(config.seed, PROBE_STREAM));
+    let mut corpus = Corpus::new(stream(config.seed, PROBE));
     let mut accuracies = BTreeMap::new();
     for skill in Skill::ALL {
         let mut examples = (0..config.probe_examples)
