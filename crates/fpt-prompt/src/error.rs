@@ -1,7 +1,10 @@
+//! What can go wrong with a prompt or its files.
+
 use std::path::PathBuf;
 
-/// What can go wrong with a prompt or its files.
+/// Why a prompt can't be made, read or written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PromptError {
     /// A file can't be read.
     #[error("cannot read {}: {source}", path.display())]

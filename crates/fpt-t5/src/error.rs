@@ -1,7 +1,10 @@
+//! What can go wrong with a checkpoint or a tokenizer.
+
 use std::path::PathBuf;
 
-/// What can go wrong with a checkpoint or a tokenizer.
+/// Why a checkpoint or a tokenizer can't be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum T5Error {
     /// A file can't be read.
     #[error("cannot read {}: {source}", path.display())]

@@ -3,7 +3,7 @@
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use fpt_prompt::SoftPrompt;
-use fpt_t5::{KvCache, MacCounter, T5, cross_entropy, prepend_visible};
+use fpt_t5::{Lm, MacCounter};
 use fpt_tasks::TokenBatch;
 
 use crate::{TrainError, batch_tensors};
@@ -22,18 +22,11 @@ pub struct Step {
 
 impl Step {
     /// Forward through a frozen `model` and back to `prompt`, which lies on the autodiff device of `device`.
-    pub fn new(model: &T5, prompt: &SoftPrompt, batch: &TokenBatch, device: &Device) -> Self {
-        let (source, mask, labels) = batch_tensors(batch, device);
-        let [length, _] = prompt.shape();
+    pub fn new(model: &impl Lm, prompt: &SoftPrompt, batch: &TokenBatch, device: &Device) -> Self {
         let mut counter = MacCounter::default();
-        let encoded = model.encode_tapped(
-            prompt.prepend(model.embed(source)),
-            prepend_visible(mask, length),
-            &mut counter,
-        );
-        let inputs = model.shift_right(labels.clone());
-        let logits = model.decode_tapped(inputs, &encoded, &mut KvCache::new(), &mut counter);
-        let loss = cross_entropy(logits, labels);
+        let prefix = Some(prompt.weight.val());
+        let batch = batch_tensors(batch, device);
+        let loss = model.loss(prefix, &batch, &mut counter).mean();
         let mut gradients = loss.backward();
         let gradients = GradientsParams::from_module(&mut gradients, prompt);
         let [loss, gradient_norm] = scalars(loss.inner(), prompt, &gradients);

@@ -1,16 +1,11 @@
+//! What can go wrong while data are made.
+
 use std::path::{Path, PathBuf};
 
-/// What can go wrong while making data or weights.
+/// Why data can't be made.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum WorldError {
-    /// A file can't be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
     /// A file can't be written.
     #[error("cannot write {}: {source}", path.display())]
     Write {
@@ -18,14 +13,6 @@ pub enum WorldError {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
-    },
-    /// A configuration does not make sense.
-    #[error("{}: {reason}", path.display())]
-    Config {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
     },
     /// The world has too few different examples of a task for what was asked.
     #[error("the world has no more different {task} examples after {found}; ask for fewer")]
@@ -38,18 +25,9 @@ pub enum WorldError {
     /// The tokenizer failed.
     #[error("tokenizer: {0}")]
     Tokenize(String),
-    /// Training failed.
-    #[error("pre-training: {0}")]
-    Train(String),
 }
 
 impl WorldError {
-    #[cfg(feature = "pretrain")]
-    pub(crate) fn read(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.to_path_buf();
-        |source| Self::Read { path, source }
-    }
-
     pub(crate) fn write(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
         |source| Self::Write { path, source }

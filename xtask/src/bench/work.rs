@@ -10,7 +10,7 @@ use burn::tensor::Device;
 use fpt_partial::{PartialSize, Selection, even_layers, full_size, shape};
 use fpt_prompt::{PromptInit, SoftPrompt};
 use fpt_schedule::cost::{BatchShape, true_macs};
-use fpt_t5::{Generation, SaveOptions, T5, T5Config, prepend_visible};
+use fpt_t5::{Generation, Lm, SaveOptions, T5, T5Config};
 use fpt_tasks::{EvalBatches, PadTo, Split, TaskKind, TokenBatch, TrainBatches};
 use fpt_train::{
     Experiment, RunConfig, Session, Step, TrainConfig, adafactor, batch_tensors, model_directory,
@@ -323,14 +323,15 @@ impl Work {
     /// The greedy answers to each batch.
     pub fn answer(&self) -> Vec<Vec<u32>> {
         let prompt = burn::module::Module::valid(&self.prompt);
-        let [length, _] = prompt.shape();
         let generation = Generation::greedy(self.settings.max_new_tokens);
         let mut answers = Vec::new();
         for batch in &self.batches {
-            let (source, mask, _) = batch_tensors(batch, &self.device);
-            let embeddings = prompt.prepend(self.model.embed(source));
-            let encoded = self.model.encode(embeddings, prepend_visible(mask, length));
-            answers.extend(self.model.generate(&encoded, &generation));
+            let batch = batch_tensors(batch, &self.device);
+            let prefix = Some(prompt.weight.val());
+            answers.extend(
+                self.model
+                    .answer(prefix, batch.source, batch.mask, &generation),
+            );
         }
         answers
     }

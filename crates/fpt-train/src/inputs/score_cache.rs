@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use fpt_files::Fingerprint;
 use fpt_partial::{Needs, Scorer, Scores};
-use fpt_t5::prepend_visible;
 use fpt_tasks::{EvalBatches, PadTo, TaskKind, TokenBatch, TokenizedExample};
 use serde::{Deserialize, Serialize};
 
@@ -90,19 +89,8 @@ fn measure(
     let mut scorer = Scorer::new(&session.model, gradients);
     for indices in EvalBatches::new(&lengths, config.selection.score.batch_size)?.iter() {
         let batch = TokenBatch::new(&sample, indices, PadTo::Multiple(1));
-        let (source, mask, labels) = batch_tensors(&batch, &device);
-        let embeddings = session.model.embed(source);
-        match &prompt {
-            Some(prompt) => {
-                let [length, _] = prompt.shape();
-                scorer.add(
-                    prompt.prepend(embeddings),
-                    prepend_visible(mask, length),
-                    labels,
-                );
-            }
-            None => scorer.add(embeddings, mask, labels),
-        }
+        let prefix = prompt.as_ref().map(|prompt| prompt.weight.val());
+        scorer.add(prefix, &batch_tensors(&batch, &device));
     }
     Ok(scorer.finish()?)
 }

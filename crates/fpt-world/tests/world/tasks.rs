@@ -1,3 +1,5 @@
+//! The task files: what they claim is what their stories say.
+
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::Path;

@@ -1,3 +1,5 @@
+//! The tokenizer: no unknown words, and the same ids as Hugging Face's.
+
 use std::path::Path;
 
 use fpt_world::{Corpus, Difficulty, WorldError, tokenizer, write_tokenizer};

@@ -1,14 +1,19 @@
 //! Pre-training, on a model that is small even for this crate.
+//!
+//! What it computes is pinned by `weights.txt` beside this file: losses, skills and the bits of the weights. A change
+//! that means to move them writes it anew with `FPT_PIN=write cargo test --workspace --test pretrain`.
 #![allow(clippy::unwrap_used)]
 
+use std::fmt::Write;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use burn::tensor::Device;
-use fpt_world::{
-    Curriculum, ModelShape, PretrainConfig, PretrainEvent, PretrainLog, WorldError, pretrain,
+use fpt_pretrain::{
+    Curriculum, ModelShape, PretrainConfig, PretrainError, PretrainEvent, PretrainLog, pretrain,
 };
+use sha2::{Digest, Sha256};
 
 fn config() -> PretrainConfig {
     PretrainConfig {
@@ -52,7 +57,7 @@ fn run(
     config: &PretrainConfig,
     directory: &Path,
     on_event: &mut dyn FnMut(PretrainEvent),
-) -> Result<PretrainLog, WorldError> {
+) -> Result<PretrainLog, PretrainError> {
     let (out, state) = (directory.join("out"), directory.join("state"));
     pretrain(config, &out, &state, "test", &Device::flex(), on_event)
 }
@@ -88,6 +93,101 @@ fn an_interrupted_run_ends_with_the_same_bits() {
         let read = |base: &Path| fs::read(base.join("out").join(file)).unwrap();
         assert_eq!(read(straight.path()), read(broken.path()), "{file}");
     }
+}
+
+#[test]
+fn a_small_run_gives_the_pinned_weights() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut text = format!("processor {}\n", vector_units());
+    // Long enough to find some of the hidden words.
+    let config = PretrainConfig {
+        steps: 500,
+        batch_size: 8,
+        save_every: 250,
+        probe_examples: 70,
+        ..config()
+    };
+    let log = run(&config, directory.path(), &mut |event| match event {
+        PretrainEvent::Step { step, loss } if step <= 10 || step % 20 == 0 => {
+            writeln!(text, "step {step} loss {loss:?}").unwrap();
+        }
+        PretrainEvent::Skills { step, skills } => {
+            writeln!(text, "skills after {step}: {skills:?}").unwrap();
+        }
+        _ => {}
+    });
+    let log = log.unwrap();
+    writeln!(text, "parameters {}", log.parameters).unwrap();
+    for point in &log.curve {
+        writeln!(text, "curve {} {:?}", point.step, point.loss).unwrap();
+    }
+    for file in [
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "model.safetensors",
+    ] {
+        let bytes = fs::read(directory.path().join("out").join(file)).unwrap();
+        writeln!(text, "{file} {}", hash(&bytes)).unwrap();
+    }
+
+    let pinned = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pretrain/weights.txt");
+    if std::env::var_os("FPT_PIN").is_some_and(|value| value == "write") {
+        fs::write(&pinned, &text).unwrap();
+    }
+    let expected = fs::read_to_string(&pinned).unwrap();
+    if text.lines().next() == expected.lines().next() {
+        assert_eq!(text, expected);
+    } else {
+        assert_close(&text, &expected);
+    }
+}
+
+fn hash(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// On a processor with other vector units, sums have other roundings, which grow from step to step: the first losses
+/// within a tolerance, and exactly what does not depend on rounding.
+fn assert_close(ours: &str, theirs: &str) {
+    let exact = |text: &str| -> Vec<String> {
+        let kinds = ["parameters ", "config.json ", "tokenizer"];
+        let of_kind = |line: &&str| kinds.iter().any(|kind| line.starts_with(kind));
+        text.lines().filter(of_kind).map(String::from).collect()
+    };
+    assert_eq!(exact(ours), exact(theirs));
+    let losses = |text: &str| -> Vec<f64> {
+        let steps = text.lines().filter_map(|line| line.strip_prefix("step "));
+        let losses = steps.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap());
+        losses.collect()
+    };
+    let (ours, theirs) = (losses(ours), losses(theirs));
+    assert_eq!(ours.len(), theirs.len());
+    for (number, (ours, theirs)) in ours.iter().zip(&theirs).enumerate().take(10) {
+        let difference = (ours - theirs).abs() / theirs;
+        let step = number + 1;
+        assert!(
+            difference < 0.02,
+            "{ours} instead of {theirs} at step {step}"
+        );
+    }
+}
+
+/// What decides the order of sums.
+fn vector_units() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::is_x86_feature_detected!("avx512f") {
+            return "x86-64 with AVX-512";
+        }
+        if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+            return "x86-64 with AVX2";
+        }
+        "x86-64"
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    std::env::consts::ARCH
 }
 
 #[test]

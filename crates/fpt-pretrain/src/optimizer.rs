@@ -1,3 +1,5 @@
+//! Which parameters are optimised by what, and how fast.
+
 use burn::module::ParamGroup;
 use burn::optim::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
 use burn::optim::{
@@ -5,19 +7,19 @@ use burn::optim::{
     grad_clipping::GradientClippingConfig,
 };
 
-use super::PretrainConfig;
-use crate::WorldError;
+use crate::{PretrainConfig, PretrainError};
 
 /// Muon for the matrices of the blocks, AdamW for everything else.
-pub(super) struct Optimizers {
+pub(crate) struct Optimizers {
     matrices: ParamGroup,
     bias: ParamGroup,
 }
 
 impl Optimizers {
-    pub(super) fn new() -> Result<Self, WorldError> {
+    pub(crate) fn new() -> Result<Self, PretrainError> {
         let group = |pattern: &str| {
-            ParamGroup::from_regex(pattern).map_err(|error| WorldError::Train(format!("{error:?}")))
+            ParamGroup::from_regex(pattern)
+                .map_err(|error| PretrainError::Train(format!("{error:?}")))
         };
         Ok(Self {
             matrices: group(r"block\.\d+\..*\.(q|k|v|o|wi_0|wi_1|wo)\.weight$")?,
@@ -25,7 +27,7 @@ impl Optimizers {
         })
     }
 
-    pub(super) fn build(&self, config: &PretrainConfig) -> ModuleOptimizer {
+    pub(crate) fn build(&self, config: &PretrainConfig) -> ModuleOptimizer {
         let muon = MuonConfig::new()
             .with_weight_decay(Some(WeightDecayConfig::new(config.muon_weight_decay)))
             .with_adjust_lr_fn(AdjustLrFn::MatchRmsAdamW)
@@ -41,7 +43,7 @@ impl Optimizers {
     }
 
     /// Learning rates at `step`.
-    pub(super) fn rates(&self, config: &PretrainConfig, step: usize) -> ModuleLearningRate {
+    pub(crate) fn rates(&self, config: &PretrainConfig, step: usize) -> ModuleLearningRate {
         let rate = config.rate(step);
         let adam = config.adam_learning_rate * rate;
         ModuleLrScheduler::new(adam)

@@ -1,9 +1,12 @@
+//! The recipe: everything that determines the weights.
+
 use std::path::Path;
 
 use fpt_t5::{FeedForwardKind, T5Config};
+use fpt_world::Difficulty;
 use serde::{Deserialize, Serialize};
 
-use crate::{Difficulty, WorldError};
+use crate::PretrainError;
 
 /// Everything that determines the pre-trained weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,10 +118,10 @@ impl PretrainConfig {
     /// Read a TOML file.
     ///
     /// # Errors
-    /// [`WorldError::Config`] names file, line and key.
-    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, WorldError> {
+    /// [`PretrainError::Config`] names file, line and key.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, PretrainError> {
         let path = path.as_ref();
-        let fail = |reason: String| WorldError::Config {
+        let fail = |reason: String| PretrainError::Config {
             path: path.to_path_buf(),
             reason,
         };

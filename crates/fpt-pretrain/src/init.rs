@@ -6,11 +6,9 @@ use fpt_t5::T5;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::PretrainConfig;
-use super::batch::stream;
+use crate::PretrainConfig;
+use crate::stream::{INIT, stream};
 
-/// Stream of the initial weights.
-const INIT_STREAM: u64 = u64::MAX;
 /// Initial bias of a matching head for its own position.
 const NOT_ITSELF: f32 = -3.0;
 
@@ -25,11 +23,11 @@ const NOT_ITSELF: f32 = -3.0;
 ///   copies; skills that compare two sentences do not emerge in time without it.
 ///
 /// The numbers are drawn here, not by the device, so that they are the same on every machine.
-pub(super) fn initial(config: &PretrainConfig, vocab_size: usize, device: &Device) -> T5 {
+pub(crate) fn initial(config: &PretrainConfig, vocab_size: usize, device: &Device) -> T5 {
     let model = T5::init(&config.model_config(vocab_size), device);
     model.map(&mut Initializer {
         config,
-        rng: ChaCha8Rng::seed_from_u64(stream(config.seed, INIT_STREAM)),
+        rng: ChaCha8Rng::seed_from_u64(stream(config.seed, INIT)),
         path: Vec::new(),
         embedding: Vec::new(),
         queries: Vec::new(),

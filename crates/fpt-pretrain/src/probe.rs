@@ -3,42 +3,39 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::Device;
-use fpt_t5::{IGNORED_LABEL, KvCache, T5};
+use fpt_t5::{IGNORED_LABEL, Lm, NoTaps, T5};
+use fpt_tasks::{PadTo, TokenBatch};
+use fpt_train::batch_tensors;
+use fpt_world::{Corpus, Skill};
 use tokenizers::Tokenizer;
 
-use super::PretrainConfig;
-use super::batch::{Encoded, TensorBatch, stream};
-use crate::{Corpus, Skill, WorldError};
-
-/// The stream of the probe's documents, far from those of training.
-const PROBE_STREAM: u64 = u64::MAX - 1;
+use crate::batch::encode;
+use crate::stream::{PROBE, stream};
+use crate::{PretrainConfig, PretrainError};
 
 /// Share (percent) of the hidden words that the model finds, teacher-forced, by skill, on fresh documents
 /// of full difficulty. Sentinels and the end of the sequence do not count.
-pub(super) fn skills(
+pub(crate) fn skills(
     model: &T5,
     config: &PretrainConfig,
     tokenizer: &Tokenizer,
     device: &Device,
-) -> Result<BTreeMap<String, f64>, WorldError> {
-    let mut corpus = Corpus::new(stream(config.seed, PROBE_STREAM));
+) -> Result<BTreeMap<String, f64>, PretrainError> {
+    let mut corpus = Corpus::new(stream(config.seed, PROBE));
     let mut accuracies = BTreeMap::new();
     for skill in Skill::ALL {
         let mut examples = (0..config.probe_examples)
             .map(|_| {
                 let example = corpus.skill_example(skill, config.curriculum.full());
-                Encoded::new(&example, tokenizer)
+                encode(&example, tokenizer)
             })
             .collect::<Result<Vec<_>, _>>()?;
         examples.sort_by_key(|example| example.source.len());
         let (mut right, mut all) = (0usize, 0usize);
         for part in examples.chunks(64) {
-            let batch = TensorBatch::new(&part.iter().collect::<Vec<_>>(), device);
-            let encoded = model.encode(model.embed(batch.source), batch.mask);
-            let inputs = model.shift_right(batch.labels.clone());
-            let best = model
-                .decode(inputs, &encoded, &mut KvCache::new())
-                .argmax(2);
+            let batch = TokenBatch::new(part, (0..part.len()).collect(), PadTo::Multiple(1));
+            let batch = batch_tensors(&batch, device);
+            let best = model.logits(None, &batch, &mut NoTaps).argmax(2);
             let labels = batch.labels.into_data();
             for (found, wanted) in best.into_data().iter::<i64>().zip(labels.iter::<i64>()) {
                 let special = wanted <= 2 || is_sentinel(tokenizer, wanted);
