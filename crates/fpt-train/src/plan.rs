@@ -5,15 +5,15 @@ use std::path::Path;
 use fpt_partial::{Needs, Selection, full_size, shape};
 use fpt_schedule::{Reduce, Schedule, cost};
 use fpt_t5::T5Config;
-use fpt_tasks::{Split, TaskKind, TokenizedExample};
+use fpt_tasks::{Split, Stacks, Task, TokenizedExample, task};
 
 use crate::{EvalModel, RunConfig, Session, SplitData, TrainError, score_cache};
 
-/// The paper reduces only the encoder where targets are a few tokens.
-pub fn default_reduce(task: TaskKind) -> Reduce {
-    match task {
-        TaskKind::Mnli | TaskKind::Qqp => Reduce::Encoder,
-        TaskKind::Squad2 | TaskKind::Record | TaskKind::Xsum => Reduce::Both,
+/// What a task reduces where the schedule does not say it.
+pub fn default_reduce(task: &dyn Task) -> Reduce {
+    match task.reduced_stacks() {
+        Stacks::Encoder => Reduce::Encoder,
+        Stacks::Both => Reduce::Both,
     }
 }
 
@@ -21,9 +21,9 @@ impl RunConfig {
     /// The schedule for a model.
     ///
     /// # Errors
-    /// [`TrainError::Schedule`] names the key.
+    /// [`TrainError::Schedule`] names the key; [`TrainError::Name`] if there is no such task.
     pub fn resolve_schedule(&self, model: &T5Config) -> Result<Schedule, TrainError> {
-        let reduce = default_reduce(self.task);
+        let reduce = default_reduce(&*task(&self.task)?);
         Ok(self
             .schedule
             .resolve(&shape(model), self.train.steps, reduce)?)

@@ -1,7 +1,7 @@
 //! What a run writes down.
 
 use fpt_schedule::PartialSize;
-use fpt_tasks::{Scores, TaskKind};
+use fpt_tasks::{Scores, TaskName};
 use serde::{Deserialize, Serialize};
 
 use crate::{EvalModel, FindModel};
@@ -120,7 +120,7 @@ pub struct StageRecord {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunResult {
     /// The task.
-    pub task: TaskKind,
+    pub task: TaskName,
     /// Name of the schedule, such as `FPT-CR`.
     pub method: String,
     /// Seed.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use fpt_partial::{Needs, Scorer, Scores};
 use fpt_t5::{prepend_visible, weight_files};
-use fpt_tasks::{EvalBatches, PadTo, TaskKind, TokenBatch, TokenizedExample};
+use fpt_tasks::{EvalBatches, PadTo, TaskName, TokenBatch, TokenizedExample};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -20,7 +20,7 @@ const VERSION: &str = "fpt scores 2";
 struct ScoreFile {
     /// SHA-256 of the model's configuration and weights.
     model: String,
-    task: TaskKind,
+    task: TaskName,
     /// Examples scored.
     examples: usize,
     scores: Scores,
@@ -63,7 +63,7 @@ pub(crate) fn scores(
     let scores = measure(session, sample, gradients)?;
     let file = ScoreFile {
         model,
-        task: config.task,
+        task: config.task.clone(),
         examples: sample.len(),
         scores,
     };

@@ -1,9 +1,10 @@
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use burn::tensor::Device;
 use fpt_t5::{Generation, T5, T5Tokenizer};
 use fpt_tasks::{
-    Dataset, Example, Lengths, Scores, Split, TokenizedExample, read_split, task, tokenize,
+    Dataset, Example, Lengths, Scores, Split, Task, TokenizedExample, read_split, task, tokenize,
 };
 
 use crate::{Predictor, RunConfig, TrainError, token_cache};
@@ -40,6 +41,8 @@ impl SplitData {
 pub struct Session {
     /// The run.
     pub config: RunConfig,
+    /// Its task.
+    pub task: Arc<dyn Task>,
     /// Where the model was read from.
     pub directory: PathBuf,
     /// The frozen model.
@@ -52,14 +55,16 @@ impl Session {
     /// Load model and tokenizer onto `device`, frozen, from where `find` says.
     ///
     /// # Errors
-    /// Those of `find`, and [`TrainError::Model`] if they can't be read or do not fit each other.
+    /// Those of `find`, [`TrainError::Name`] if there is no such task, and [`TrainError::Model`] if they can't be read or do not fit each other.
     pub fn load(config: &RunConfig, find: FindModel, device: &Device) -> Result<Self, TrainError> {
+        let task = task(&config.task)?;
         let directory = find(&config.model)?;
         let tokenizer = T5Tokenizer::from_directory(&directory)?;
         let model = T5::from_pretrained(&directory, device)?;
         tokenizer.check_fits(model.config())?;
         Ok(Self {
             config: config.clone(),
+            task,
             directory,
             model,
             tokenizer,
@@ -71,7 +76,7 @@ impl Session {
         self.config
             .lengths
             .max_target
-            .unwrap_or_else(|| task(self.config.task).max_target_length())
+            .unwrap_or_else(|| self.task.max_target_length())
     }
 
     /// [`Session::read_cached`] of the split that is reported, which must have answers.
@@ -120,7 +125,7 @@ impl Session {
     ) -> Result<SplitData, TrainError> {
         let dataset = self.examples(split)?;
         let examples = &dataset.examples;
-        let place = (self.config.task, split);
+        let place = (&self.config.task, split);
         let file = token_cache::file(cache, place, &self.tokenizer, examples, self.limits())?;
         let known = file
             .as_ref()
@@ -140,7 +145,7 @@ impl Session {
     }
 
     fn examples(&self, split: Split) -> Result<Dataset, TrainError> {
-        Ok(read_split(&self.config.data, self.config.task, split)?)
+        Ok(read_split(&self.config.data, &*self.task, split)?)
     }
 
     fn limits(&self) -> Lengths {
@@ -236,7 +241,7 @@ impl Session {
     ) -> Result<(Scores, Vec<String>), TrainError> {
         let answers = self.answer(model, prompt, data, limit, on_batch)?;
         let answered = &data.examples()[..answers.len()];
-        let scores = task(self.config.task).score(answered, &answers)?;
+        let scores = self.task.score(answered, &answers)?;
         Ok((scores, answers))
     }
 }

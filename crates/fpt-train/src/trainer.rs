@@ -8,7 +8,7 @@ use fpt_partial::{PartialSize, partial, shape};
 use fpt_prompt::{AdapterInfo, InitKind, PromptInit, SoftPrompt, save_adapter};
 use fpt_schedule::cost::{BatchShape, true_macs};
 use fpt_t5::T5;
-use fpt_tasks::{Scores, Split, TokenBatch, TokenizedExample, TrainBatches, Warnings, cut, task};
+use fpt_tasks::{Scores, Split, TokenBatch, TokenizedExample, TrainBatches, Warnings, cut};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{selections, weight_bytes};
@@ -94,7 +94,7 @@ pub fn train(
         session.read_cached(Split::Dev, cache, &mut tokenized)?,
         session.read_reported(cache, &mut tokenized)?,
     );
-    let baseline = task(config.task).baseline(train.examples(), test.examples())?;
+    let baseline = session.task.baseline(train.examples(), test.examples())?;
     let baseline = BaselineScore {
         name: baseline.name.to_string(),
         value: baseline.value(),
@@ -304,7 +304,7 @@ pub fn train(
 
     let last_tenth = &losses[steps - steps.div_ceil(10)..];
     let result = RunResult {
-        task: config.task,
+        task: config.task.clone(),
         method: config.schedule.label(),
         seed: config.seed,
         metric: test_scores.primary.clone(),

@@ -2,7 +2,7 @@
 
 use fpt_schedule::cost::{self, BatchShape};
 use fpt_schedule::{ModelShape, Schedule};
-use fpt_tasks::{TaskKind, task};
+use fpt_tasks::{Task, task};
 use fpt_train::{RunConfig, default_reduce};
 
 /// The cost of a run, for the longest batch that its configuration allows.
@@ -23,14 +23,14 @@ pub struct Price {
 
 /// The cost of a run on a model of this shape.
 pub fn price(config: &RunConfig, model: &ModelShape) -> anyhow::Result<Price> {
-    let kind = config.task;
+    let task = task(&config.task)?;
     let schedule = config
         .schedule
-        .resolve(model, config.train.steps, default_reduce(kind))?;
+        .resolve(model, config.train.steps, default_reduce(&*task))?;
     let target = config
         .lengths
         .max_target
-        .unwrap_or_else(|| task(kind).max_target_length());
+        .unwrap_or_else(|| task.max_target_length());
     let source = config.lengths.max_source;
     // So many of the longest examples fit into a batch.
     let rows = match config.train.batch_tokens {
@@ -44,7 +44,7 @@ pub fn price(config: &RunConfig, model: &ModelShape) -> anyhow::Result<Price> {
         prompt: config.prompt.length,
     };
     let mut price = Price {
-        linear_share: cost::paper_share(model, &schedule, paper_target(kind)),
+        linear_share: cost::paper_share(model, &schedule, paper_target(&*task)),
         true_share: cost::true_share(model, &schedule, &batch),
         flops: 0.0,
         weight_bytes: 0,
@@ -63,10 +63,10 @@ pub fn price(config: &RunConfig, model: &ModelShape) -> anyhow::Result<Price> {
     Ok(price)
 }
 
-/// The paper's count takes targets of 5 tokens for classification.
-fn paper_target(kind: TaskKind) -> usize {
-    let place = TaskKind::ALL.iter().position(|&other| other == kind);
-    cost::PAPER_TASKS[place.unwrap_or_default()].target
+/// Target tokens in the paper's count; of a task that is none of the paper's its limit.
+fn paper_target(task: &dyn Task) -> usize {
+    let figures = task.paper();
+    figures.map_or_else(|| task.max_target_length(), |figures| figures.flops_target)
 }
 
 /// `6000 × 6/6 704/704 16/16, ...`: steps, and layers, neurons, heads of encoder and decoder.
@@ -85,4 +85,30 @@ pub fn describe(schedule: &Schedule) -> String {
         )
     });
     stages.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use fpt_tasks::Tasks;
+
+    use super::*;
+
+    /// `fpt-schedule` knows no tasks, so it has a list of its own.
+    #[test]
+    fn the_tasks_of_the_papers_count_are_the_tasks() {
+        let tasks = Tasks::paper();
+        let ours = tasks.iter().map(|task| {
+            let target = task.paper().map(|figures| figures.flops_target);
+            (task.name().to_string(), target, default_reduce(task))
+        });
+        let theirs = cost::PAPER_TASKS
+            .iter()
+            .map(|task| (task.name.to_string(), Some(task.target), task.reduce));
+        assert_eq!(ours.collect::<Vec<_>>(), theirs.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn labels_that_are_passed_over_are_those_that_pad() {
+        assert_eq!(fpt_tasks::IGNORED_LABEL, fpt_t5::IGNORED_LABEL);
+    }
 }

@@ -84,7 +84,7 @@ impl Executor<'_> {
         command
             .args(["train", "--json", "--config"])
             .arg(self.config)
-            .args(["--task", run.task.name(), "--seed", &run.seed.to_string()])
+            .args(["--task", run.task.as_str(), "--seed", &run.seed.to_string()])
             .args(["--method", &run.method.to_string()])
             .arg("--out")
             .arg(&run.directory)

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail, ensure};
 use clap::{Args as ClapArgs, ValueEnum};
 use fpt_schedule::{Method, Reduction};
-use fpt_tasks::TaskKind;
+use fpt_tasks::TaskName;
 use fpt_train::Experiment;
 use plan::{Grid, Planned};
 
@@ -42,7 +42,7 @@ pub struct Args {
 
     /// Only these tasks; may be repeated.
     #[arg(long)]
-    task: Vec<TaskKind>,
+    task: Vec<TaskName>,
 
     /// Number of seeds: 0, 1, ...
     #[arg(long, default_value = "1")]
@@ -96,7 +96,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut tasks = match (args.task.is_empty(), args.quick) {
         (true, true) => (experiment.methods.quick.iter())
             .chain(&experiment.tasks)
-            .copied()
+            .cloned()
             .take(1)
             .collect(),
         (true, false) => experiment.tasks.clone(),
@@ -144,7 +144,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     executor.run_all(&runs, jobs)?;
     let transfer = &experiment.transfer;
-    for &task in &tasks {
+    for task in &tasks {
         compare(
             "similarity",
             &[],
@@ -154,7 +154,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             &out,
         )?;
     }
-    for &task in transfer.tasks.iter().filter(|task| tasks.contains(task)) {
+    for task in transfer.tasks.iter().filter(|task| tasks.contains(task)) {
         let examples = ["--examples".to_string(), transfer.examples.to_string()];
         compare(
             "transfer",
@@ -170,11 +170,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Drop what was there before, keeping the order.
-fn deduplicate<T: PartialEq + Copy>(items: &mut Vec<T>) {
+fn deduplicate<T: PartialEq + Clone>(items: &mut Vec<T>) {
     let mut seen = Vec::new();
     items.retain(|item| {
         let new = !seen.contains(item);
-        seen.push(*item);
+        seen.push(item.clone());
         new
     });
 }
@@ -191,9 +191,9 @@ fn methods(args: &Args, experiment: &Experiment) -> Vec<Method> {
 }
 
 /// The runs of a task with the first seed; only those of one stage, where transfer asks for a model a run.
-fn prompts(runs: &[Planned], task: TaskKind, one_stage: bool) -> Vec<&Path> {
+fn prompts<'a>(runs: &'a [Planned], task: &TaskName, one_stage: bool) -> Vec<&'a Path> {
     runs.iter()
-        .filter(|run| run.task == task && run.seed == 0)
+        .filter(|run| &run.task == task && run.seed == 0)
         .filter(|run| !one_stage || !matches!(run.method, Method::Fpt(..)))
         .map(|run| run.directory.as_path())
         .collect()
@@ -205,7 +205,7 @@ fn compare(
     arguments: &[String],
     program: &Path,
     runs: &[&Path],
-    task: TaskKind,
+    task: &TaskName,
     out: &Path,
 ) -> anyhow::Result<()> {
     let path = out.join(format!("{command}-{task}.json"));

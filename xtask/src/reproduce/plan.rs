@@ -2,13 +2,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use fpt_schedule::Method;
-use fpt_tasks::TaskKind;
+use fpt_tasks::TaskName;
 use fpt_train::{Experiment, RunConfig, RunResult, finished_run};
 
 /// A run of the experiment.
 pub struct Planned {
     /// Its task.
-    pub task: TaskKind,
+    pub task: TaskName,
     /// Its method.
     pub method: Method,
     /// Its seed.
@@ -24,7 +24,7 @@ pub struct Planned {
 /// What to run.
 pub struct Grid<'a> {
     /// Tasks.
-    pub tasks: &'a [TaskKind],
+    pub tasks: &'a [TaskName],
     /// Methods.
     pub methods: &'a [Method],
     /// Seeds 0, 1, ...
@@ -40,7 +40,7 @@ impl Grid<'_> {
         let mut runs = Vec::new();
         for seed in 0..self.seeds {
             for &method in self.methods {
-                for &task in self.tasks {
+                for task in self.tasks {
                     let directory = out.join(format!("{task}-{}-s{seed}", method.slug()));
                     let overrides = self.overrides.to_vec();
                     let run = Planned::new(experiment, task, method, seed, overrides, directory)?;
@@ -58,14 +58,14 @@ impl Grid<'_> {
 impl Planned {
     fn new(
         experiment: &Experiment,
-        task: TaskKind,
+        task: &TaskName,
         method: Method,
         seed: u64,
         overrides: Vec<String>,
         directory: PathBuf,
     ) -> anyhow::Result<Self> {
         let mut run = Self {
-            task,
+            task: task.clone(),
             method,
             seed,
             directory,
@@ -86,7 +86,7 @@ impl Planned {
     fn config(&self, experiment: &Experiment) -> anyhow::Result<RunConfig> {
         let mut overrides = self.overrides.clone();
         overrides.push(format!("schedule.method={}", self.method));
-        Ok(experiment.run(self.task, self.seed, &overrides)?)
+        Ok(experiment.run(&self.task, self.seed, &overrides)?)
     }
 }
 
@@ -100,10 +100,10 @@ pub fn starts(
 ) -> anyhow::Result<Vec<Planned>> {
     let transfer = &experiment.transfer;
     let mut starts = Vec::new();
-    for &task in &transfer.tasks {
+    for task in &transfer.tasks {
         let sources: Vec<&Planned> = runs
             .iter()
-            .filter(|run| run.task == task && run.seed == 0)
+            .filter(|run| &run.task == task && run.seed == 0)
             .filter(|run| matches!(run.method, Method::Partial(..)))
             .collect();
         if sources.is_empty() {

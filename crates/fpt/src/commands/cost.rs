@@ -4,7 +4,7 @@ use clap::Args as ClapArgs;
 use comfy_table::{CellAlignment, Table, presets};
 use fpt_partial::shape;
 use fpt_schedule::{Method, ModelShape};
-use fpt_tasks::TaskKind;
+use fpt_tasks::TaskName;
 use fpt_train::Experiment;
 use serde::Serialize;
 
@@ -28,7 +28,7 @@ pub struct Args {
 
     /// Only these tasks; may be repeated.
     #[arg(long)]
-    task: Vec<TaskKind>,
+    task: Vec<TaskName>,
 
     /// Methods; by default those of the experiment's tables. May be repeated.
     #[arg(long)]
@@ -83,14 +83,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 fn row(
     experiment: &Experiment,
     model: &ModelShape,
-    tasks: &[TaskKind],
+    tasks: &[TaskName],
     overrides: &[String],
 ) -> anyhow::Result<Row> {
     let (mut linear, mut real, mut weights, mut activations) = (0.0, 0.0, 0, 0);
     let mut shown = String::new();
     let mut label = String::new();
-    for &kind in tasks {
-        let config = experiment.run(kind, 0, overrides)?;
+    for task in tasks {
+        let config = experiment.run(task, 0, overrides)?;
         let price = price(&config, model)?;
         linear += price.linear_share;
         real += price.true_share;
