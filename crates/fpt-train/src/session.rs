@@ -55,7 +55,8 @@ impl Session {
     /// Load model and tokenizer onto `device`, frozen, from where `find` says.
     ///
     /// # Errors
-    /// Those of `find`, [`TrainError::Name`] if there is no such task, and [`TrainError::Model`] if they can't be read or do not fit each other.
+    /// Those of `find`, [`TrainError::Name`] if there is no such task, and [`TrainError::Model`] if model and tokenizer
+    /// can't be read or do not fit each other.
     pub fn load(config: &RunConfig, find: FindModel, device: &Device) -> Result<Self, TrainError> {
         let task = task(&config.task)?;
         let directory = find(&config.model)?;

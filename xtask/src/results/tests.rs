@@ -174,6 +174,28 @@ fn the_report_is_made_from_run_directories_alone() {
 }
 
 #[test]
+fn nothing_stands_beside_a_task_that_the_paper_does_not_have() {
+    let directory = directory();
+    let mut results = Results::read(directory.path()).unwrap();
+    let beside = |results: &Results| {
+        let table = results.table2().unwrap();
+        table.rows[1][1].paper.clone()
+    };
+    assert_eq!(beside(&results).as_deref(), Some("85.13"));
+    // The same scores, but of another task.
+    let reviews = TaskName::new("reviews").unwrap();
+    results.tasks = vec![reviews.clone()];
+    for row in &mut results.rows {
+        let entry = row.tasks.remove(&TaskName::MNLI).unwrap();
+        row.tasks.insert(reviews.clone(), entry);
+    }
+    let table = results.table2().unwrap();
+    assert_eq!(table.header[1], "reviews accuracy");
+    assert_eq!(table.rows[1][1].text, "66.00");
+    assert_eq!(beside(&results), None);
+}
+
+#[test]
 fn a_damaged_run_is_named() {
     let directory = directory();
     fs::write(
