@@ -96,8 +96,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut tasks = match (args.task.is_empty(), args.quick) {
         (true, true) => (experiment.methods.quick.iter())
             .chain(&experiment.tasks)
-            .cloned()
             .take(1)
+            .cloned()
             .collect(),
         (true, false) => experiment.tasks.clone(),
         (false, _) => args.task.clone(),
