@@ -7,7 +7,7 @@ use fpt_partial::PartialError;
 use fpt_prompt::PromptError;
 use fpt_schedule::ScheduleError;
 use fpt_t5::T5Error;
-use fpt_tasks::{BatchError, ScoreError, TaskError, TokenizeError};
+use fpt_tasks::{BatchError, ScoreError, TaskError, TokenizeError, UnknownName};
 
 /// What can stop a run. Every message names the file, the key or the value, and the way out.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +108,9 @@ pub enum TrainError {
     /// Prompt or adapter.
     #[error(transparent)]
     Prompt(#[from] PromptError),
+    /// No such task.
+    #[error(transparent)]
+    Name(#[from] UnknownName),
     /// Task data.
     #[error(transparent)]
     Task(#[from] TaskError),

@@ -55,7 +55,7 @@ pub(crate) fn finish(
     seconds.train = state.training.as_secs_f64();
     seconds.evaluate = state.evaluating.as_secs_f64();
     Ok(RunResult {
-        task: config.task,
+        task: config.task.clone(),
         method: config.schedule.label(),
         seed: config.seed,
         metric: reported.primary.clone(),

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use fpt_schedule::cost::BatchShape;
 use fpt_schedule::{ModelShape, PartialSize, Reduce, Schedule};
-use fpt_tasks::{Lengths, Split, TaskKind, task};
+use fpt_tasks::{Lengths, Split, Stacks, Task};
 
 use crate::{EvalModel, RunConfig, TrainError};
 
@@ -48,12 +48,16 @@ pub struct PlannedStage {
 }
 
 impl Plan {
-    /// The plan of `config` for a model of this shape.
+    /// The plan of `config`, whose task is `task`, for a model of this shape.
     ///
     /// # Errors
     /// [`TrainError::Schedule`] names the key.
-    pub fn new(config: &RunConfig, shape: &ModelShape) -> Result<Self, TrainError> {
-        let reduce = default_reduce(config.task);
+    pub fn new(
+        config: &RunConfig,
+        task: &dyn Task,
+        shape: &ModelShape,
+    ) -> Result<Self, TrainError> {
+        let reduce = default_reduce(task);
         let schedule = config.schedule.resolve(shape, config.train.steps, reduce)?;
         let full = shape.full();
         let is_full = |stage: &fpt_schedule::Stage| stage.size == full;
@@ -86,8 +90,8 @@ impl Plan {
                 .reference
                 .unwrap_or_else(|| schedule.stages().iter().all(is_full)),
             report: config.eval.report,
-            limits: config.limits(),
-            largest_batch: config.largest_batch(),
+            limits: config.limits(task),
+            largest_batch: config.largest_batch(task),
             evaluate_every: config.eval.every,
             shape: *shape,
             schedule,
@@ -112,21 +116,21 @@ impl Plan {
 
 impl RunConfig {
     /// Where texts are cut, in tokens: as configured, and targets else as the task has it.
-    pub fn limits(&self) -> Lengths {
+    pub fn limits(&self, task: &dyn Task) -> Lengths {
         let lengths = &self.lengths;
         Lengths {
             max_source: lengths.max_source,
             max_target: lengths
                 .max_target
-                .unwrap_or_else(|| task(self.task).max_target_length()),
+                .unwrap_or_else(|| task.max_target_length()),
         }
     }
 
-    fn largest_batch(&self) -> BatchShape {
+    fn largest_batch(&self, task: &dyn Task) -> BatchShape {
         let Lengths {
             max_source,
             max_target,
-        } = self.limits();
+        } = self.limits(task);
         let fit = |tokens: usize| self.train.batch_size.min((tokens / max_source).max(1));
         BatchShape {
             rows: self.train.batch_tokens.map_or(self.train.batch_size, fit),
@@ -137,10 +141,37 @@ impl RunConfig {
     }
 }
 
-/// The paper reduces only the encoder where targets are a few tokens.
-fn default_reduce(task: TaskKind) -> Reduce {
-    match task {
-        TaskKind::Mnli | TaskKind::Qqp => Reduce::Encoder,
-        TaskKind::Squad2 | TaskKind::Record | TaskKind::Xsum => Reduce::Both,
+/// What a task reduces where the schedule does not say it.
+fn default_reduce(task: &dyn Task) -> Reduce {
+    match task.reduced_stacks() {
+        Stacks::Encoder => Reduce::Encoder,
+        Stacks::Both => Reduce::Both,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fpt_schedule::cost::PAPER_TASKS;
+    use fpt_tasks::Tasks;
+
+    use super::*;
+
+    /// `fpt-schedule` knows no tasks, so it has a list of its own.
+    #[test]
+    fn the_tasks_of_the_papers_count_are_the_tasks() {
+        let tasks = Tasks::paper();
+        let ours = tasks.iter().map(|task| {
+            let target = task.paper().map(|figures| figures.flops_target);
+            (task.name().to_string(), target, default_reduce(task))
+        });
+        let theirs = PAPER_TASKS
+            .iter()
+            .map(|task| (task.name.to_string(), Some(task.target), task.reduce));
+        assert_eq!(ours.collect::<Vec<_>>(), theirs.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn labels_that_are_passed_over_are_those_that_pad() {
+        assert_eq!(fpt_tasks::IGNORED_LABEL, fpt_t5::IGNORED_LABEL);
     }
 }

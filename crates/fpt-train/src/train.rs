@@ -57,7 +57,7 @@ fn execute(
 ) -> Result<RunResult, TrainError> {
     let start = Instant::now();
     let session = Session::load(config, host.find_model, device)?;
-    let plan = Plan::new(config, &shape(session.model.config()))?;
+    let plan = Plan::new(config, &*session.task, &shape(session.model.config()))?;
     let inputs = Inputs::load(session, &plan, cache, start, log)?;
     directory.write_json("inputs.json", &inputs.fingerprints)?;
     directory.write_json("selections.json", &inputs.selections)?;

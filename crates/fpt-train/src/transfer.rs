@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use fpt_partial::{Selection, partial};
 use fpt_prompt::{Activations, Similarity, SoftPrompt, load_adapter, similarity};
 use fpt_t5::T5;
-use fpt_tasks::{Split, TaskKind};
+use fpt_tasks::{Split, TaskName};
 use serde::{Deserialize, Serialize};
 
 use crate::{FindModel, FinishedRun, Session, TrainError};
@@ -16,7 +16,7 @@ use crate::{FindModel, FinishedRun, Session, TrainError};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SimilarityReport {
     /// Their task; `None` if they have several.
-    pub task: Option<TaskKind>,
+    pub task: Option<TaskName>,
     /// Directories of the runs.
     pub runs: Vec<PathBuf>,
     /// Name of each run: its schedule, and whatever else tells the runs apart.
@@ -29,7 +29,7 @@ pub struct SimilarityReport {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TransferReport {
     /// Their task.
-    pub task: TaskKind,
+    pub task: TaskName,
     /// Metric of the scores.
     pub metric: String,
     /// Dev examples that each score is of.
@@ -68,7 +68,7 @@ pub fn similarities(
     let pairs = (0..runs.len())
         .map(|a| (0..runs.len()).map(|b| compare(a, b)).collect())
         .collect::<Result<_, _>>()?;
-    let task = session.config.task;
+    let task = session.config.task.clone();
     Ok(SimilarityReport {
         task: runs
             .iter()
@@ -93,7 +93,7 @@ pub fn transfers(
     on_cell: &mut dyn FnMut(),
 ) -> Result<TransferReport, TrainError> {
     let session = session(runs, find, device)?;
-    let task = session.config.task;
+    let task = session.config.task.clone();
     if let Some(other) = runs.iter().find(|run| run.config.task != task) {
         return Err(TrainError::Value {
             key: "task",

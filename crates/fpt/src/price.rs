@@ -1,7 +1,7 @@
 //! What a run will cost.
 
 use fpt_schedule::{Schedule, cost};
-use fpt_tasks::TaskKind;
+use fpt_tasks::Task;
 use fpt_train::Plan;
 
 /// The cost of a run, for the longest batch that its configuration allows.
@@ -19,7 +19,7 @@ pub struct Price {
 }
 
 /// The cost of a run of `task`.
-pub fn price(task: TaskKind, plan: &Plan) -> Price {
+pub fn price(task: &dyn Task, plan: &Plan) -> Price {
     let (model, schedule, batch) = (&plan.shape, &plan.schedule, &plan.largest_batch);
     let mut price = Price {
         linear_share: cost::paper_share(model, schedule, paper_target(task)),
@@ -40,10 +40,10 @@ pub fn price(task: TaskKind, plan: &Plan) -> Price {
     price
 }
 
-/// The paper's count takes targets of 5 tokens for classification.
-fn paper_target(kind: TaskKind) -> usize {
-    let place = TaskKind::ALL.iter().position(|&other| other == kind);
-    cost::PAPER_TASKS[place.unwrap_or_default()].target
+/// Target tokens in the paper's count; of a task that is none of the paper's its limit.
+fn paper_target(task: &dyn Task) -> usize {
+    let figures = task.paper();
+    figures.map_or_else(|| task.max_target_length(), |figures| figures.flops_target)
 }
 
 /// `6000 × 6/6 704/704 16/16, ...`: steps, and layers, neurons, heads of encoder and decoder.

@@ -87,7 +87,7 @@ impl Executor<'_> {
         command
             .args(["train", "--json", "--config"])
             .arg(self.config)
-            .args(["--task", run.config.task.name()])
+            .args(["--task", run.config.task.as_str()])
             .args(["--seed", &run.config.seed.to_string()])
             .args(["--method", &run.method.to_string()])
             .arg("--out")

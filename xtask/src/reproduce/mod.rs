@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail, ensure};
 use clap::{Args as ClapArgs, ValueEnum};
 use fpt_schedule::{Method, Reduction};
-use fpt_tasks::TaskKind;
+use fpt_tasks::TaskName;
 use fpt_train::{Experiment, Fingerprinter, model_directory};
 use plan::{Grid, Planned};
 
@@ -42,7 +42,7 @@ pub struct Args {
 
     /// Only these tasks; may be repeated.
     #[arg(long)]
-    task: Vec<TaskKind>,
+    task: Vec<TaskName>,
 
     /// Number of seeds: 0, 1, ...
     #[arg(long, default_value = "1")]
@@ -129,12 +129,12 @@ impl Args {
         overrides
     }
 
-    fn tasks(&self, experiment: &Experiment) -> Vec<TaskKind> {
+    fn tasks(&self, experiment: &Experiment) -> Vec<TaskName> {
         let mut tasks = match (self.task.is_empty(), self.quick) {
             (true, true) => (experiment.methods.quick.iter())
                 .chain(&experiment.tasks)
-                .copied()
                 .take(1)
+                .cloned()
                 .collect(),
             (true, false) => experiment.tasks.clone(),
             (false, _) => self.task.clone(),
@@ -148,7 +148,7 @@ impl Args {
     fn plan(
         &self,
         experiment: &Experiment,
-        tasks: &[TaskKind],
+        tasks: &[TaskName],
         overrides: &[String],
         out: &Path,
     ) -> anyhow::Result<(Vec<Planned>, Vec<Planned>)> {
@@ -183,17 +183,17 @@ impl Args {
 fn compare_all(
     experiment: &Experiment,
     runs: &[Planned],
-    tasks: &[TaskKind],
+    tasks: &[TaskName],
     program: &Path,
     out: &Path,
 ) -> anyhow::Result<()> {
-    for &task in tasks {
+    for task in tasks {
         let prompts = plan::prompts(runs, task, false);
         compare("similarity", &[], program, &prompts, task, out)?;
     }
     let transfer = &experiment.transfer;
     let examples = ["--examples".to_string(), transfer.examples.to_string()];
-    for &task in transfer.tasks.iter().filter(|task| tasks.contains(task)) {
+    for task in transfer.tasks.iter().filter(|task| tasks.contains(task)) {
         let prompts = plan::prompts(runs, task, true);
         compare("transfer", &examples, program, &prompts, task, out)?;
     }
@@ -201,11 +201,11 @@ fn compare_all(
 }
 
 /// Drop what was there before, keeping the order.
-fn deduplicate<T: PartialEq + Copy>(items: &mut Vec<T>) {
+fn deduplicate<T: PartialEq + Clone>(items: &mut Vec<T>) {
     let mut seen = Vec::new();
     items.retain(|item| {
         let new = !seen.contains(item);
-        seen.push(*item);
+        seen.push(item.clone());
         new
     });
 }
@@ -227,7 +227,7 @@ fn compare(
     arguments: &[String],
     program: &Path,
     runs: &[&Path],
-    task: TaskKind,
+    task: &TaskName,
     out: &Path,
 ) -> anyhow::Result<()> {
     let path = out.join(format!("{command}-{task}.json"));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use fpt_partial::shape;
 use fpt_schedule::Method;
-use fpt_tasks::TaskKind;
+use fpt_tasks::{TaskName, task};
 use fpt_train::{
     Experiment, Fingerprinter, Plan, RunConfig, RunResult, TrainError, finished_run, set_aside,
 };
@@ -29,7 +29,7 @@ pub struct Planned {
 /// What to run.
 pub struct Grid<'a> {
     /// Tasks.
-    pub tasks: &'a [TaskKind],
+    pub tasks: &'a [TaskName],
     /// Methods.
     pub methods: &'a [Method],
     /// Seeds 0, 1, ...
@@ -45,11 +45,11 @@ impl Grid<'_> {
         let mut runs = Vec::new();
         for seed in 0..self.seeds {
             for &method in self.methods {
-                for &task in self.tasks {
+                for task in self.tasks {
                     let directory = out.join(format!("{task}-{}-s{seed}", method.slug()));
                     let overrides = self.overrides.to_vec();
                     let run = Planned::new(experiment, task, method, seed, overrides, directory)?;
-                    Plan::new(&run.config, &model)
+                    Plan::new(&run.config, &*self::task(task)?, &model)
                         .with_context(|| format!("{method} on {task}"))?;
                     runs.push(run);
                 }
@@ -62,7 +62,7 @@ impl Grid<'_> {
 impl Planned {
     fn new(
         experiment: &Experiment,
-        task: TaskKind,
+        task: &TaskName,
         method: Method,
         seed: u64,
         overrides: Vec<String>,
@@ -86,8 +86,8 @@ impl Planned {
     }
 
     /// Whether it is one of the runs that others are compared with, of the first seed.
-    fn is_first_of(&self, task: TaskKind) -> bool {
-        self.config.task == task && self.config.seed == 0
+    fn is_first_of(&self, task: &TaskName) -> bool {
+        &self.config.task == task && self.config.seed == 0
     }
 }
 
@@ -113,7 +113,7 @@ pub fn find_finished(
 
 /// The directories of the runs of a task with the first seed; only those of one stage, where transfer asks for a model a
 /// run.
-pub fn prompts(runs: &[Planned], task: TaskKind, one_stage: bool) -> Vec<&Path> {
+pub fn prompts<'a>(runs: &'a [Planned], task: &TaskName, one_stage: bool) -> Vec<&'a Path> {
     runs.iter()
         .filter(|run| run.is_first_of(task))
         .filter(|run| !one_stage || !matches!(run.method, Method::Fpt(..)))
@@ -131,7 +131,7 @@ pub fn starts(
 ) -> anyhow::Result<Vec<Planned>> {
     let transfer = &experiment.transfer;
     let mut starts = Vec::new();
-    for &task in &transfer.tasks {
+    for task in &transfer.tasks {
         let sources: Vec<&Planned> = runs
             .iter()
             .filter(|run| run.is_first_of(task))

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use fpt_prompt::PromptInit;
 use fpt_schedule::{Method, ScheduleConfig};
 use fpt_t5::T5Config;
-use fpt_tasks::TaskKind;
+use fpt_tasks::TaskName;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
@@ -28,7 +28,7 @@ pub struct Experiment {
     /// Directory of the tasks' data; relative to the file.
     pub data: PathBuf,
     /// The tasks of the experiment.
-    pub tasks: Vec<TaskKind>,
+    pub tasks: Vec<TaskName>,
     /// Numbers that the model computes with.
     #[serde(default)]
     pub precision: Precision,
@@ -57,7 +57,7 @@ pub struct Experiment {
     pub generate: Option<GenerateConfig>,
     /// Settings of single tasks, with the same keys as above.
     #[serde(default)]
-    pub task: BTreeMap<TaskKind, Table>,
+    pub task: BTreeMap<TaskName, Table>,
 }
 
 /// Sizes of generated data; the same for every task.
@@ -80,7 +80,7 @@ pub struct GenerateConfig {
 pub struct MethodLists {
     /// The task of a first impression, prompt tuning against FPT-CR; absent means the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quick: Option<TaskKind>,
+    pub quick: Option<TaskName>,
     /// Table 1: partial models alone.
     pub table1: Vec<Method>,
     /// Table 2: progressive training.
@@ -92,7 +92,7 @@ pub struct MethodLists {
 #[serde(default, deny_unknown_fields)]
 pub struct TransferConfig {
     /// The tasks to do so for.
-    pub tasks: Vec<TaskKind>,
+    pub tasks: Vec<TaskName>,
     /// Dev examples of each score.
     pub examples: usize,
     /// Steps of the trainings on the full model that start with another run's prompt.
@@ -172,7 +172,7 @@ impl Experiment {
         // A mistake in the settings of any task is reported now, not when its turn comes.
         for task in experiment.task.keys() {
             experiment
-                .run(*task, 0, &[])
+                .run(task, 0, &[])
                 .map_err(|error| fail(format!("in [task.{task}]: {error}")))?;
         }
         Ok(experiment)
@@ -197,12 +197,12 @@ impl Experiment {
     /// [`TrainError::Value`] names the key.
     pub fn run(
         &self,
-        task: TaskKind,
+        task: &TaskName,
         seed: u64,
         overrides: &[String],
     ) -> Result<RunConfig, TrainError> {
         let config = RunConfig {
-            task,
+            task: task.clone(),
             model: self.model.clone(),
             data: self.data.clone(),
             seed,
@@ -217,7 +217,7 @@ impl Experiment {
         let invalid = |key: &'static str| move |reason: String| TrainError::Value { key, reason };
         let mut table = Table::try_from(&config)
             .map_err(|error| invalid("task")(format!("can't be merged: {error}")))?;
-        if let Some(settings) = self.task.get(&task) {
+        if let Some(settings) = self.task.get(task) {
             merge(&mut table, settings);
         }
         for assignment in overrides {

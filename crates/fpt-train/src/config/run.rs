@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use fpt_partial::SelectionRules;
 use fpt_prompt::PromptInit;
 use fpt_schedule::ScheduleConfig;
-use fpt_tasks::{BatchLimits, PadTo, Split, TaskKind};
+use fpt_tasks::{BatchLimits, PadTo, Split, TaskName};
 use serde::{Deserialize, Serialize};
 
 use crate::Precision;
@@ -15,7 +15,7 @@ use crate::Precision;
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
     /// The task.
-    pub task: TaskKind,
+    pub task: TaskName,
     /// Model directory in Hugging Face layout.
     pub model: PathBuf,
     /// Directory that holds the data of the task at `<task>/<file>`.

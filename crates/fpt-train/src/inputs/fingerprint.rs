@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use fpt_files::Fingerprint;
 use fpt_prompt::PromptInit;
 use fpt_t5::{T5Tokenizer, weight_files};
-use fpt_tasks::{Dataset, Example, Gold, Split, TaskKind, read_split};
+use fpt_tasks::{Dataset, Example, Gold, Split, Task, TaskName, read_split, task};
 use serde::{Deserialize, Serialize};
 
-use super::FindModel;
+use super::{FindModel, Session};
 use crate::{RunConfig, TrainError};
 
 /// SHA-256 of all that a run reads; `inputs.json` of its directory.
@@ -33,21 +33,20 @@ pub struct Fingerprints {
 }
 
 impl Fingerprints {
-    /// Of a run on the model in `directory` and on these splits.
+    /// Of a run on these splits.
     pub(super) fn of<const N: usize>(
-        config: &RunConfig,
-        directory: &Path,
+        session: &Session,
         splits: [(Split, &Dataset); N],
     ) -> Result<Self, TrainError> {
         let splits = splits.map(|(split, data)| (split, examples(&data.examples)));
-        let (model, tokenizer) = model(directory)?;
-        Self::with(config, model, tokenizer, splits.into())
+        let model = model(&session.directory)?;
+        Self::with(&session.config, &*session.task, model, splits.into())
     }
 
     fn with(
         config: &RunConfig,
-        model: String,
-        tokenizer: String,
+        task: &dyn Task,
+        (model, tokenizer): (String, String),
         splits: BTreeMap<Split, String>,
     ) -> Result<Self, TrainError> {
         let prompt = match &config.prompt.init {
@@ -58,7 +57,7 @@ impl Fingerprints {
         Ok(Self {
             model,
             tokenizer,
-            task: declaration(config.task),
+            task: Fingerprint::new().text(&task.declaration()).hex(),
             splits,
             prompt,
             scores: scores.map(file).transpose()?,
@@ -101,7 +100,7 @@ impl Fingerprints {
 pub struct Fingerprinter {
     find: FindModel,
     models: HashMap<PathBuf, (String, String)>,
-    splits: HashMap<(PathBuf, TaskKind, Split), String>,
+    splits: HashMap<(PathBuf, TaskName, Split), String>,
 }
 
 impl Fingerprinter {
@@ -123,14 +122,15 @@ impl Fingerprinter {
             let found = model(&(self.find)(&config.model)?)?;
             self.models.insert(config.model.clone(), found);
         }
-        let (model, tokenizer) = self.models[&config.model].clone();
+        let model = self.models[&config.model].clone();
+        let task = task(&config.task)?;
         let mut splits = BTreeMap::new();
         for split in [Split::Train, Split::Dev, config.eval.report] {
-            let place = (config.data.clone(), config.task, split);
+            let place = (config.data.clone(), config.task.clone(), split);
             let known = match self.splits.get(&place) {
                 Some(known) => known.clone(),
                 None => {
-                    let data = read_split(&config.data, config.task, split)?;
+                    let data = read_split(&config.data, &*task, split)?;
                     let found = examples(&data.examples);
                     self.splits.insert(place, found.clone());
                     found
@@ -138,7 +138,7 @@ impl Fingerprinter {
             };
             splits.insert(split, known);
         }
-        Fingerprints::with(config, model, tokenizer, splits)
+        Fingerprints::with(config, &*task, model, splits)
     }
 }
 
@@ -190,8 +190,4 @@ fn examples(examples: &[Example]) -> String {
         };
     }
     hash.hex()
-}
-
-fn declaration(task: TaskKind) -> String {
-    Fingerprint::new().text(task.name()).hex()
 }

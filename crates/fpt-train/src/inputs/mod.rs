@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fpt_partial::Selection;
-use fpt_tasks::{Split, Warnings, task};
+use fpt_tasks::{Split, Warnings};
 
 pub use fingerprint::{Fingerprinter, Fingerprints};
 pub use session::{FindModel, Session, SplitData, model_directory};
@@ -62,13 +62,15 @@ impl Inputs {
             Split::Test => read(Split::Test)?,
         };
         session.check_reported(&reported)?;
-        let baseline = task(session.config.task).baseline(train.examples(), reported.examples())?;
+        let baseline = session
+            .task
+            .baseline(train.examples(), reported.examples())?;
         let splits = [
             (Split::Train, &train.dataset),
             (Split::Dev, &dev.dataset),
             (plan.report, &reported.dataset),
         ];
-        let fingerprints = Fingerprints::of(&session.config, &session.directory, splits)?;
+        let fingerprints = Fingerprints::of(&session, splits)?;
         let mut seconds = Seconds {
             load: since.elapsed().as_secs_f64(),
             ..Seconds::default()

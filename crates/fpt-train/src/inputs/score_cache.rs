@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use fpt_files::Fingerprint;
 use fpt_partial::{Needs, Scorer, Scores};
-use fpt_tasks::{EvalBatches, PadTo, TaskKind, TokenBatch, TokenizedExample};
+use fpt_tasks::{EvalBatches, PadTo, TaskName, TokenBatch, TokenizedExample};
 use serde::{Deserialize, Serialize};
 
 use super::Session;
@@ -20,7 +20,7 @@ const VERSION: &str = "fpt scores 2";
 struct ScoreFile {
     /// SHA-256 of the model's configuration and weights.
     model: String,
-    task: TaskKind,
+    task: TaskName,
     /// Examples scored.
     examples: usize,
     scores: Scores,
@@ -63,7 +63,7 @@ pub(super) fn scores(
     let scores = measure(session, sample, gradients)?;
     let file = ScoreFile {
         model: model.to_string(),
-        task: config.task,
+        task: config.task.clone(),
         examples: sample.len(),
         scores,
     };

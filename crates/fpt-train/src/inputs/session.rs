@@ -1,11 +1,14 @@
 //! Model, tokenizer and settings: what training and evaluation share.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use burn::tensor::Device;
 use fpt_prompt::{PromptInit, SoftPrompt};
 use fpt_t5::{Generation, T5, T5Tokenizer};
-use fpt_tasks::{Dataset, Example, Scores, Split, TokenizedExample, read_split, task, tokenize};
+use fpt_tasks::{
+    Dataset, Example, Lengths, Scores, Split, Task, TokenizedExample, read_split, task, tokenize,
+};
 
 use super::token_cache;
 use crate::{Compute, Predictor, RunConfig, TrainError};
@@ -41,6 +44,8 @@ impl SplitData {
 pub struct Session {
     /// The run.
     pub config: RunConfig,
+    /// Its task.
+    pub task: Arc<dyn Task>,
     /// Where and how precisely it computes.
     pub compute: Compute,
     /// Where the model was read from.
@@ -55,15 +60,18 @@ impl Session {
     /// Load model and tokenizer onto `device`, frozen, from where `find` says.
     ///
     /// # Errors
-    /// Those of `find`, and [`TrainError::Model`] if they can't be read or do not fit each other.
+    /// Those of `find`, [`TrainError::Name`] if there is no such task, and [`TrainError::Model`] if model and tokenizer
+    /// can't be read or do not fit each other.
     pub fn load(config: &RunConfig, find: FindModel, device: &Device) -> Result<Self, TrainError> {
         let compute = Compute::new(config, device);
+        let task = task(&config.task)?;
         let directory = find(&config.model)?;
         let tokenizer = T5Tokenizer::from_directory(&directory)?;
         let model = T5::from_pretrained(&directory, compute.device())?;
         tokenizer.check_fits(model.config())?;
         Ok(Self {
             config: config.clone(),
+            task,
             compute,
             directory,
             model,
@@ -112,14 +120,8 @@ impl Session {
     ) -> Result<SplitData, TrainError> {
         let dataset = self.examples(split)?;
         let examples = &dataset.examples;
-        let place = (self.config.task, split);
-        let file = token_cache::file(
-            cache,
-            place,
-            &self.tokenizer,
-            examples,
-            self.config.limits(),
-        )?;
+        let place = (&self.config.task, split);
+        let file = token_cache::file(cache, place, &self.tokenizer, examples, self.limits())?;
         let known = file
             .as_ref()
             .and_then(|file| token_cache::read(file, examples.len()));
@@ -137,8 +139,12 @@ impl Session {
         Ok(SplitData { dataset, tokens })
     }
 
+    fn limits(&self) -> Lengths {
+        self.config.limits(&*self.task)
+    }
+
     fn examples(&self, split: Split) -> Result<Dataset, TrainError> {
-        Ok(read_split(&self.config.data, self.config.task, split)?)
+        Ok(read_split(&self.config.data, &*self.task, split)?)
     }
 
     fn tokenize(
@@ -149,7 +155,7 @@ impl Session {
         let mut tokens = Vec::with_capacity(examples.len());
         for part in examples.chunks(TOKENIZED_AT_ONCE) {
             let encode = |text: &str| self.tokenizer.encode(text);
-            tokens.extend(tokenize(part, encode, self.config.limits())?);
+            tokens.extend(tokenize(part, encode, self.limits())?);
             if examples.len() > TOKENIZED_AT_ONCE {
                 on_tokenized(tokens.len(), examples.len());
             }
@@ -203,7 +209,7 @@ impl Session {
             prompt,
             generation: Generation {
                 vocabulary: Some(self.tokenizer.vocab_size()),
-                ..Generation::greedy(self.config.limits().max_target)
+                ..Generation::greedy(self.limits().max_target)
             },
         };
         predictor.predict(
@@ -227,7 +233,7 @@ impl Session {
     ) -> Result<(Scores, Vec<String>), TrainError> {
         let answers = self.answer(model, prompt, data, limit, on_batch)?;
         let answered = &data.examples()[..answers.len()];
-        let scores = task(self.config.task).score(answered, &answers)?;
+        let scores = self.task.score(answered, &answers)?;
         Ok((scores, answers))
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use fpt_files::Fingerprint;
 use fpt_t5::T5Tokenizer;
-use fpt_tasks::{Example, Lengths, Split, TaskKind, TokenizedExample};
+use fpt_tasks::{Example, Lengths, Split, TaskName, TokenizedExample};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::TrainError;
@@ -23,7 +23,7 @@ const WORTHWHILE: usize = 8 << 20;
 /// has the SHA-256 of all that the ids depend on: the tokenizer, the texts and where they are cut.
 pub(super) fn file(
     directory: &Path,
-    (task, split): (TaskKind, Split),
+    (task, split): (&TaskName, Split),
     tokenizer: &T5Tokenizer,
     examples: &[Example],
     limits: Lengths,

@@ -1,7 +1,7 @@
 //! What a run comes to.
 
 use fpt_schedule::PartialSize;
-use fpt_tasks::{Scores, Split, TaskKind};
+use fpt_tasks::{Scores, Split, TaskName};
 use serde::{Deserialize, Serialize};
 
 use crate::EvalModel;
@@ -53,7 +53,7 @@ pub struct StageRecord {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunResult {
     /// The task.
-    pub task: TaskKind,
+    pub task: TaskName,
     /// Name of the schedule, such as `FPT-CR`.
     pub method: String,
     /// Seed.

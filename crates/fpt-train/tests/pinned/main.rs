@@ -88,7 +88,7 @@ fn a_small_grid_of_runs_gives_the_pinned_numbers() {
         let mut overrides: Vec<String> = settings.iter().map(|s| (*s).to_string()).collect();
         overrides.push(format!("schedule.method={method}"));
         let config = experiment
-            .run(task.parse().unwrap(), 0, &overrides)
+            .run(&task.parse().unwrap(), 0, &overrides)
             .unwrap();
         let out = lab.path().join(format!("run-{number}"));
         let host = Host {

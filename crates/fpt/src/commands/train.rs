@@ -84,7 +84,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
 
-    let bar = progress::bar(1, args.run.task.name());
+    let bar = progress::bar(1, args.run.task.as_str());
     let mut last_printed = Ok(());
     let mut listen = |event: &Event| {
         if !args.json {

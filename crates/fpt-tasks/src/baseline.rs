@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::task;
-use crate::{Example, ScoreError, Scores, TaskKind, metrics::paper};
+use crate::{Example, ScoreError, Scores, Task, metrics::paper};
 
 /// How many training summaries are tried as the constant one.
 const CONSTANT_CANDIDATES: usize = 300;
@@ -13,7 +12,7 @@ const CONSTANT_SAMPLE: usize = 200;
 /// A trivial predictor and its scores.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Baseline {
-    /// `majority`, `most frequent entity` or `constant`.
+    /// Of the paper's tasks `majority`, `most frequent entity` or `constant`.
     pub name: &'static str,
     /// What it scores on the evaluation examples.
     pub scores: Scores,
@@ -27,8 +26,8 @@ impl Baseline {
 }
 
 /// Always the most frequent target of the training examples; the earliest of equals.
-pub(super) fn majority(
-    kind: TaskKind,
+pub(crate) fn majority<T: Task + ?Sized>(
+    task: &T,
     train: &[Example],
     eval: &[Example],
 ) -> Result<Baseline, ScoreError> {
@@ -40,12 +39,12 @@ pub(super) fn majority(
         .into_iter()
         .max_by_key(|&(_, (count, position))| (count, usize::MAX - position));
     let (prediction, _) = best.ok_or(ScoreError::NoExamples)?;
-    constant_prediction("majority", kind, prediction, eval)
+    constant_prediction(task, "majority", prediction, eval)
 }
 
 /// The most frequent entity of each passage; the earliest of equals.
-pub(super) fn most_frequent_entity(
-    kind: TaskKind,
+pub(crate) fn most_frequent_entity<T: Task + ?Sized>(
+    task: &T,
     eval: &[Example],
 ) -> Result<Baseline, ScoreError> {
     let predictions: Vec<_> = eval
@@ -58,14 +57,14 @@ pub(super) fn most_frequent_entity(
         .collect();
     Ok(Baseline {
         name: "most frequent entity",
-        scores: task(kind).score(eval, &predictions)?,
+        scores: task.score(eval, &predictions)?,
     })
 }
 
 /// Always the same summary: of some training summaries the one with the best mean ROUGE-L on
 /// some training examples, both spread evenly over the training set.
-pub(super) fn constant_summary(
-    kind: TaskKind,
+pub(crate) fn constant_summary<T: Task + ?Sized>(
+    task: &T,
     train: &[Example],
     eval: &[Example],
 ) -> Result<Baseline, ScoreError> {
@@ -82,19 +81,19 @@ pub(super) fn constant_summary(
         .map(|candidate| (candidate, score(candidate)))
         .reduce(|best, next| if next.1 > best.1 { next } else { best });
     let (prediction, _) = best.ok_or(ScoreError::NoExamples)?;
-    constant_prediction("constant", kind, prediction, eval)
+    constant_prediction(task, "constant", prediction, eval)
 }
 
-fn constant_prediction(
+fn constant_prediction<T: Task + ?Sized>(
+    task: &T,
     name: &'static str,
-    kind: TaskKind,
     prediction: &str,
     eval: &[Example],
 ) -> Result<Baseline, ScoreError> {
     let predictions = vec![prediction.to_owned(); eval.len()];
     Ok(Baseline {
         name,
-        scores: task(kind).score(eval, &predictions)?,
+        scores: task.score(eval, &predictions)?,
     })
 }
 
