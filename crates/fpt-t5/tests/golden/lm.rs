@@ -81,8 +81,8 @@ impl Lm for ToyDecoder {
         let [rows, _] = source.dims();
         let mut answers = vec![Vec::new(); rows];
         for (row, answer) in answers.iter_mut().enumerate() {
-            let mut ids = source.clone().slice([row..row + 1]);
-            let mut mask = mask.clone().slice([row..row + 1]);
+            let mut ids = source.clone().narrow(0, row, 1);
+            let mut mask = mask.clone().narrow(0, row, 1);
             while answer.len() < generation.max_new_tokens && answer.last() != Some(&END) {
                 let embeddings = self.embed(ids.clone());
                 let (embeddings, visible) = prepend(prefix.clone(), embeddings, mask.clone());
