@@ -5,9 +5,7 @@ mod data;
 mod interop;
 mod pretrain;
 mod python;
-mod report;
 mod reproduce;
-mod results;
 mod shell;
 
 use std::path::PathBuf;
@@ -54,7 +52,7 @@ struct ReportArgs {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Reproduce(args) => reproduce::run(&args),
-        Command::Report(args) => results::write(&args.directory, args.json),
+        Command::Report(args) => shell::report(&args.directory, args.json),
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Data(args) => data::run(&args),
         Command::Bench(args) => bench::run(&args),

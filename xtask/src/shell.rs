@@ -55,6 +55,22 @@ pub fn revision() -> String {
     }
 }
 
+/// Write the report of the runs in `directory`, and print its tables, or the JSON.
+pub fn report(directory: &Path, json: bool) -> anyhow::Result<()> {
+    let report = fpt_report::write(directory)?;
+    if json {
+        return print(report.json.trim_end());
+    }
+    for table in &report.tables {
+        print(&format!("{}\n{table}\n", table.caption))?;
+    }
+    note(&format!(
+        "report: {} (also report.md, results.json, results.csv)",
+        report.page.display()
+    ));
+    Ok(())
+}
+
 /// The part of Cargo's JSON messages that tells where a program lies.
 #[derive(Deserialize)]
 struct Artifact {

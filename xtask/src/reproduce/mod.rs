@@ -14,7 +14,7 @@ use fpt_tasks::TaskKind;
 use fpt_train::Experiment;
 use plan::{Grid, Planned};
 
-use crate::{data, results, shell};
+use crate::{data, shell};
 
 /// Run an experiment and report it.
 ///
@@ -166,7 +166,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         )?;
     }
     executor.run_all(&starts, jobs)?;
-    results::write(&out, args.json)
+    shell::report(&out, args.json)
 }
 
 /// Drop what was there before, keeping the order.

@@ -1,24 +1,50 @@
 //! The tables, as rows of cells that the terminal, Markdown and the page share.
 
+use std::fmt;
+
+use comfy_table::{CellAlignment, presets};
 use fpt_schedule::Method;
 use fpt_tasks::TaskKind;
 
 use super::paper::PaperRow;
 use super::{Results, Row};
 
-/// A table.
+/// A table. It is displayed as Markdown, with our figures alone.
+#[derive(Clone, Debug)]
 pub struct Table {
+    /// What it shows, with the units.
     pub caption: String,
+    /// Names of the columns.
     pub header: Vec<String>,
+    /// The rows, each as long as the header.
     pub rows: Vec<Vec<TableCell>>,
 }
 
 /// A cell: what we measured, beside it what the paper reports for T5-Large, and where ours comes from.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub struct TableCell {
+    /// What we measured.
     pub text: String,
+    /// The paper's figure.
     pub paper: Option<String>,
+    /// The run directories, separated by commas.
     pub runs: Option<String>,
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut plain = comfy_table::Table::new();
+        plain
+            .load_style(presets::ASCII_MARKDOWN)
+            .set_header(self.header.clone());
+        for row in &self.rows {
+            plain.add_row(row.iter().map(|cell| cell.text.clone()));
+        }
+        for column in plain.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        plain.fmt(f)
+    }
 }
 
 fn cell(text: impl Into<String>) -> TableCell {
@@ -29,6 +55,19 @@ fn cell(text: impl Into<String>) -> TableCell {
 }
 
 impl Results {
+    /// All tables that the runs fill.
+    pub fn tables(&self) -> Vec<Table> {
+        [
+            self.prompt_tuning(),
+            self.table1(),
+            self.table2(),
+            self.starts(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
     /// Prompt tuning on the full model, against not reading and not prompting.
     pub fn prompt_tuning(&self) -> Option<Table> {
         let row = self
