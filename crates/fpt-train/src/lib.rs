@@ -23,7 +23,7 @@ pub use error::TrainError;
 pub use evaluate::{Predictor, batch_tensors};
 pub use optimizer::adafactor;
 pub use plan::{default_reduce, selections};
-pub use record::{BaselineScore, Host, MetricRecord, RunResult, Seconds, StageRecord, peak_memory};
+pub use record::{BaselineScore, Host, MetricRecord, RunResult, Seconds, StageRecord};
 pub use run_dir::{FinishedRun, RunDir, finished_run};
 pub use session::{FindModel, Session, SplitData, model_directory};
 pub use step::Step;

@@ -162,11 +162,3 @@ pub struct RunResult {
     /// Device.
     pub device: String,
 }
-
-/// High-water mark of resident memory in bytes; only Linux tells it in a file.
-pub fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kibibytes * 1024)
-}

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::{Args as ClapArgs, ValueEnum};
+use fpt::{peak_memory, terminal};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::large::LargeData;
 use super::work::Work;
-use crate::shell;
 
 /// What is done once for each line on standard input.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -47,6 +47,7 @@ pub struct Answer {
     pub result: Value,
 }
 
+/// Do it, and print an [`Answer`] each time.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     // As `fpt` does: inside the pool, small operations need not be handed to another thread.
     rayon::ThreadPoolBuilder::new()
@@ -75,10 +76,10 @@ fn answer(args: &Args) -> anyhow::Result<()> {
         let result = pass()?;
         let answer = Answer {
             seconds: start.elapsed().as_secs_f64(),
-            peak_memory: fpt_train::peak_memory(),
+            peak_memory: peak_memory(),
             result,
         };
-        shell::print(&serde_json::to_string(&answer)?)?;
+        terminal::print_line(&serde_json::to_string(&answer)?)?;
     }
     Ok(())
 }

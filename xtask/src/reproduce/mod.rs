@@ -9,9 +9,10 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args as ClapArgs, ValueEnum};
+use fpt::terminal;
 use fpt_schedule::{Method, Reduction};
 use fpt_tasks::TaskKind;
-use fpt_train::Experiment;
+use fpt_train::{Experiment, TransferConfig};
 use plan::{Grid, Planned};
 
 use crate::{data, shell};
@@ -82,41 +83,64 @@ enum TableChoice {
     All,
 }
 
+impl Args {
+    fn out(&self) -> PathBuf {
+        let name = self.config.file_stem().unwrap_or_default();
+        let named = || PathBuf::from("runs").join(name);
+        self.out.clone().unwrap_or_else(named)
+    }
+
+    /// What is asked for, each once: a run is a directory.
+    fn tasks(&self, experiment: &Experiment) -> Vec<TaskKind> {
+        let mut tasks = match (self.task.is_empty(), self.quick) {
+            (true, true) => (experiment.methods.quick.iter())
+                .chain(&experiment.tasks)
+                .copied()
+                .take(1)
+                .collect(),
+            (true, false) => experiment.tasks.clone(),
+            (false, _) => self.task.clone(),
+        };
+        deduplicate(&mut tasks);
+        tasks
+    }
+
+    fn methods(&self, experiment: &Experiment) -> Vec<Method> {
+        let lists = &experiment.methods;
+        let mut methods = match self.table {
+            _ if !self.method.is_empty() => self.method.clone(),
+            _ if self.quick => vec![Method::Pt, Method::Fpt(Reduction::Compound)],
+            TableChoice::One => lists.table1.clone(),
+            TableChoice::Two => lists.table2.clone(),
+            TableChoice::All => lists.all(),
+        };
+        deduplicate(&mut methods);
+        methods
+    }
+
+    fn overrides(&self) -> Vec<String> {
+        let steps = self.steps.map(|steps| format!("train.steps={steps}"));
+        self.overrides.iter().cloned().chain(steps).collect()
+    }
+}
+
+/// Run what is not finished, compare the prompts, and report.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let experiment = Experiment::from_file(&args.config)?;
-    let name = args.config.file_stem().unwrap_or_default();
-    let out = args
-        .out
-        .clone()
-        .unwrap_or_else(|| PathBuf::from("runs").join(name));
-    let mut overrides = args.overrides.clone();
-    if let Some(steps) = args.steps {
-        overrides.push(format!("train.steps={steps}"));
-    }
-    let mut tasks = match (args.task.is_empty(), args.quick) {
-        (true, true) => (experiment.methods.quick.iter())
-            .chain(&experiment.tasks)
-            .copied()
-            .take(1)
-            .collect(),
-        (true, false) => experiment.tasks.clone(),
-        (false, _) => args.task.clone(),
-    };
-    let mut methods = methods(args, &experiment);
-    // A run is a directory: no run twice.
-    deduplicate(&mut tasks);
-    deduplicate(&mut methods);
-    let grid = Grid {
-        tasks: &tasks,
-        methods: &methods,
-        seeds: args.seeds.get() as u64,
-        overrides: &overrides,
-    };
     ensure!(
         experiment.schedule.stages.is_empty(),
         "{} has [[schedule.stages]], but reproduce compares methods by name; train it with `fpt train`",
         args.config.display()
     );
+    let out = args.out();
+    let overrides = args.overrides();
+    let tasks = args.tasks(&experiment);
+    let grid = Grid {
+        tasks: &tasks,
+        methods: &args.methods(&experiment),
+        seeds: args.seeds.get() as u64,
+        overrides: &overrides,
+    };
     let runs = grid.plan(&experiment, &out)?;
     ensure!(
         !runs.is_empty(),
@@ -143,30 +167,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         threads: (cores / jobs).max(1),
     };
     executor.run_all(&runs, jobs)?;
-    let transfer = &experiment.transfer;
-    for &task in &tasks {
-        compare(
-            "similarity",
-            &[],
-            &program,
-            &prompts(&runs, task, false),
-            task,
-            &out,
-        )?;
-    }
-    for &task in transfer.tasks.iter().filter(|task| tasks.contains(task)) {
-        let examples = ["--examples".to_string(), transfer.examples.to_string()];
-        compare(
-            "transfer",
-            &examples,
-            &program,
-            &prompts(&runs, task, true),
-            task,
-            &out,
-        )?;
-    }
+    compare_all(&program, &experiment.transfer, &runs, &tasks, &out)?;
     executor.run_all(&starts, jobs)?;
-    shell::report(&out, args.json)
+    fpt::report(&out, args.json)
 }
 
 /// Drop what was there before, keeping the order.
@@ -179,15 +182,24 @@ fn deduplicate<T: PartialEq + Copy>(items: &mut Vec<T>) {
     });
 }
 
-fn methods(args: &Args, experiment: &Experiment) -> Vec<Method> {
-    let lists = &experiment.methods;
-    match args.table {
-        _ if !args.method.is_empty() => args.method.clone(),
-        _ if args.quick => vec![Method::Pt, Method::Fpt(Reduction::Compound)],
-        TableChoice::One => lists.table1.clone(),
-        TableChoice::Two => lists.table2.clone(),
-        TableChoice::All => lists.all(),
+/// Compare the prompts of each task: their similarity, and where the experiment asks for it their transfer.
+fn compare_all(
+    program: &Path,
+    transfer: &TransferConfig,
+    runs: &[Planned],
+    tasks: &[TaskKind],
+    out: &Path,
+) -> anyhow::Result<()> {
+    for &task in tasks {
+        let runs = prompts(runs, task, false);
+        compare("similarity", &[], program, &runs, task, out)?;
     }
+    for &task in transfer.tasks.iter().filter(|task| tasks.contains(task)) {
+        let examples = ["--examples".to_string(), transfer.examples.to_string()];
+        let runs = prompts(runs, task, true);
+        compare("transfer", &examples, program, &runs, task, out)?;
+    }
+    Ok(())
 }
 
 /// The runs of a task with the first seed; only those of one stage, where transfer asks for a model a run.
@@ -212,7 +224,7 @@ fn compare(
     if runs.len() < 2 || is_current(&path, runs, arguments) {
         return Ok(());
     }
-    shell::note(&format!("{command} of the prompts for {task}"));
+    terminal::note(&format!("{command} of the prompts for {task}"));
     let output = Command::new(program)
         .args([command, "--json"])
         .args(arguments)

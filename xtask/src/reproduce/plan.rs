@@ -1,3 +1,5 @@
+//! Which runs an experiment is, and which of them are finished.
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;

@@ -1,12 +1,13 @@
+//! `fpt train`: one run.
+
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use fpt_train::{Event, MetricRecord, finished_run, train};
+use fpt::{DeviceName, host, terminal};
+use fpt_train::{Event, MetricRecord, RunResult, finished_run, train};
+use indicatif::ProgressBar;
 
 use super::{RunArgs, dry_run, print_json, print_line};
-use crate::device::DeviceName;
-use crate::host::host;
-use crate::progress;
 
 /// Train a prompt for one task.
 ///
@@ -62,7 +63,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         args.out.display()
     );
     if let Some(result) = finished_run(&args.out, &config)? {
-        progress::note(&format!(
+        terminal::note(&format!(
             "{} holds this very run, finished; nothing to do",
             args.out.display()
         ));
@@ -74,7 +75,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
 
-    let bar = progress::bar(1, args.run.task.name());
+    let bar = terminal::bar(1, args.run.task.name());
     let mut last_printed = Ok(());
     let result = train(
         &config,
@@ -83,67 +84,79 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         &host(args.device),
         &args.device.open(),
         &mut |event| {
-            if args.json {
-                if last_printed.is_ok() {
-                    last_printed = print_json(&event);
-                }
-                return;
-            }
-            match event {
-                Event::Tokenized {
-                    split,
-                    examples,
-                    of,
-                } => {
-                    bar.set_length(of as u64);
-                    bar.set_position(examples as u64);
-                    bar.set_message(format!("tokenizing {split}"));
-                }
-                Event::Loaded {
-                    steps, warnings, ..
-                } => {
-                    bar.reset();
-                    bar.set_message("");
-                    bar.set_length(steps as u64);
-                    for warning in warnings {
-                        bar.suspend(|| progress::note(&format!("warning: {warning}")));
-                    }
-                }
-                Event::Metric(MetricRecord::Step { step, loss, .. }) => {
-                    bar.set_position(step as u64);
-                    bar.set_message(format!("loss {loss:.3}"));
-                }
-                Event::Metric(MetricRecord::Eval { step, dev, .. }) => bar.suspend(|| {
-                    progress::note(&format!(
-                        "step {step}: dev {} {:.2}",
-                        dev.primary,
-                        dev.primary_value()
-                    ));
-                }),
-                _ => {}
+            if !args.json {
+                show(&event, &bar);
+            } else if last_printed.is_ok() {
+                last_printed = print_json(&event);
             }
         },
     )?;
     bar.finish_and_clear();
     last_printed?;
     if !args.json {
-        print_line(&format!(
-            "{} of {} on {}: test {:.2}, dev {:.2} (best at step {} of {}); {} {:.2}{}\n\
-             adapter: {}",
-            result.metric,
-            result.method,
-            result.task,
-            result.test.primary_value(),
-            result.dev.primary_value(),
-            result.best_step,
-            result.steps,
-            result.baseline.name,
-            result.baseline.value,
-            result.no_prompt.map_or_else(String::new, |scores| {
-                format!(", without prompt {:.2}", scores.primary_value())
-            }),
-            args.out.join("adapter").display(),
-        ))?;
+        print_line(&summary(&result))?;
+        print_line(&format!("adapter: {}", args.out.join("adapter").display()))?;
     }
     Ok(())
+}
+
+/// Let a bar follow the run, with evaluations as lines above it.
+fn show(event: &Event, bar: &ProgressBar) {
+    match event {
+        Event::Tokenized {
+            split,
+            examples,
+            of,
+        } => {
+            bar.set_length(*of as u64);
+            bar.set_position(*examples as u64);
+            bar.set_message(format!("tokenizing {split}"));
+        }
+        Event::Loaded {
+            steps, warnings, ..
+        } => {
+            bar.reset();
+            bar.set_message("");
+            bar.set_length(*steps as u64);
+            for warning in warnings {
+                bar.suspend(|| terminal::note(&format!("warning: {warning}")));
+            }
+        }
+        Event::Metric(MetricRecord::Step { step, loss, .. }) => {
+            bar.set_position(*step as u64);
+            bar.set_message(format!("loss {loss:.3}"));
+        }
+        Event::Metric(MetricRecord::Eval { step, dev, .. }) => {
+            let line = format!(
+                "step {step}: dev {} {:.2}",
+                dev.primary,
+                dev.primary_value()
+            );
+            bar.suspend(|| terminal::note(&line));
+        }
+        _ => {}
+    }
+}
+
+/// The result in a line.
+fn summary(result: &RunResult) -> String {
+    format!(
+        "{} of {} on {}: test {:.2}, dev {:.2} (best at step {} of {}); {} {:.2}{}",
+        result.metric,
+        result.method,
+        result.task,
+        result.test.primary_value(),
+        result.dev.primary_value(),
+        result.best_step,
+        result.steps,
+        result.baseline.name,
+        result.baseline.value,
+        result
+            .no_prompt
+            .as_ref()
+            .map_or_else(String::new, |scores| format!(
+                ", without prompt {:.2}",
+                scores.primary_value()
+            )),
+    )
 }
