@@ -31,8 +31,8 @@ fn packaged(here: &Path) -> Option<String> {
     Some(format!("{commit}{}", if dirty { "-dirty" } else { "" }))
 }
 
-/// The revision of the checkout that this package is a part of. A package that merely lies in somebody's checkout is not
-/// of its revision.
+/// The revision of the checkout that this package is a part of. A package that merely lies in somebody's checkout is
+/// not of its revision.
 fn checked_out(here: &Path) -> Option<String> {
     git(here, &["ls-files", "--error-unmatch", "Cargo.toml"])?;
     let revision = git(

@@ -8,8 +8,8 @@ use crate::ReportError;
 
 const STYLE: &str = include_str!("style.css");
 
-/// A report as one HTML file: without scripts or external resources, well-formed as XML, readable in light and dark mode, on
-/// a phone and on paper.
+/// A report as one HTML file: without scripts or external resources, well-formed as XML, readable in light and dark
+/// mode, on a phone and on paper.
 ///
 /// In running text (`lead`, `text`, `footer`, captions) backticks set code and a blank line ends a paragraph.
 #[derive(Debug, Clone, Default)]

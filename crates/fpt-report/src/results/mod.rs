@@ -27,7 +27,7 @@ pub use write::{Report, write};
 use crate::ReportError;
 
 /// Everything that the runs of a directory show.
-#[derive(Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Results {
     /// The tasks, in the paper's order.
     pub tasks: Vec<TaskKind>,

@@ -11,7 +11,7 @@ use super::Run;
 use super::stats::{Summary, deviation, interpolate, mean, sign_flip_test};
 
 /// What a method comes to.
-#[derive(Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Row {
     /// Its name in the tables.
     pub label: String,
@@ -33,7 +33,7 @@ pub struct Row {
 }
 
 /// What a method comes to on a task.
-#[derive(Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Entry {
     /// The metric of the paper's tables.
     pub metric: String,
@@ -68,7 +68,7 @@ pub struct Entry {
 }
 
 /// A gain over prompt tuning stopped at the same FLOPs, points.
-#[derive(Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Improve {
     /// Mean over tasks and seeds.
     pub mean: f64,

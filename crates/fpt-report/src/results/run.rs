@@ -9,6 +9,7 @@ use fpt_train::{FinishedRun, MetricRecord};
 use crate::ReportError;
 
 /// A run and the metrics of its steps.
+#[derive(Clone, Debug)]
 pub struct Run {
     /// What it was and what came of it.
     pub finished: FinishedRun,

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Run;
 
 /// A training on the full model that started from some prompt.
-#[derive(Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Start {
     /// Its task.
     pub task: TaskKind,
