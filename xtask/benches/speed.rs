@@ -1,9 +1,5 @@
 //! What the program does, timed with criterion: `cargo xtask bench`, or `cargo bench --profile dev -p xtask -p fpt`.
 
-#[path = "../src/bench/work.rs"]
-#[allow(dead_code, missing_docs)]
-mod work;
-
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -14,7 +10,7 @@ use fpt_partial::partial;
 use fpt_t5::T5;
 use fpt_tasks::{Lengths, PadTo, Split, TaskName, TokenBatch, TrainBatches, tokenize};
 use fpt_train::{Session, model_directory};
-use work::{BASE, Batches, SMALL, Work, mini_config, quarter};
+use xtask::bench::work::{BASE, Batches, SMALL, Work, mini_config, quarter};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args as ClapArgs;
+use fpt::terminal;
 use fpt_train::{Experiment, GenerateConfig};
 use fpt_world::{TaskOptions, write_tasks};
 
@@ -17,6 +18,7 @@ pub struct Args {
     config: PathBuf,
 }
 
+/// Generate the data, and print their directory.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let experiment = Experiment::from_file(&args.config)?;
     let Some(generate) = &experiment.generate else {
@@ -26,7 +28,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         );
     };
     ensure(&experiment.data, generate)?;
-    shell::print(&experiment.data.display().to_string())
+    terminal::print_line(&experiment.data.display().to_string())
 }
 
 /// Make `directory` hold exactly the data that `generate` describes. What lies there already is kept if it
@@ -40,7 +42,7 @@ pub fn ensure(directory: &Path, generate: &GenerateConfig) -> anyhow::Result<()>
     if std::fs::read_to_string(&stamp_path).is_ok_and(|found| found == stamp) {
         return Ok(());
     }
-    shell::note(&format!("generating task data in {}", directory.display()));
+    terminal::note(&format!("generating task data in {}", directory.display()));
     let options = TaskOptions {
         seed: generate.seed,
         train: generate.train,

@@ -1,19 +1,11 @@
 //! Project automation: `cargo xtask reproduce`, `report`, `pretrain`, `data`, `interop`, `bench`.
 
-mod bench;
-mod data;
-mod interop;
-mod pretrain;
-mod python;
-mod report;
-mod reproduce;
-mod results;
-mod shell;
-
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use fpt::terminal;
+use xtask::{bench, data, interop, pretrain, reproduce};
 
 /// The pre-training allocates and frees the same shapes at every step.
 #[global_allocator]
@@ -54,11 +46,11 @@ struct ReportArgs {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Reproduce(args) => reproduce::run(&args),
-        Command::Report(args) => results::write(&args.directory, args.json),
+        Command::Report(args) => fpt::report(&args.directory, args.json),
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Data(args) => data::run(&args),
         Command::Bench(args) => bench::run(&args),
-        Command::BenchWorker(args) => bench::work(&args),
+        Command::BenchWorker(args) => bench::run_worker(&args),
         Command::Interop(args) => match interop::run(&args) {
             Ok(false) => return ExitCode::from(1),
             other => other.map(|_| ()),
@@ -67,7 +59,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            shell::note(&format!("error: {error:#}"));
+            terminal::error(&error);
             ExitCode::from(2)
         }
     }

@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use burn::tensor::Device;
 use clap::Args as ClapArgs;
+use fpt::{revision, terminal};
 use fpt_pretrain::{PretrainConfig, PretrainEvent, pretrain};
-
-use crate::shell;
 
 /// Pre-train the scale model on the generated corpus.
 ///
@@ -31,22 +30,23 @@ pub struct Args {
     log_every: Option<usize>,
 }
 
+/// Pre-train, and print how long it took.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let config = PretrainConfig::from_file(&args.config)?;
     let bar = match args.log_every {
         Some(_) => indicatif::ProgressBar::hidden(),
-        None => shell::bar(config.steps, "pretrain"),
+        None => terminal::bar(config.steps, "pretrain"),
     };
     let mut smoothed: Option<f64> = None;
     let log = pretrain(
         &config,
         &args.out,
         &args.state,
-        &shell::revision(),
+        revision(),
         &Device::flex(),
         &mut |event| match event {
             PretrainEvent::Resumed { step } => {
-                shell::note(&format!("resumed after step {step}"));
+                terminal::note(&format!("resumed after step {step}"));
                 bar.set_position(step as u64);
                 bar.reset_eta();
             }
@@ -59,7 +59,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                     .log_every
                     .is_some_and(|every| step.is_multiple_of(every))
                 {
-                    shell::note(&format!("step {step}: loss {mean:.4}"));
+                    terminal::note(&format!("step {step}: loss {mean:.4}"));
                 }
             }
             PretrainEvent::Skills { step, skills } => {
@@ -67,13 +67,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                     .iter()
                     .map(|(skill, accuracy)| format!("{skill} {accuracy:.1}"))
                     .collect();
-                bar.suspend(|| shell::note(&format!("step {step}: skills {}", list.join(", "))));
+                bar.suspend(|| terminal::note(&format!("step {step}: skills {}", list.join(", "))));
             }
             _ => {}
         },
     )?;
     bar.finish_and_clear();
-    shell::print(&format!(
+    terminal::print_line(&format!(
         "{} weights in {} after {:.0} s",
         log.parameters,
         args.out.display(),

@@ -4,20 +4,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use fpt::terminal;
+
 use crate::shell;
 
 /// A virtual environment with the packages; one that is complete is used again.
 pub fn environment(directory: &Path, packages: &[&str]) -> anyhow::Result<PathBuf> {
-    let python = match cfg!(windows) {
-        true => directory.join("Scripts").join("python.exe"),
-        false => directory.join("bin").join("python"),
+    let python = if cfg!(windows) {
+        directory.join("Scripts").join("python.exe")
+    } else {
+        directory.join("bin").join("python")
     };
     let stamp_path = directory.join("packages.txt");
     let stamp = packages.join("\n") + "\n";
     if fs::read_to_string(&stamp_path).is_ok_and(|found| found == stamp) {
         return Ok(python);
     }
-    shell::note(&format!(
+    terminal::note(&format!(
         "making a virtual environment in {}",
         directory.display()
     ));

@@ -1,24 +1,11 @@
-//! The terminal and other programs.
+//! Files, and other programs.
 
 use std::ffi::OsStr;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
-
-/// A line for the user on standard error.
-pub fn note(text: &str) {
-    // Nothing can be done where standard error is closed.
-    let _ = writeln!(std::io::stderr(), "{text}");
-}
-
-/// A line of the result on standard output.
-pub fn print(text: &str) -> anyhow::Result<()> {
-    writeln!(std::io::stdout(), "{text}").context("failed to write to standard output")
-}
 
 /// Write a text under a temporary name, then rename it.
 pub fn save(path: &Path, text: &str) -> anyhow::Result<()> {
@@ -26,33 +13,6 @@ pub fn save(path: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(&temporary, text)
         .and_then(|()| std::fs::rename(&temporary, path))
         .with_context(|| format!("failed to write {}", path.display()))
-}
-
-/// A bar with an estimate of the time left; invisible where standard error is no terminal.
-pub fn bar(length: usize, prefix: &str) -> ProgressBar {
-    let bar = ProgressBar::new(length as u64);
-    // The template is a constant: it can't fail.
-    if let Ok(style) = ProgressStyle::with_template(
-        "{prefix:>12} [{elapsed_precise}] {wide_bar} {pos}/{len} ETA {eta} {msg}",
-    ) {
-        bar.set_style(style);
-    }
-    bar.set_prefix(prefix.to_string());
-    bar
-}
-
-/// The commit of the checkout, with `-dirty` where files differ from it.
-pub fn revision() -> String {
-    let output = Command::new("git")
-        .args(["describe", "--always", "--dirty", "--abbrev=12"])
-        .stderr(Stdio::null())
-        .output();
-    match output {
-        Ok(output) if output.status.success() => {
-            String::from_utf8_lossy(&output.stdout).trim().to_string()
-        }
-        _ => "unknown".into(),
-    }
 }
 
 /// The part of Cargo's JSON messages that tells where a program lies.

@@ -8,31 +8,37 @@ use crate::model;
 /// The machine as a run records it.
 pub fn host(device: DeviceName) -> Host {
     Host {
-        revision: revision(),
+        revision: revision().into(),
         device: device.name().into(),
         peak_memory,
         find_model: model::find,
     }
 }
 
-/// The commit that the program's sources were at; `unknown` outside a checkout.
-fn revision() -> String {
-    let output = std::process::Command::new("git")
-        .args(["describe", "--always", "--dirty", "--abbrev=12"])
-        .stderr(std::process::Stdio::null())
-        .output();
-    match output {
-        Ok(output) if output.status.success() => {
-            String::from_utf8_lossy(&output.stdout).trim().to_string()
-        }
-        _ => "unknown".into(),
-    }
+/// The commit that this program was built from, with `-dirty` if its sources differed; `unknown` where the sources told
+/// of none.
+pub fn revision() -> &'static str {
+    env!("FPT_REVISION")
 }
 
-/// High-water mark of resident memory in bytes; only Linux tells it in a file.
-fn peak_memory() -> Option<u64> {
+/// High-water mark of this process's resident memory in bytes; only Linux tells it in a file.
+pub fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kibibytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_peak_of_memory_covers_what_was_touched() {
+        let touched = vec![1u8; 64 << 20];
+        assert!(std::hint::black_box(&touched).iter().all(|&byte| byte == 1));
+        let peak = peak_memory();
+        assert!(peak.is_some_and(|peak| peak > 64 << 20), "{peak:?}");
+    }
 }

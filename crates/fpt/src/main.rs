@@ -2,16 +2,13 @@
 
 mod allocator;
 mod commands;
-mod device;
 mod files;
-mod host;
-mod model;
 mod price;
-mod progress;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use fpt::terminal;
 
 /// Train, evaluate and use soft prompts for frozen T5 models.
 ///
@@ -35,6 +32,7 @@ enum Command {
     Convert(commands::convert::Args),
     Similarity(commands::similarity::Args),
     Transfer(commands::transfer::Args),
+    Report(commands::report::Args),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +52,7 @@ fn main() -> ExitCode {
         Command::Convert(args) => commands::convert::run(&args),
         Command::Similarity(args) => commands::similarity::run(&args),
         Command::Transfer(args) => commands::transfer::run(&args),
+        Command::Report(args) => commands::report::run(&args),
     };
     // Inside the pool, small parallel operations need not be handed to another thread. The number of threads
     // is that of the cores, or RAYON_NUM_THREADS.
@@ -68,7 +67,7 @@ fn main() -> ExitCode {
             if broken_pipe(&error) {
                 return ExitCode::SUCCESS;
             }
-            progress::error(&format!("{error:#}"));
+            terminal::error(&error);
             // Everything that can go wrong here is about input, output or settings.
             ExitCode::from(2)
         }

@@ -6,7 +6,7 @@ use anyhow::Context;
 use fpt_hub::{FileSet, Hub, HubConfig, HubError, ModelSource, SourceError};
 use fpt_train::TrainError;
 
-use crate::progress;
+use crate::terminal;
 
 /// The directory of a model if it is on this machine already; nothing is asked of the hub.
 pub fn on_this_machine(model: &Path) -> anyhow::Result<Option<PathBuf>> {
@@ -36,7 +36,7 @@ pub fn directory(model: &Path) -> anyhow::Result<PathBuf> {
     match ModelSource::parse(text)? {
         ModelSource::Local(path) => Ok(path),
         ModelSource::Hub(id) => {
-            let bar = progress::bytes(text);
+            let bar = terminal::bytes(text);
             let mut file = String::new();
             let snapshot = Hub::from_env()?.fetch(&id, &FileSet::t5(), &mut |now| {
                 if file != now.file {

@@ -6,7 +6,7 @@ mod peer;
 mod relations;
 mod startup;
 mod stats;
-mod work;
+pub mod work;
 mod worker;
 mod write;
 
@@ -14,10 +14,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args as ClapArgs, ValueEnum};
+use fpt::terminal;
 use fpt_train::Experiment;
 
-use crate::{data, shell};
-pub use worker::{Args as WorkerArgs, run as work};
+use crate::data;
+pub use worker::{Args as WorkerArgs, run as run_worker};
 
 /// A program to compare with.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -66,6 +67,7 @@ pub struct Args {
     json: bool,
 }
 
+/// Run the benchmarks and comparisons that are asked for, and write and print what they took.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let experiment = Experiment::from_file(work::EXPERIMENT)?;
     if let Some(generate) = &experiment.generate {
@@ -93,19 +95,21 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         (report.comparisons, report.timings) = peer::compare(&options)?;
     }
     let directory = report.write(&args.out, args.name.as_deref())?;
-    shell::note(&format!("written to {}", directory.display()));
-    match args.json {
-        true => shell::print(&serde_json::to_string_pretty(&report)?),
-        false => shell::print(report.tables().trim_end()),
+    terminal::note(&format!("written to {}", directory.display()));
+    if args.json {
+        terminal::print_line(&serde_json::to_string_pretty(&report)?)
+    } else {
+        terminal::print_line(report.tables().trim_end())
     }
 }
 
 /// A part of a directory's name.
 fn suffix(name: &str) -> Result<String, &'static str> {
     let part = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    match name.chars().all(part) && !name.is_empty() {
-        true => Ok(name.to_string()),
-        false => Err("a name has letters, digits, '-', '_' and '.'"),
+    if name.chars().all(part) && !name.is_empty() {
+        Ok(name.to_string())
+    } else {
+        Err("a name has letters, digits, '-', '_' and '.'")
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, ensure};
+use fpt::terminal;
 use fpt_tasks::TaskName;
 use serde::Serialize;
 use serde_json::Value;
@@ -314,7 +315,7 @@ impl Race<'_> {
                     }
                     Ok(_) => {}
                     Err(error) => {
-                        shell::note(&format!("pytorch's {variant} does not run: {error}"));
+                        terminal::note(&format!("pytorch's {variant} does not run: {error}"));
                         break;
                     }
                 }
@@ -326,7 +327,7 @@ impl Race<'_> {
 
     fn run(&self, alternations: usize, timings: &mut Vec<Timing>) -> anyhow::Result<Comparison> {
         let (case, kind) = (self.case.name, self.case.kind);
-        shell::note(&format!(
+        terminal::note(&format!(
             "{} {case}, threads: {}",
             kind.name(),
             self.threads

@@ -28,6 +28,7 @@ const PROMPT: usize = 20;
 /// A shape of T5 v1.1 and of its batches; its weights are random.
 #[derive(Clone, Copy)]
 pub struct Shape {
+    /// Its name in results.
     pub name: &'static str,
     d_model: usize,
     d_ff: usize,
@@ -70,9 +71,13 @@ pub enum Batches {
     Evaluate,
 }
 
+/// A model and what it is to do.
 pub struct Work {
+    /// The frozen model.
     pub model: T5,
+    /// The prompt that is trained, or answered with.
     pub prompt: SoftPrompt,
+    /// What it is trained on, or answers.
     pub batches: Vec<TokenBatch>,
     settings: Settings,
     device: Device,

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::{Args as ClapArgs, ValueEnum};
+use fpt::{peak_memory, terminal};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::large::LargeData;
 use super::work::Work;
-use crate::shell;
 
 /// What is done once for each line on standard input.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -47,6 +47,7 @@ pub struct Answer {
     pub result: Value,
 }
 
+/// Do it, and print an [`Answer`] each time.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     // As `fpt` does: inside the pool, small operations need not be handed to another thread.
     rayon::ThreadPoolBuilder::new()
@@ -78,15 +79,7 @@ fn answer(args: &Args) -> anyhow::Result<()> {
             peak_memory: peak_memory(),
             result,
         };
-        shell::print(&serde_json::to_string(&answer)?)?;
+        terminal::print_line(&serde_json::to_string(&answer)?)?;
     }
     Ok(())
-}
-
-/// High-water mark of resident memory in bytes; only Linux tells it in a file.
-fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kibibytes * 1024)
 }

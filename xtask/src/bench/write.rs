@@ -17,6 +17,8 @@ pub struct Report {
     date: String,
     cpu: String,
     cores: usize,
+    /// Of this program and of `fpt`, which are built together.
+    revision: &'static str,
     pub benchmarks: Vec<Benchmark>,
     pub relations: Vec<Relation>,
     pub comparisons: Vec<Comparison>,
@@ -30,6 +32,7 @@ impl Report {
             date: jiff::ZonedDateTime::now().date().to_string(),
             cpu: cpu(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
+            revision: fpt::revision(),
             benchmarks: Vec::new(),
             relations: Vec::new(),
             comparisons: Vec::new(),
@@ -127,12 +130,13 @@ impl Report {
     fn readme(&self) -> String {
         let command = command(std::env::args().skip(1));
         format!(
-            "# {}, {}\n\n`cargo xtask {}` on {} cores. Times of comparisons are of a batch; ratios are medians of the \
+            "# {}, {}\n\n`cargo xtask {}` on {} cores, revision {}. Times of comparisons are of a batch; ratios are medians of the \
              alternations, with quartiles; memory is the peak of the process.\n\n{}",
             self.cpu,
             self.date,
             command,
             self.cores,
+            self.revision,
             self.tables()
         )
     }

@@ -1,4 +1,4 @@
-//! Processes of `fpt train`, several at a time.
+//! Runs as processes, several at a time, with a bar each.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -7,11 +7,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, bail};
+use fpt::terminal;
 use fpt_train::{Event, MetricRecord, RunResult};
 use indicatif::{MultiProgress, ProgressBar};
 
 use super::plan::Planned;
-use crate::shell;
 
 /// Starts `fpt train` processes and follows them.
 pub struct Executor<'a> {
@@ -30,14 +30,14 @@ impl Executor<'_> {
     pub fn run_all(&self, runs: &[Planned], jobs: usize) -> anyhow::Result<()> {
         let open: Vec<&Planned> = runs.iter().filter(|run| run.finished.is_none()).collect();
         if open.len() < runs.len() {
-            shell::note(&format!(
+            terminal::note(&format!(
                 "{} of {} runs are finished already",
                 runs.len() - open.len(),
                 runs.len()
             ));
         }
         let bars = MultiProgress::new();
-        let total = bars.add(shell::bar(runs.len(), "runs"));
+        let total = bars.add(terminal::still_bar(runs.len(), "runs"));
         total.set_position((runs.len() - open.len()) as u64);
         total.tick();
         let next = AtomicUsize::new(0);
@@ -47,7 +47,7 @@ impl Executor<'_> {
                 scope.spawn(|| {
                     while let Some(run) = open.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let name = run.name();
-                        let bar = bars.insert_before(&total, shell::bar(1, &name));
+                        let bar = bars.insert_before(&total, terminal::still_bar(1, &name));
                         let outcome = self.run(run, &bar);
                         bar.finish_and_clear();
                         total.inc(1);
@@ -61,7 +61,7 @@ impl Executor<'_> {
                                     result.steps,
                                     result.seconds.train + result.seconds.evaluate,
                                 );
-                                bars.suspend(|| shell::note(&line));
+                                bars.suspend(|| terminal::note(&line));
                             }
                             Err(error) => push(&failures, format!("{name}: {error:#}")),
                         }
@@ -141,7 +141,7 @@ fn show(event: &Event, bar: &ProgressBar) {
             bar.set_message("");
             bar.set_length(*steps as u64);
             for warning in warnings {
-                bar.suspend(|| shell::note(&format!("warning: {warning}")));
+                bar.suspend(|| terminal::note(&format!("warning: {warning}")));
             }
         }
         Event::NoPrompt { .. } => bar.reset_eta(),
@@ -153,7 +153,7 @@ fn show(event: &Event, bar: &ProgressBar) {
             bar.set_message(format!("dev {} {:.1}", dev.primary, dev.primary_value()));
         }
         Event::SetAside { path } => bar.suspend(|| {
-            shell::note(&format!(
+            terminal::note(&format!(
                 "what a run before this one left unfinished is in {} now",
                 path.display()
             ));

@@ -9,12 +9,13 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args as ClapArgs, ValueEnum};
+use fpt::{model, terminal};
 use fpt_schedule::{Method, Reduction};
 use fpt_tasks::TaskName;
-use fpt_train::{Experiment, Fingerprinter, model_directory};
+use fpt_train::{Experiment, Fingerprinter};
 use plan::{Grid, Planned};
 
-use crate::{data, results, shell};
+use crate::{data, shell};
 
 /// Run an experiment and report it.
 ///
@@ -87,48 +88,14 @@ enum TableChoice {
     All,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<()> {
-    let experiment = Experiment::from_file(&args.config)?;
-    let out = args.out();
-    let tasks = args.tasks(&experiment);
-    let overrides = args.overrides();
-    let (mut runs, mut starts) = args.plan(&experiment, &tasks, &overrides, &out)?;
-    std::fs::create_dir_all(&out).with_context(|| format!("failed to create {}", out.display()))?;
-    if let Some(generate) = &experiment.generate {
-        data::ensure(&experiment.data, generate)?;
-    }
-    let mut fingerprinter = Fingerprinter::new(model_directory);
-    plan::find_finished(&mut runs, &mut fingerprinter, args.force_new)?;
-
-    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let jobs = args.jobs.map_or(cores, NonZeroUsize::get).min(runs.len());
-    let program = shell::build_fpt()?;
-    let executor = execute::Executor {
-        program: &program,
-        config: &args.config,
-        threads: (cores / jobs).max(1),
-    };
-    executor.run_all(&runs, jobs)?;
-    compare_all(&experiment, &runs, &tasks, &program, &out)?;
-    // They start from the prompts of the runs above, which have to be there to tell.
-    plan::find_finished(&mut starts, &mut fingerprinter, args.force_new)?;
-    executor.run_all(&starts, jobs)?;
-    results::write(&out, args.json)
-}
-
 impl Args {
     fn out(&self) -> PathBuf {
         let name = self.config.file_stem().unwrap_or_default();
-        let usual = || PathBuf::from("runs").join(name);
-        self.out.clone().unwrap_or_else(usual)
+        let named = || PathBuf::from("runs").join(name);
+        self.out.clone().unwrap_or_else(named)
     }
 
-    fn overrides(&self) -> Vec<String> {
-        let mut overrides = self.overrides.clone();
-        overrides.extend(self.steps.map(|steps| format!("train.steps={steps}")));
-        overrides
-    }
-
+    /// What is asked for, each once: a run is a directory.
     fn tasks(&self, experiment: &Experiment) -> Vec<TaskName> {
         let mut tasks = match (self.task.is_empty(), self.quick) {
             (true, true) => (experiment.methods.quick.iter())
@@ -139,9 +106,26 @@ impl Args {
             (true, false) => experiment.tasks.clone(),
             (false, _) => self.task.clone(),
         };
-        // A run is a directory: no run twice.
         deduplicate(&mut tasks);
         tasks
+    }
+
+    fn methods(&self, experiment: &Experiment) -> Vec<Method> {
+        let lists = &experiment.methods;
+        let mut methods = match self.table {
+            _ if !self.method.is_empty() => self.method.clone(),
+            _ if self.quick => vec![Method::Pt, Method::Fpt(Reduction::Compound)],
+            TableChoice::One => lists.table1.clone(),
+            TableChoice::Two => lists.table2.clone(),
+            TableChoice::All => lists.all(),
+        };
+        deduplicate(&mut methods);
+        methods
+    }
+
+    fn overrides(&self) -> Vec<String> {
+        let steps = self.steps.map(|steps| format!("train.steps={steps}"));
+        self.overrides.iter().cloned().chain(steps).collect()
     }
 
     /// The runs, and those that start from their prompts. Everything that can be wrong with the settings shows here.
@@ -152,8 +136,6 @@ impl Args {
         overrides: &[String],
         out: &Path,
     ) -> anyhow::Result<(Vec<Planned>, Vec<Planned>)> {
-        let mut methods = methods(self, experiment);
-        deduplicate(&mut methods);
         let config = self.config.display();
         ensure!(
             experiment.schedule.stages.is_empty(),
@@ -161,7 +143,7 @@ impl Args {
         );
         let grid = Grid {
             tasks,
-            methods: &methods,
+            methods: &self.methods(experiment),
             seeds: self.seeds.get() as u64,
             overrides,
         };
@@ -179,7 +161,37 @@ impl Args {
     }
 }
 
-/// Compare the prompts of each task.
+/// Run what is not finished, compare the prompts, and report.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let experiment = Experiment::from_file(&args.config)?;
+    let out = args.out();
+    let tasks = args.tasks(&experiment);
+    let overrides = args.overrides();
+    let (mut runs, mut starts) = args.plan(&experiment, &tasks, &overrides, &out)?;
+    std::fs::create_dir_all(&out).with_context(|| format!("failed to create {}", out.display()))?;
+    if let Some(generate) = &experiment.generate {
+        data::ensure(&experiment.data, generate)?;
+    }
+    let mut fingerprinter = Fingerprinter::new(model::find);
+    plan::find_finished(&mut runs, &mut fingerprinter, args.force_new)?;
+
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let jobs = args.jobs.map_or(cores, NonZeroUsize::get).min(runs.len());
+    let program = shell::build_fpt()?;
+    let executor = execute::Executor {
+        program: &program,
+        config: &args.config,
+        threads: (cores / jobs).max(1),
+    };
+    executor.run_all(&runs, jobs)?;
+    compare_all(&experiment, &runs, &tasks, &program, &out)?;
+    // They start from the prompts of the runs above, which have to be there to tell.
+    plan::find_finished(&mut starts, &mut fingerprinter, args.force_new)?;
+    executor.run_all(&starts, jobs)?;
+    fpt::report(&out, args.json)
+}
+
+/// Compare the prompts of each task: their similarity, and where the experiment asks for it their transfer.
 fn compare_all(
     experiment: &Experiment,
     runs: &[Planned],
@@ -210,17 +222,6 @@ fn deduplicate<T: PartialEq + Clone>(items: &mut Vec<T>) {
     });
 }
 
-fn methods(args: &Args, experiment: &Experiment) -> Vec<Method> {
-    let lists = &experiment.methods;
-    match args.table {
-        _ if !args.method.is_empty() => args.method.clone(),
-        _ if args.quick => vec![Method::Pt, Method::Fpt(Reduction::Compound)],
-        TableChoice::One => lists.table1.clone(),
-        TableChoice::Two => lists.table2.clone(),
-        TableChoice::All => lists.all(),
-    }
-}
-
 /// Let `fpt similarity` or `fpt transfer` compare the prompts of a task, and keep what it says.
 fn compare(
     command: &str,
@@ -234,7 +235,7 @@ fn compare(
     if runs.len() < 2 || is_current(&path, runs, arguments) {
         return Ok(());
     }
-    shell::note(&format!("{command} of the prompts for {task}"));
+    terminal::note(&format!("{command} of the prompts for {task}"));
     let output = Command::new(program)
         .args([command, "--json"])
         .args(arguments)

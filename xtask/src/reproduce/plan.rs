@@ -1,16 +1,15 @@
-//! Which runs an experiment has, and which of them are finished.
+//! Which runs an experiment is, and which of them are finished.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use fpt::terminal;
 use fpt_partial::shape;
 use fpt_schedule::Method;
 use fpt_tasks::{TaskName, task};
 use fpt_train::{
     Experiment, Fingerprinter, Plan, RunConfig, RunResult, TrainError, finished_run, set_aside,
 };
-
-use crate::shell;
 
 /// A run of the experiment.
 pub struct Planned {
@@ -102,7 +101,7 @@ pub fn find_finished(
         run.finished = match finished_run(&run.directory, &run.config, fingerprinter) {
             Err(error @ TrainError::OtherRun { .. }) if force_new => {
                 let kept = set_aside(&run.directory)?;
-                shell::note(&format!("{error}: it is {} now", kept.display()));
+                terminal::note(&format!("{error}: it is {} now", kept.display()));
                 None
             }
             found => found?,

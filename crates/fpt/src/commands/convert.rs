@@ -1,13 +1,16 @@
+//! `fpt convert`: weights as safetensors.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use burn::tensor::Device;
 use clap::{Args as ClapArgs, ValueEnum};
+use fpt::{model, terminal};
 use fpt_t5::{SaveOptions, T5};
 
 use super::print_line;
-use crate::{files, model, progress};
+use crate::files;
 
 /// Write a model's weights as safetensors in Hugging Face's layout, in shards where they are large.
 ///
@@ -80,7 +83,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         .iter()
         .any(|name| ["tokenizer.json", "spiece.model"].contains(name))
     {
-        progress::note(&format!(
+        terminal::note(&format!(
             "warning: {} has neither tokenizer.json nor spiece.model",
             source.display()
         ));

@@ -1,3 +1,5 @@
+//! `fpt cost`: what schedules cost.
+
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
@@ -56,13 +58,15 @@ struct Row {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let experiment = Experiment::from_file(&args.config)?;
     let model = shape(&experiment.model_config()?);
-    let tasks = match args.task.is_empty() {
-        true => experiment.tasks.clone(),
-        false => args.task.clone(),
+    let tasks = if args.task.is_empty() {
+        experiment.tasks.clone()
+    } else {
+        args.task.clone()
     };
-    let methods = match args.method.is_empty() {
-        true => experiment.methods.all(),
-        false => args.method.clone(),
+    let methods = if args.method.is_empty() {
+        experiment.methods.all()
+    } else {
+        args.method.clone()
     };
     let mut rows = Vec::new();
     if args.method.is_empty() && !experiment.schedule.stages.is_empty() {
@@ -100,9 +104,10 @@ fn row(
         activations = activations.max(price.activation_bytes);
         let stages = describe(&plan.schedule);
         if !shown.split("; ").any(|known| known == stages) {
-            shown = match shown.is_empty() {
-                true => stages,
-                false => format!("{shown}; {stages}"),
+            shown = if shown.is_empty() {
+                stages
+            } else {
+                format!("{shown}; {stages}")
             };
         }
         label = config.schedule.label();

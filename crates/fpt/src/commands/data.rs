@@ -1,12 +1,14 @@
+//! `fpt data`: task files, looked at.
+
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
+use fpt::model;
 use fpt_t5::T5Tokenizer;
 use fpt_tasks::check::{CheckOptions, check};
 use fpt_tasks::{TaskName, task};
 
 use super::{print_json, print_line};
-use crate::model;
 
 /// Look at task data.
 #[derive(Subcommand)]
@@ -62,9 +64,10 @@ pub fn run(command: &Command) -> anyhow::Result<()> {
         max_problems: args.problems,
     };
     let report = check(&*task(&args.task)?, &args.path, &options)?;
-    match args.json {
-        true => print_json(&report)?,
-        false => print_line(report.to_string().trim_end())?,
+    if args.json {
+        print_json(&report)?;
+    } else {
+        print_line(report.to_string().trim_end())?;
     }
     anyhow::ensure!(
         report.is_readable(),

@@ -2,16 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+use fpt::model;
 use fpt_hub::ModelSource;
 use fpt_partial::shape;
 use fpt_schedule::PartialSize;
 use fpt_t5::T5Config;
-use fpt_tasks::{Split, split_path, task};
+use fpt_tasks::{Split, Task, split_path, task};
 use fpt_train::{Experiment, Plan, RunConfig};
 use serde::Serialize;
 
 use super::{print_json, print_line};
-use crate::model;
 use crate::price::price;
 
 /// What a run is and needs.
@@ -75,23 +75,7 @@ pub fn show(experiment: &Experiment, config: &RunConfig, json: bool) -> anyhow::
         None => experiment.model_config()?,
     };
     let task = task(&config.task)?;
-    let mut data = Vec::new();
-    for split in [Split::Train, Split::Dev, config.eval.report] {
-        let path = split_path(&config.data, &*task, split);
-        if data.iter().any(|known: &DataPlan| known.path == path) {
-            continue;
-        }
-        let bytes = std::fs::metadata(&path).ok().map(|file| file.len());
-        if bytes.is_none() {
-            missing.push(Missing {
-                what: format!("the {split} split, {}", path.display()),
-                how: task.how_to_get(&config.data).unwrap_or_else(|| {
-                    "has no source that is known here; put the file there".into()
-                }),
-            });
-        }
-        data.push(DataPlan { split, path, bytes });
-    }
+    let data = data_plan(config, &*task, &mut missing);
     let plan = Plan::new(config, &*task, &shape(&model_config))?;
     let price = price(&*task, &plan);
     let shown = Shown {
@@ -126,9 +110,30 @@ pub fn show(experiment: &Experiment, config: &RunConfig, json: bool) -> anyhow::
     }
 }
 
+/// The files of the splits that a run reads, each once.
+fn data_plan(config: &RunConfig, task: &dyn Task, missing: &mut Vec<Missing>) -> Vec<DataPlan> {
+    let mut data = Vec::new();
+    for split in [Split::Train, Split::Dev, config.eval.report] {
+        let path = split_path(&config.data, task, split);
+        if data.iter().any(|known: &DataPlan| known.path == path) {
+            continue;
+        }
+        let bytes = std::fs::metadata(&path).ok().map(|file| file.len());
+        if bytes.is_none() {
+            missing.push(Missing {
+                what: format!("the {split} split, {}", path.display()),
+                how: task.how_to_get(&config.data).unwrap_or_else(|| {
+                    "has no source that is known here; put the file there".into()
+                }),
+            });
+        }
+        data.push(DataPlan { split, path, bytes });
+    }
+    data
+}
+
 fn describe(plan: &Shown<'_>) -> anyhow::Result<String> {
     let config = plan.config;
-    let model = &plan.model;
     let mut lines = vec![
         format!(
             "{} on {}, seed {}",
@@ -136,43 +141,11 @@ fn describe(plan: &Shown<'_>) -> anyhow::Result<String> {
             config.task,
             config.seed
         ),
-        format!(
-            "model   {}: {}+{} layers, d_model {}, d_ff {}, {} heads, vocabulary {}{}",
-            model.name,
-            model.layers[0],
-            model.layers[1],
-            model.d_model,
-            model.d_ff,
-            model.heads,
-            model.vocabulary,
-            here(model.directory.is_some()),
-        ),
+        plan.model.describe(),
     ];
-    for data in &plan.data {
-        let size = data
-            .bytes
-            .map_or(String::new(), |bytes| format!(", {}", bytes_text(bytes)));
-        lines.push(format!(
-            "data    {}: {}{size}{}",
-            data.split,
-            data.path.display(),
-            here(data.bytes.is_some())
-        ));
-    }
-    for (number, stage) in plan.stages.iter().enumerate() {
-        let (encoder, decoder) = (&stage.size.encoder, &stage.size.decoder);
-        lines.push(format!(
-            "stage {} {} steps; encoder {} layers, d_ff {}, {} heads; decoder {} layers, d_ff {}, {} heads",
-            number + 1,
-            stage.steps,
-            encoder.layers,
-            encoder.d_ff,
-            encoder.heads,
-            decoder.layers,
-            decoder.d_ff,
-            decoder.heads
-        ));
-    }
+    lines.extend(plan.data.iter().map(DataPlan::describe));
+    let stages = plan.stages.iter().enumerate();
+    lines.extend(stages.map(|(index, stage)| stage.describe(index + 1)));
     lines.push(format!(
         "cost    {:.1} % of prompt tuning's FLOPs ({:.1} % as the paper counts); at most {:.2e} FLOPs, all batches at \
          their longest",
@@ -183,15 +156,63 @@ fn describe(plan: &Shown<'_>) -> anyhow::Result<String> {
         bytes_text(plan.weight_bytes),
         bytes_text(plan.activation_bytes)
     ));
-    match plan.missing.is_empty() {
-        true => lines.push("Everything it needs is here.".into()),
-        false => lines.push("Missing on this machine:".into()),
-    }
+    let heading = if plan.missing.is_empty() {
+        "Everything it needs is here."
+    } else {
+        "Missing on this machine:"
+    };
+    lines.push(heading.into());
     for missing in &plan.missing {
         lines.push(format!("- {}\n  {}", missing.what, missing.how));
     }
     lines.push(format!("\n{}", toml::to_string_pretty(config)?.trim_end()));
     Ok(lines.join("\n"))
+}
+
+impl ModelPlan {
+    fn describe(&self) -> String {
+        format!(
+            "model   {}: {}+{} layers, d_model {}, d_ff {}, {} heads, vocabulary {}{}",
+            self.name,
+            self.layers[0],
+            self.layers[1],
+            self.d_model,
+            self.d_ff,
+            self.heads,
+            self.vocabulary,
+            here(self.directory.is_some()),
+        )
+    }
+}
+
+impl DataPlan {
+    fn describe(&self) -> String {
+        let size = self
+            .bytes
+            .map_or(String::new(), |bytes| format!(", {}", bytes_text(bytes)));
+        format!(
+            "data    {}: {}{size}{}",
+            self.split,
+            self.path.display(),
+            here(self.bytes.is_some())
+        )
+    }
+}
+
+impl StagePlan {
+    fn describe(&self, number: usize) -> String {
+        let (encoder, decoder) = (&self.size.encoder, &self.size.decoder);
+        format!(
+            "stage {number} {} steps; encoder {} layers, d_ff {}, {} heads; decoder {} layers, d_ff {}, {} heads",
+            self.steps,
+            encoder.layers,
+            encoder.d_ff,
+            encoder.heads,
+            decoder.layers,
+            decoder.d_ff,
+            decoder.heads
+        )
+    }
 }
 
 fn here(here: bool) -> &'static str {

@@ -1,16 +1,16 @@
+//! `fpt eval`: scores of a prompt, or of the bare model.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
+use fpt::{DeviceName, model, terminal};
 use fpt_tasks::{Example, Scores, Split, Task, TaskName, write_submission};
 use fpt_train::Session;
 use serde::Serialize;
 
 use super::{RunArgs, adapter, print_json, print_line};
-use crate::device::DeviceName;
 use crate::files;
-use crate::model;
-use crate::progress;
 
 /// Score a prompt, or the bare model, on a split of a task by greedy decoding.
 ///
@@ -68,10 +68,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let data = session.read(args.split)?;
     let warnings = data.dataset.warnings.to_string();
     if !warnings.is_empty() {
-        progress::note(&format!("warning: {warnings}"));
+        terminal::note(&format!("warning: {warnings}"));
     }
     let examples = args.limit.unwrap_or(usize::MAX).min(data.tokens.len());
-    let bar = progress::bar(examples, args.run.task.as_str());
+    let bar = terminal::bar(examples, args.run.task.as_str());
     let labelled = data.examples()[..examples]
         .iter()
         .all(|e| e.target.is_some());
@@ -131,7 +131,7 @@ fn submit(
         0 => String::new(),
         replaced => format!("; {replaced} were no label and went out as the task's default"),
     };
-    progress::note(&format!(
+    terminal::note(&format!(
         "{} predictions in {}{replaced}",
         submitted.written,
         path.display()

@@ -1,24 +1,25 @@
+//! The commands, a file each, and what several of them share.
+
 pub mod convert;
 pub mod cost;
 pub mod data;
 mod dry_run;
 pub mod eval;
 pub mod predict;
+pub mod report;
 pub mod similarity;
 pub mod train;
 pub mod transfer;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use burn::tensor::Device;
 use clap::Args;
+use fpt::terminal::{print_json, print_line};
 use fpt_prompt::{SoftPrompt, load_prompt};
 use fpt_schedule::Method;
 use fpt_tasks::TaskName;
 use fpt_train::{Experiment, RunConfig};
-use serde::Serialize;
 
 /// Which run of which experiment.
 #[derive(Args)]
@@ -68,17 +69,4 @@ fn adapter(
     path.map(|path| load_prompt(path, d_model, device))
         .transpose()
         .map_err(Into::into)
-}
-
-/// Print a line to standard output.
-fn print_line(text: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}")?;
-    out.flush()?;
-    Ok(())
-}
-
-/// Print a value as a line of JSON.
-fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    print_line(&serde_json::to_string(value).context("failed to write JSON")?)
 }

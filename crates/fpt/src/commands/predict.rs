@@ -1,16 +1,17 @@
+//! `fpt predict`: answers to texts.
+
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Context;
 use clap::Args as ClapArgs;
+use fpt::{DeviceName, model, terminal};
 use fpt_t5::{Generation, T5, T5Tokenizer};
 use fpt_tasks::TokenizedExample;
 use fpt_train::Predictor;
 
 use super::{adapter, print_json, print_line};
-use crate::device::DeviceName;
-use crate::model;
 
 /// Answer texts: one a line in, one answer a line out, in order.
 ///
@@ -124,7 +125,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     answer(&predictor, &mut texts, args.json)?;
     let seconds = start.elapsed().as_secs_f64();
-    crate::progress::note(&format!(
+    terminal::note(&format!(
         "{count} answers in {seconds:.1} s, {:.1} a second",
         count as f64 / seconds.max(1e-9)
     ));
@@ -144,9 +145,10 @@ fn answer(predictor: &Predictor<'_>, texts: &mut Vec<String>, json: bool) -> any
         .collect::<anyhow::Result<Vec<_>>>()?;
     let answers = predictor.predict(&examples, texts.len().max(1), &mut |_| {})?;
     for (text, answer) in texts.drain(..).zip(answers) {
-        match json {
-            true => print_json(&serde_json::json!({ "text": text, "answer": answer }))?,
-            false => print_line(&answer)?,
+        if json {
+            print_json(&serde_json::json!({ "text": text, "answer": answer }))?;
+        } else {
+            print_line(&answer)?;
         }
     }
     Ok(())

@@ -1,13 +1,14 @@
+//! `fpt similarity`: prompts compared with each other.
+
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use comfy_table::{Table, presets};
+use fpt::{DeviceName, model};
 use fpt_prompt::Similarity;
 use fpt_train::{FinishedRun, similarities};
 
 use super::{print_json, print_line};
-use crate::device::DeviceName;
-use crate::model;
 
 /// Compare the prompts of finished runs: in parameter space, and in the neurons that they activate.
 ///

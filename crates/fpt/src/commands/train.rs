@@ -1,6 +1,9 @@
+//! `fpt train`: one run.
+
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use fpt::{DeviceName, host, model, terminal};
 use fpt_tasks::Split;
 use fpt_train::{
     Event, Fingerprinter, MetricRecord, RunConfig, RunResult, TrainError, finished_run, set_aside,
@@ -9,9 +12,6 @@ use fpt_train::{
 use indicatif::ProgressBar;
 
 use super::{RunArgs, dry_run, print_json, print_line};
-use crate::device::DeviceName;
-use crate::host::host;
-use crate::{model, progress};
 
 /// Train a prompt for one task.
 ///
@@ -72,7 +72,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         args.out.display()
     );
     if let Some(result) = args.finished(&config)? {
-        progress::note(&format!(
+        terminal::note(&format!(
             "{} holds this very run, finished; nothing to do",
             args.out.display()
         ));
@@ -84,7 +84,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
 
-    let bar = progress::bar(1, args.run.task.as_str());
+    let bar = terminal::bar(1, args.run.task.as_str());
     let mut last_printed = Ok(());
     let mut listen = |event: &Event| {
         if !args.json {
@@ -112,7 +112,7 @@ impl Args {
         match finished_run(&self.out, config, &mut fingerprinter) {
             Err(error @ TrainError::OtherRun { .. }) if self.force_new => {
                 let kept = set_aside(&self.out)?;
-                progress::note(&format!("{error}: it is {} now", kept.display()));
+                terminal::note(&format!("{error}: it is {} now", kept.display()));
                 Ok(None)
             }
             found => Ok(found?),
@@ -124,7 +124,7 @@ impl Args {
 fn show(event: &Event, bar: &ProgressBar) {
     match event {
         Event::SetAside { path } => bar.suspend(|| {
-            progress::note(&format!(
+            terminal::note(&format!(
                 "what a run before this one left unfinished is in {} now",
                 path.display()
             ));
@@ -143,7 +143,7 @@ fn show(event: &Event, bar: &ProgressBar) {
             bar.set_message("");
             bar.set_length(*steps as u64);
             for warning in warnings {
-                bar.suspend(|| progress::note(&format!("warning: {warning}")));
+                bar.suspend(|| terminal::note(&format!("warning: {warning}")));
             }
         }
         Event::Metric(MetricRecord::Step { step, loss, .. }) => {
@@ -152,7 +152,7 @@ fn show(event: &Event, bar: &ProgressBar) {
         }
         Event::Metric(MetricRecord::Eval { step, dev, .. }) => bar.suspend(|| {
             let (name, value) = (&dev.primary, dev.primary_value());
-            progress::note(&format!("step {step}: dev {name} {value:.2}"));
+            terminal::note(&format!("step {step}: dev {name} {value:.2}"));
         }),
         _ => {}
     }

@@ -1,13 +1,13 @@
+//! `fpt transfer`: prompts with the models of other runs.
+
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use fpt::{DeviceName, model, terminal};
 use fpt_train::{FinishedRun, transfers};
 
 use super::similarity::matrix;
 use super::{print_json, print_line};
-use crate::device::DeviceName;
-use crate::model;
-use crate::progress;
 
 /// Evaluate the prompts of finished runs, unchanged, on each other's models.
 ///
@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         .iter()
         .map(FinishedRun::read)
         .collect::<Result<Vec<_>, _>>()?;
-    let bar = progress::bar(runs.len() * runs.len(), "transfer");
+    let bar = terminal::bar(runs.len() * runs.len(), "transfer");
     let device = args.device.open();
     let report = transfers(&runs, args.examples, model::find, &device, &mut || {
         bar.inc(1);

@@ -268,12 +268,37 @@ fn dry_run_shows_the_resolved_configuration() {
     assert!(!lab.path("run").exists());
 }
 
+/// The commands that a help text lists.
+fn listed(help: &str) -> Vec<String> {
+    let list = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let list = list.take_while(|line| !line.is_empty());
+    // Descriptions that are wrapped go on further to the right.
+    let names = list.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    let commands = names.filter(|name| !name.is_empty() && *name != "help");
+    commands.map(String::from).collect()
+}
+
 #[test]
 fn help_explains_every_command() {
     let lab = Lab::new();
-    for command in ["train", "eval", "predict", "cost", "convert"] {
-        let output = lab.fpt(&[command, "--help"], "");
-        assert!(output.status.success());
-        assert!(stdout(&output).contains("Example: "), "{command}");
+    let help = |command: &[&str]| {
+        let output = lab.fpt(&[command, &["--help"]].concat(), "");
+        assert!(output.status.success(), "{command:?}");
+        stdout(&output)
+    };
+    let commands = listed(&help(&[]));
+    for known in ["train", "data", "report"] {
+        assert!(commands.iter().any(|name| name == known), "{commands:?}");
+    }
+    for command in &commands {
+        let text = help(&[command]);
+        // An example stands with the command, or with each of its own.
+        let texts = match &listed(&text)[..] {
+            [] => vec![text],
+            parts => parts.iter().map(|part| help(&[command, part])).collect(),
+        };
+        for text in texts {
+            assert!(text.contains("Example: "), "{command}: {text}");
+        }
     }
 }

@@ -4,5 +4,6 @@
 mod bad_input;
 mod commands;
 mod lab;
+mod report;
 mod schedules;
 mod t5_large_layout;

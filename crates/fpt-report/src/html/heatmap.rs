@@ -1,6 +1,7 @@
-use anyhow::ensure;
+//! Matrices of numbers, coloured by value.
 
-use super::html::{escape, figure, scrolling};
+use super::markup::{escape, figure, scrolling};
+use crate::ReportError;
 
 /// A matrix of numbers, coloured by value. `None` and non-finite values stay blank.
 #[derive(Debug, Clone, Default)]
@@ -33,23 +34,8 @@ const SCALE: [Rgb; 5] = [
 ];
 
 impl HeatMap {
-    pub(super) fn to_html(&self) -> anyhow::Result<String> {
-        ensure!(
-            self.values.len() == self.rows.len(),
-            "heat map {:?}: {} rows of values for {} names",
-            self.caption,
-            self.values.len(),
-            self.rows.len()
-        );
-        for (name, row) in self.rows.iter().zip(&self.values) {
-            ensure!(
-                row.len() == self.columns.len(),
-                "heat map {:?}: row {name:?} has {} values for {} columns",
-                self.caption,
-                row.len(),
-                self.columns.len()
-            );
-        }
+    pub(super) fn to_html(&self) -> Result<String, ReportError> {
+        self.check()?;
         let Some((low, high)) = self.limits() else {
             return Ok(figure(
                 "map",
@@ -76,6 +62,31 @@ impl HeatMap {
         );
         let contents = scrolling(&self.caption, &table) + &self.scale(low, high);
         Ok(figure("map", &self.caption, &contents))
+    }
+
+    /// That there is a value for each pair of names.
+    fn check(&self) -> Result<(), ReportError> {
+        let uneven = |reason: String| ReportError::Uneven {
+            what: format!("heat map {:?}", self.caption),
+            reason,
+        };
+        if self.values.len() != self.rows.len() {
+            return Err(uneven(format!(
+                "{} rows of values for {} names",
+                self.values.len(),
+                self.rows.len()
+            )));
+        }
+        for (name, row) in self.rows.iter().zip(&self.values) {
+            if row.len() != self.columns.len() {
+                return Err(uneven(format!(
+                    "row {name:?} has {} values for {} columns",
+                    row.len(),
+                    self.columns.len()
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// The ends of the colour scale, or nothing if there is no value.

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+use std::error::Error;
+
 use super::*;
 use roxmltree::{Document, ParsingOptions};
 
@@ -207,7 +209,7 @@ fn text_from_data_never_becomes_markup() {
 
 #[test]
 fn links_lead_to_pages_and_files_but_run_nothing() {
-    use super::html::safe_link;
+    use super::markup::safe_link;
     for good in [
         "runs/a/result.json",
         "#part",
@@ -364,7 +366,11 @@ fn nothing_to_show_is_said() {
 
 #[test]
 fn what_does_not_fit_together_is_an_error_that_names_it() {
-    let error = |item: Item| format!("{:#}", page(vec![item]).to_html().unwrap_err());
+    let error = |item: Item| {
+        let error = page(vec![item]).to_html().unwrap_err();
+        let source = error.source().unwrap().to_string();
+        format!("{error}: {source}")
+    };
 
     let mut ragged = table();
     ragged.rows[2].pop();
@@ -384,7 +390,7 @@ fn what_does_not_fit_together_is_an_error_that_names_it() {
 
     let mut twice = page(vec![]);
     twice.sections.push(twice.sections[0].clone());
-    let message = format!("{:#}", twice.to_html().unwrap_err());
+    let message = twice.to_html().unwrap_err().to_string();
     assert!(message.contains("used twice"), "{message}");
 
     twice.sections[1].anchor = "a b".into();

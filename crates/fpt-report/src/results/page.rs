@@ -2,100 +2,36 @@
 
 use std::path::Path;
 
-use anyhow::Context;
 use fpt_prompt::Similarity;
 use fpt_schedule::{Method, Reduction};
 use fpt_tasks::TaskName;
 use fpt_train::{SimilarityReport, TransferReport};
 
-use super::tables::Table;
-use super::{Results, Run};
-use crate::report::{
+use super::{Results, Run, Table, TableCell};
+use crate::ReportError;
+use crate::html::{
     Cell, Curves, Group, HeatMap, Item, Page, Point, Scatter, Section, Series, TableView,
 };
 
 impl Results {
     /// The page of the runs in `directory`, with the similarities and transfers that lie there.
-    pub fn page(&self, directory: &Path) -> anyhow::Result<Page> {
-        let mut sections = Vec::new();
-        let mut section = |heading: &str, anchor: &str, text: &str, items: Vec<Item>| {
-            if !items.is_empty() {
-                sections.push(Section {
-                    heading: heading.into(),
-                    anchor: anchor.into(),
-                    text: text.into(),
-                    items,
-                });
-            }
-        };
-        let table = |table: Option<Table>| table.map(|table| Item::Table(view(table, directory)));
-        section(
-            "Prompt tuning",
-            "prompt-tuning",
-            "A soft prompt for the frozen model, against answering without reading and without a prompt.",
-            table(self.prompt_tuning()).into_iter().collect(),
-        );
-        section(
-            "Partial models",
-            "table-1",
-            "LD drops layers, FR leaves out FFN neurons, CR both, HD attention heads; the fraction is what stays. The \
-             small figures are the paper's, for T5-Large on the real tasks: what can be compared is order and trend.",
-            table(self.table1()).into_iter().collect(),
-        );
-        section(
-            "Progressive training",
-            "table-2",
-            "FPT trains on partial models of growing size, then on the full one, with one prompt and one optimizer.",
-            table(self.table2()).into_iter().collect(),
-        );
-        section(
-            "Score and cost",
-            "cost",
-            "FLOPs are counted from the shapes that were really multiplied, forward and backward.",
-            self.scatter().into_iter().collect(),
-        );
-        section(
-            "Learning curves",
-            "curves",
-            "Dev scores during training (full model) over the FLOPs spent; open rings are expansions. Seed 0.",
-            self.tasks
-                .iter()
-                .filter_map(|task| self.curves(task))
-                .collect(),
-        );
-        let mut maps = Vec::new();
-        for task in &self.tasks {
-            if let Some(report) = read::<SimilarityReport>(directory, "similarity", task)? {
-                maps.extend(similarity_maps(task, &report));
-            }
-        }
-        section(
-            "Similarity of prompts",
-            "similarity",
-            "Prompts of one task that were trained on different partial models, compared with each other.",
-            maps,
-        );
-        let mut maps = Vec::new();
-        for task in &self.tasks {
-            if let Some(report) = read::<TransferReport>(directory, "transfer", task)? {
-                maps.push(transfer_map(&report));
-            }
-        }
-        maps.extend(table(self.starts()));
-        section(
-            "Transfer of prompts",
-            "transfer",
-            "Each prompt, unchanged, with each model; and as the start of a training on the full model.",
-            maps,
-        );
+    ///
+    /// # Errors
+    /// If these are damaged.
+    pub fn page(&self, directory: impl AsRef<Path>) -> Result<Page, ReportError> {
+        let directory = directory.as_ref();
+        let mut sections = self.score_sections(directory);
+        sections.extend(self.prompt_sections(directory)?);
+        sections.retain(|section| !section.items.is_empty());
         Ok(Page {
             title: "Fast Prompt Tuning".into(),
             lead: format!(
-                "{} runs on {} tasks. Scores are percent of the test split unless said otherwise; ± is the standard \
+                "{} runs on {} tasks. Scores are percent of the {} split unless said otherwise; ± is the standard \
                  deviation over seeds. The scale model's pre-training taught the skills of the tasks in other words \
                  than the tasks': prompt tuning has to elicit both skill and format.",
                 self.runs.len(),
-                self.tasks.len()
+                self.tasks.len(),
+                self.split,
             ),
             sections,
             footer: format!(
@@ -103,6 +39,77 @@ impl Results {
                 self.revisions.join(", ")
             ),
         })
+    }
+
+    /// What the runs scored, and what that cost.
+    fn score_sections(&self, directory: &Path) -> Vec<Section> {
+        let tables =
+            |table: Option<Table>| Vec::from_iter(table.map(|table| item(table, directory)));
+        vec![
+            section(
+                "Prompt tuning",
+                "prompt-tuning",
+                "A soft prompt for the frozen model, against answering without reading and without a prompt.",
+                tables(self.prompt_tuning()),
+            ),
+            section(
+                "Partial models",
+                "table-1",
+                "LD drops layers, FR leaves out FFN neurons, CR both, HD attention heads; the fraction is what stays. \
+                 The small figures are the paper's, for T5-Large on the real tasks: what can be compared is order and \
+                 trend.",
+                tables(self.table1()),
+            ),
+            section(
+                "Progressive training",
+                "table-2",
+                "FPT trains on partial models of growing size, then on the full one, with one prompt and one optimizer.",
+                tables(self.table2()),
+            ),
+            section(
+                "Score and cost",
+                "cost",
+                "FLOPs are counted from the shapes that were really multiplied, forward and backward.",
+                Vec::from_iter(self.scatter()),
+            ),
+            section(
+                "Learning curves",
+                "curves",
+                "Dev scores during training (full model) over the FLOPs spent; open rings are expansions. Seed 0.",
+                self.tasks
+                    .iter()
+                    .filter_map(|task| self.curves(task))
+                    .collect(),
+            ),
+        ]
+    }
+
+    /// How the prompts compare, and what they are worth elsewhere.
+    fn prompt_sections(&self, directory: &Path) -> Result<[Section; 2], ReportError> {
+        let (mut similarities, mut transfers) = (Vec::new(), Vec::new());
+        for task in &self.tasks {
+            if let Some(report) = read::<SimilarityReport>(directory, "similarity", task)? {
+                similarities.extend(similarity_maps(task, &report));
+            }
+            if let Some(report) = read::<TransferReport>(directory, "transfer", task)? {
+                transfers.push(transfer_map(&report));
+            }
+        }
+        transfers.extend(self.starts().map(|table| item(table, directory)));
+        Ok([
+            section(
+                "Similarity of prompts",
+                "similarity",
+                "Prompts of one task that were trained on different partial models, compared with each other.",
+                similarities,
+            ),
+            section(
+                "Transfer of prompts",
+                "transfer",
+                "Each prompt, unchanged, with each model; and as the start of a training on the full model.",
+                transfers,
+            ),
+        ])
     }
 
     fn scatter(&self) -> Option<Item> {
@@ -145,7 +152,7 @@ impl Results {
             .collect();
         (groups.iter().map(|group| group.points.len()).sum::<usize>() > 1).then(|| {
             Item::Scatter(Scatter {
-                caption: "Average test score over training FLOPs. Partial models are evaluated themselves, FPT on \
+                caption: "Average score over training FLOPs. Partial models are evaluated themselves, FPT on \
                           the full model."
                     .into(),
                 x_label: "FLOPs, % of prompt tuning".into(),
@@ -183,8 +190,18 @@ impl Results {
     }
 }
 
-fn view(table: Table, directory: &Path) -> TableView {
-    let cell = |(column, cell): (usize, super::tables::TableCell)| {
+fn section(heading: &str, anchor: &str, text: &str, items: Vec<Item>) -> Section {
+    Section {
+        heading: heading.into(),
+        anchor: anchor.into(),
+        text: text.into(),
+        items,
+    }
+}
+
+/// A table whose scores link to their runs below `directory`.
+fn item(table: Table, directory: &Path) -> Item {
+    let cell = |(column, cell): (usize, TableCell)| {
         let mut view = match column {
             0 => Cell::text(cell.text),
             _ => Cell::number(cell.text),
@@ -202,7 +219,7 @@ fn view(table: Table, directory: &Path) -> TableView {
         }
         view.emphasis(column == 0)
     };
-    TableView {
+    Item::Table(TableView {
         caption: table.caption,
         header: table.header,
         rows: table
@@ -210,7 +227,7 @@ fn view(table: Table, directory: &Path) -> TableView {
             .into_iter()
             .map(|row| row.into_iter().enumerate().map(cell).collect())
             .collect(),
-    }
+    })
 }
 
 fn similarity_maps(task: &TaskName, report: &SimilarityReport) -> Vec<Item> {
@@ -262,13 +279,13 @@ fn read<T: serde::de::DeserializeOwned>(
     directory: &Path,
     kind: &str,
     task: &TaskName,
-) -> anyhow::Result<Option<T>> {
+) -> Result<Option<T>, ReportError> {
     let path = directory.join(format!("{kind}-{task}.json"));
     match std::fs::read_to_string(&path) {
         Ok(text) => serde_json::from_str(&text)
             .map(Some)
-            .with_context(|| format!("{} is damaged; remove it", path.display())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("failed to read {}", path.display())),
+            .map_err(|source| ReportError::Damaged { path, source }),
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(ReportError::Read { path, source }),
     }
 }

@@ -25,7 +25,9 @@ fn eval(step: usize, flops: f64, dev: f64, test: Option<f64>) -> Value {
 }
 
 fn shipped(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(name)
 }
 
 impl Fake<'_> {
@@ -145,21 +147,30 @@ fn an_average_needs_all_tasks() {
     let results = Results::read(directory.path()).unwrap();
     assert_eq!(results.rows[2].average, None);
     assert_eq!(results.rows[2].flops_percent, None);
-    assert_eq!(results.rows[2].tasks[&TaskName::MNLI].test.mean, 66.0);
+    assert_eq!(results.rows[2].tasks[&TaskName::MNLI].reported.mean, 66.0);
 }
 
 #[test]
 fn the_report_is_made_from_run_directories_alone() {
     let directory = directory();
-    write(directory.path(), true).unwrap();
+    let report = write(directory.path()).unwrap();
     let read = |name: &str| fs::read_to_string(directory.path().join(name)).unwrap();
     let first = ["results.json", "results.csv", "report.md", "index.html"].map(read);
-    write(directory.path(), false).unwrap();
+    write(directory.path()).unwrap();
     assert_eq!(
         first,
         ["results.json", "results.csv", "report.md", "index.html"].map(read)
     );
     let [json, csv, markdown, html] = first;
+
+    // What it returns is what it wrote.
+    assert_eq!(report.json, json);
+    assert_eq!(report.page, directory.path().join("index.html"));
+    let captions = report.tables.iter().map(|table| &table.caption);
+    assert_eq!(captions.clone().count(), 4);
+    for (caption, table) in captions.zip(&report.tables) {
+        assert!(markdown.contains(&format!("{caption}\n\n{table}\n")));
+    }
 
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["rows"][2]["improve"]["mean"], 6.0);
@@ -210,5 +221,11 @@ fn a_damaged_run_is_named() {
     );
     let empty = tempfile::tempdir().unwrap();
     let error = Results::read(empty.path()).err().unwrap().to_string();
-    assert!(error.contains("no finished run"), "{error}");
+    assert!(
+        error.contains("no finished run") && error.contains("fpt train"),
+        "{error}"
+    );
+    let run = directory.path().join("qqp-cr");
+    let error = Results::read(&run).err().unwrap().to_string();
+    assert!(error.contains("is a run itself"), "{error}");
 }

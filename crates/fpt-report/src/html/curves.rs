@@ -1,6 +1,9 @@
+//! Lines over a common axis.
+
 use super::chart::{Axes, Plot, drawable, range};
-use super::html::figure;
 use super::marks::{Key, Mark, legend};
+use super::markup::figure;
+use crate::ReportError;
 
 /// Lines over a common axis, such as scores over training.
 #[derive(Debug, Clone, Default)]
@@ -30,7 +33,7 @@ pub struct Series {
 const MARKERS: usize = 7;
 
 impl Curves {
-    pub(super) fn to_html(&self) -> anyhow::Result<String> {
+    pub(super) fn to_html(&self) -> Result<String, ReportError> {
         let lines: Vec<Line> = self.series.iter().enumerate().map(Line::of).collect();
         let points = || lines.iter().flat_map(|line| &line.points);
         let (Some(x), Some(y)) = (
@@ -101,7 +104,7 @@ impl Line {
         }
     }
 
-    fn draw(&self, plot: &Plot) -> anyhow::Result<()> {
+    fn draw(&self, plot: &Plot) -> Result<(), ReportError> {
         if self.points.is_empty() {
             return Ok(());
         }
@@ -109,7 +112,7 @@ impl Line {
         self.mark.line(plot.drawing, pixels)
     }
 
-    fn draw_marks(&self, plot: &Plot) -> anyhow::Result<()> {
+    fn draw_marks(&self, plot: &Plot) -> Result<(), ReportError> {
         let step = self.points.len().div_ceil(MARKERS).max(1);
         // Staggered, so that markers of lines that run together do not pile up.
         let first = self.index * step / 3 % step;

@@ -5,11 +5,13 @@
 
 mod chart;
 mod curves;
+mod drawing;
 mod heatmap;
-mod html;
 mod labels;
 mod marks;
+mod markup;
 mod page;
+mod palette;
 mod scatter;
 mod table;
 #[cfg(test)]

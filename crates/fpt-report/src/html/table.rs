@@ -1,6 +1,7 @@
-use anyhow::ensure;
+//! Tables.
 
-use super::html::{attribute, escape, figure, inline, safe_link, scrolling};
+use super::markup::{attribute, escape, figure, inline, safe_link, scrolling};
+use crate::ReportError;
 
 /// A table; the first cell of a row names the row.
 #[derive(Debug, Clone, Default)]
@@ -93,16 +94,19 @@ impl Cell {
 }
 
 impl TableView {
-    pub(super) fn to_html(&self) -> anyhow::Result<String> {
+    pub(super) fn to_html(&self) -> Result<String, ReportError> {
         for (index, row) in self.rows.iter().enumerate() {
-            ensure!(
-                row.len() == self.header.len(),
-                "table {:?}: row {} has {} cells, but the header has {}",
-                self.caption,
-                index + 1,
-                row.len(),
-                self.header.len()
-            );
+            if row.len() != self.header.len() {
+                return Err(ReportError::Uneven {
+                    what: format!("table {:?}", self.caption),
+                    reason: format!(
+                        "row {} has {} cells, but the header has {}",
+                        index + 1,
+                        row.len(),
+                        self.header.len()
+                    ),
+                });
+            }
         }
         let header: String = (0..self.header.len())
             .map(|c| self.column_name(c))
@@ -119,11 +123,12 @@ impl TableView {
                 format!("<tr>{cells}</tr>\n")
             })
             .collect();
-        let table = match self.rows.is_empty() {
-            true => "<p class=\"empty\">no rows</p>\n".to_owned(),
-            false => format!(
+        let table = if self.rows.is_empty() {
+            "<p class=\"empty\">no rows</p>\n".to_owned()
+        } else {
+            format!(
                 "<table>\n<thead>\n<tr>{header}</tr>\n</thead>\n<tbody>\n{rows}</tbody>\n</table>\n"
-            ),
+            )
         };
         Ok(figure(
             "table",

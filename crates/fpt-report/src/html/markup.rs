@@ -1,3 +1,5 @@
+//! Text from data as markup, and the elements that figures share.
+
 use std::fmt::Display;
 
 /// Text as it may stand in an element or a quoted attribute.

@@ -3,29 +3,10 @@
 use plotters::prelude::*;
 use plotters::style::RGBColor;
 
-use super::chart::{Drawing, UNIT};
-use super::html::escape;
-
-// The colours below are names: `style.css` maps each to a variable of the light or the dark mode. They are chosen so
-// that a figure copied out of the page looks right on white.
-
-/// Text and axes.
-pub const INK: RGBColor = RGBColor(0x22, 0x26, 0x2A);
-/// Grid lines.
-pub const GRID: RGBColor = RGBColor(0xE2, 0xE5, 0xE8);
-/// The page, for halos.
-pub const PAPER: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
-
-/// Okabe and Ito's colours without the yellow, which does not show on white.
-const COLOURS: [RGBColor; 7] = [
-    RGBColor(0x00, 0x72, 0xB2),
-    RGBColor(0xD5, 0x5E, 0x00),
-    RGBColor(0x00, 0x9E, 0x73),
-    RGBColor(0xCC, 0x79, 0xA7),
-    RGBColor(0xE6, 0x9F, 0x00),
-    RGBColor(0x56, 0xB4, 0xE9),
-    RGBColor(0x00, 0x00, 0x00),
-];
+use super::drawing::{Drawing, UNIT, svg};
+use super::markup::escape;
+use super::palette::{COLOURS, INK, PAPER};
+use crate::ReportError;
 
 /// The shape of a marker, around the origin, in units of its radius.
 type Shape = &'static [(f64, f64)];
@@ -74,7 +55,7 @@ impl Mark {
     }
 
     /// A marker with a halo, so that it stays apart from what it lies on.
-    pub fn draw(&self, drawing: &Drawing, at: (i32, i32)) -> anyhow::Result<()> {
+    pub fn draw(&self, drawing: &Drawing, at: (i32, i32)) -> Result<(), ReportError> {
         self.fill(drawing, at, RADIUS + 3 * UNIT / 2, PAPER)?;
         self.fill(drawing, at, RADIUS, self.colour)
     }
@@ -85,7 +66,7 @@ impl Mark {
         (x, y): (i32, i32),
         radius: i32,
         colour: RGBColor,
-    ) -> anyhow::Result<()> {
+    ) -> Result<(), ReportError> {
         match self.shape {
             None => drawing.draw(&Circle::new((x, y), radius, colour.filled()))?,
             Some(shape) => {
@@ -101,19 +82,19 @@ impl Mark {
     }
 
     /// The line of a series.
-    pub fn line(&self, drawing: &Drawing, points: Vec<(i32, i32)>) -> anyhow::Result<()> {
+    pub fn line(&self, drawing: &Drawing, points: Vec<(i32, i32)>) -> Result<(), ReportError> {
         let style = self.colour.stroke_width(2 * UNIT as u32);
         Ok(drawing.draw(&PathElement::new(points, style))?)
     }
 
     /// A ring on a curve, where a stage ends.
-    pub fn boundary(&self, drawing: &Drawing, at: (i32, i32)) -> anyhow::Result<()> {
+    pub fn boundary(&self, drawing: &Drawing, at: (i32, i32)) -> Result<(), ReportError> {
         boundary(drawing, at, self.colour)
     }
 }
 
 /// Made of discs: the style sheet would dash a stroke.
-fn boundary(drawing: &Drawing, at: (i32, i32), colour: RGBColor) -> anyhow::Result<()> {
+fn boundary(drawing: &Drawing, at: (i32, i32), colour: RGBColor) -> Result<(), ReportError> {
     for (radius, colour) in [
         (7 * UNIT, PAPER),
         (11 * UNIT / 2, colour),
@@ -135,13 +116,15 @@ pub enum Key {
 }
 
 /// A legend, in HTML so that it wraps on a phone.
-pub fn legend<'a>(entries: impl IntoIterator<Item = (Key, &'a str)>) -> anyhow::Result<String> {
+pub fn legend<'a>(
+    entries: impl IntoIterator<Item = (Key, &'a str)>,
+) -> Result<String, ReportError> {
     let mut list = String::new();
     for (key, label) in entries {
         let width = if matches!(key, Key::Line(_)) { 36 } else { 18 };
         let (width, height) = (width * UNIT, 22 * UNIT);
         let centre = (width / 2, height / 2);
-        let swatch = super::chart::svg(
+        let swatch = svg(
             (width, height),
             "class=\"key\" aria-hidden=\"true\"",
             |d| match key {

@@ -2,22 +2,13 @@
 
 use std::ops::Range;
 
-use anyhow::Context;
 use plotters::chart::ChartBuilder;
-use plotters::coord::Shift;
 use plotters::prelude::*;
-use plotters::style::{FontFamily, TextStyle};
 
-use super::html::{clean, escape};
-use super::marks::{GRID, INK};
-
-/// Drawing units to a CSS pixel: plotters draws at whole units, too coarse for a smooth curve.
-pub const UNIT: i32 = 4;
-/// Height of the text, in CSS pixels.
-pub const TEXT: i32 = 13;
-
-/// What figures are drawn on.
-pub type Drawing<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+use super::drawing::{Drawing, UNIT, svg, text_style};
+use super::markup::{clean, escape};
+use super::palette::{GRID, INK};
+use crate::ReportError;
 
 /// Every figure is drawn twice and the style sheet shows one: shrunk to a phone, a wide figure would be illegible.
 const SIZES: [Size; 2] = [
@@ -73,8 +64,8 @@ impl Axes<'_> {
     pub fn draw(
         &self,
         description: &str,
-        contents: impl Fn(&Plot) -> anyhow::Result<()>,
-    ) -> anyhow::Result<String> {
+        contents: impl Fn(&Plot) -> Result<(), ReportError>,
+    ) -> Result<String, ReportError> {
         SIZES
             .iter()
             .map(|size| {
@@ -94,8 +85,8 @@ impl Axes<'_> {
         &self,
         drawing: &Drawing,
         size: &Size,
-        contents: impl Fn(&Plot) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+        contents: impl Fn(&Plot) -> Result<(), ReportError>,
+    ) -> Result<(), ReportError> {
         let mut chart = ChartBuilder::on(drawing)
             .margin_top(12 * UNIT)
             .margin_right(18 * UNIT)
@@ -126,30 +117,6 @@ impl Axes<'_> {
     }
 }
 
-/// An SVG element of a size in drawing units, with `attributes` of our own in place of plotters'.
-pub fn svg(
-    (width, height): (i32, i32),
-    attributes: &str,
-    contents: impl FnOnce(&Drawing) -> anyhow::Result<()>,
-) -> anyhow::Result<String> {
-    let mut text = String::new();
-    let drawing =
-        SVGBackend::with_string(&mut text, (width as u32, height as u32)).into_drawing_area();
-    contents(&drawing)?;
-    drawing.present()?;
-    drop(drawing);
-    let (_, body) = text.split_once('>').context("plotters wrote no SVG")?;
-    Ok(format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" {attributes}>{body}"
-    ))
-}
-
-/// Text of the usual size and colour; plotters divides sizes by 1.24 when it writes SVG.
-pub fn text_style<'a>() -> TextStyle<'a> {
-    let size = f64::from(TEXT * UNIT) * 1.24;
-    (FontFamily::SansSerif, size).into_font().color(&INK)
-}
-
 /// Whether a number can be drawn: near the ends of `f64` the arithmetic of the axes overflows.
 pub fn drawable(value: f64) -> bool {
     value.is_finite() && value.abs() < 1e100
@@ -167,10 +134,12 @@ pub fn range(values: impl IntoIterator<Item = f64>, room: f64) -> Option<Range<f
             })?;
     let magnitude = low.abs().max(high.abs());
     // Differences in the last digits would put equal labels at every tick.
-    let room = match high - low > magnitude * 1e-6 {
-        true => (high - low) * room,
-        false if magnitude > 1e-100 => magnitude * 0.05,
-        false => 1.0,
+    let room = if high - low > magnitude * 1e-6 {
+        (high - low) * room
+    } else if magnitude > 1e-100 {
+        magnitude * 0.05
+    } else {
+        1.0
     };
     Some(low - room..high + room)
 }
@@ -192,9 +161,10 @@ fn tick(value: f64, range: &Range<f64>) -> String {
         return format!("{value:.1e}").replace('-', "−");
     }
     let text = format!("{:.*}", digits.max(0.0) as usize, value / divisor);
-    let text = match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.'),
-        false => &text,
+    let text = if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        &text
     };
     match text {
         "0" | "-0" => "0".to_owned(),

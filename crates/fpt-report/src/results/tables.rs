@@ -1,24 +1,50 @@
 //! The tables, as rows of cells that the terminal, Markdown and the page share.
 
+use std::fmt;
+
+use comfy_table::{CellAlignment, presets};
 use fpt_schedule::Method;
-use fpt_tasks::TaskName;
+use fpt_tasks::{Split, TaskName};
 
 use super::paper::PaperRow;
 use super::{Results, Row};
 
-/// A table.
+/// A table. It is displayed as Markdown, with our figures alone.
+#[derive(Clone, Debug)]
 pub struct Table {
+    /// What it shows, with the units.
     pub caption: String,
+    /// Names of the columns.
     pub header: Vec<String>,
+    /// The rows, each as long as the header.
     pub rows: Vec<Vec<TableCell>>,
 }
 
 /// A cell: what we measured, beside it what the paper reports for T5-Large, and where ours comes from.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub struct TableCell {
+    /// What we measured.
     pub text: String,
+    /// The paper's figure.
     pub paper: Option<String>,
+    /// The run directories, separated by commas.
     pub runs: Option<String>,
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut plain = comfy_table::Table::new();
+        plain
+            .load_style(presets::ASCII_MARKDOWN)
+            .set_header(self.header.clone());
+        for row in &self.rows {
+            plain.add_row(row.iter().map(|cell| cell.text.clone()));
+        }
+        for column in plain.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        plain.fmt(f)
+    }
 }
 
 fn cell(text: impl Into<String>) -> TableCell {
@@ -29,6 +55,19 @@ fn cell(text: impl Into<String>) -> TableCell {
 }
 
 impl Results {
+    /// All tables that the runs fill.
+    pub fn tables(&self) -> Vec<Table> {
+        [
+            self.prompt_tuning(),
+            self.table1(),
+            self.table2(),
+            self.starts(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
     /// Prompt tuning on the full model, against not reading and not prompting.
     pub fn prompt_tuning(&self) -> Option<Table> {
         let row = self
@@ -36,15 +75,17 @@ impl Results {
             .iter()
             .find(|row| row.method == Some(Method::Pt))?;
         let rows = row.tasks.iter().map(|(task, entry)| {
-            vec![
+            let mut cells = vec![
                 cell(task.as_str()),
                 cell(&entry.metric),
                 cell(format!("{:.2} ({})", entry.baseline, entry.baseline_name)),
                 cell(number(entry.no_prompt)),
-                cell(entry.dev.text()),
+            ];
+            cells.extend((self.split != Split::Dev).then(|| cell(entry.dev.text())));
+            cells.extend([
                 TableCell {
                     runs: Some(entry.runs.join(", ")),
-                    ..cell(entry.test.text())
+                    ..cell(entry.reported.text())
                 },
                 cell(entry.steps.to_string()),
                 cell(format!("{:.0}", entry.train_seconds)),
@@ -54,18 +95,18 @@ impl Results {
                         .peak_memory_mb
                         .map_or("-".into(), |mb| format!("{mb:.0}")),
                 ),
-            ]
+            ]);
+            cells
         });
+        let reported = format!("PT {}", self.split);
+        let mut header = vec!["task", "metric", "baseline", "no prompt"];
+        header.extend((self.split != Split::Dev).then_some("PT dev"));
+        header.extend([&*reported, "steps", "train s", "total s", "peak MB"]);
         Some(Table {
             caption: "Prompt tuning on the full model. The baseline answers without reading; no prompt is the \
                       frozen model as it is; dev is what the best step was chosen on. Seconds are of one run."
                 .into(),
-            header: [
-                "task", "metric", "baseline", "no prompt", "PT dev", "PT test", "steps", "train s",
-                "total s", "peak MB",
-            ]
-            .map(String::from)
-            .into(),
+            header: header.into_iter().map(String::from).collect(),
             rows: rows.collect(),
         })
     }
@@ -75,7 +116,10 @@ impl Results {
         let partial = |row: &&Row| !row.on_full_model;
         self.rows.iter().any(|row| partial(&row)).then(|| {
             self.comparison(
-                "Table 1. Prompts trained on partial models and evaluated on them, test split. PT is the full model.",
+                &format!(
+                    "Table 1. Prompts trained on partial models and evaluated on them, {} split. PT is the full model.",
+                    self.split
+                ),
                 false,
                 |row| partial(&row) || row.method == Some(Method::Pt),
             )
@@ -88,9 +132,12 @@ impl Results {
             |row: &&Row| row.on_full_model && matches!(row.method, Some(Method::Fpt(..)) | None);
         self.rows.iter().any(|row| progressive(&row)).then(|| {
             self.comparison(
-                "Table 2. Progressive training, evaluated on the full model, test split. Improve is the gain over \
-                 prompt tuning stopped at the same FLOPs (mean ± standard error over seeds; p of an exact paired \
-                 sign-flip test over tasks and seeds).",
+                &format!(
+                    "Table 2. Progressive training, evaluated on the full model, {} split. Improve is the gain over \
+                     prompt tuning stopped at the same FLOPs (mean ± standard error over seeds; p of an exact paired \
+                     sign-flip test over tasks and seeds).",
+                    self.split
+                ),
                 true,
                 |row| progressive(&row) || row.method == Some(Method::Pt),
             )
@@ -134,7 +181,7 @@ impl Results {
             for task in &self.tasks {
                 cells.push(match row.tasks.get(task) {
                     Some(entry) => TableCell {
-                        text: entry.test.text(),
+                        text: entry.reported.text(),
                         paper: paper
                             .and_then(|paper| paper.score(task))
                             .map(|score| format!("{score:.2}")),

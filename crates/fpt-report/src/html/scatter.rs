@@ -1,11 +1,15 @@
+//! Labelled points.
+
 use plotters::element::{Rectangle, Text};
 use plotters::style::Color;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::chart::{Axes, Plot, TEXT, UNIT, drawable, range, text_style};
-use super::html::{clean, figure};
+use super::chart::{Axes, Plot, drawable, range};
+use super::drawing::{TEXT, UNIT, text_style};
 use super::labels::{Area, place};
 use super::marks::{Key, Mark, RADIUS, legend};
+use super::markup::{clean, figure};
+use crate::ReportError;
 
 /// Labelled points.
 #[derive(Debug, Clone, Default)]
@@ -58,7 +62,7 @@ impl Point {
 }
 
 impl Scatter {
-    pub(super) fn to_html(&self) -> anyhow::Result<String> {
+    pub(super) fn to_html(&self) -> Result<String, ReportError> {
         let points: Vec<(Mark, &Point)> = self
             .groups
             .iter()
@@ -118,7 +122,7 @@ impl Scatter {
     }
 }
 
-fn draw_errors(plot: &Plot, mark: Mark, point: &Point) -> anyhow::Result<()> {
+fn draw_errors(plot: &Plot, mark: Mark, point: &Point) -> Result<(), ReportError> {
     let (x_error, y_error) = point.errors();
     let (thin, cap) = (UNIT / 2, 4 * UNIT);
     let bar = |left: i32, top: i32, right: i32, bottom: i32| {
@@ -144,7 +148,7 @@ fn draw_errors(plot: &Plot, mark: Mark, point: &Point) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn draw_labels(plot: &Plot, points: &[(Mark, &Point)]) -> anyhow::Result<()> {
+fn draw_labels(plot: &Plot, points: &[(Mark, &Point)]) -> Result<(), ReportError> {
     let pixels: Vec<(i32, i32)> = points.iter().map(|(_, p)| plot.pixel((p.x, p.y))).collect();
     let taken = points
         .iter()

@@ -1,23 +1,27 @@
+//! The page and its sections.
+
 use std::collections::HashSet;
 
-use anyhow::{Context, ensure};
-
-use super::html::{escape, inline, paragraphs};
+use super::markup::{escape, inline, paragraphs};
 use super::{Curves, HeatMap, Scatter, TableView};
+use crate::ReportError;
 
 const STYLE: &str = include_str!("style.css");
 
-/// A report. In running text (`lead`, `text`, `footer`, captions) backticks set code and a blank line ends a paragraph.
+/// A report as one HTML file: without scripts or external resources, well-formed as XML, readable in light and dark
+/// mode, on a phone and on paper.
+///
+/// In running text (`lead`, `text`, `footer`, captions) backticks set code and a blank line ends a paragraph.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
     /// Heading of the page.
-    pub title: String,
+    pub(crate) title: String,
     /// What the page shows, in a paragraph.
-    pub lead: String,
+    pub(crate) lead: String,
     /// The parts, listed under the lead.
-    pub sections: Vec<Section>,
+    pub(crate) sections: Vec<Section>,
     /// How the page was made.
-    pub footer: String,
+    pub(crate) footer: String,
 }
 
 /// A part of a page.
@@ -51,7 +55,7 @@ impl Page {
     ///
     /// # Errors
     /// If an anchor is unfit or used twice, or a table or heat map is not rectangular.
-    pub fn to_html(&self) -> anyhow::Result<String> {
+    pub fn to_html(&self) -> Result<String, ReportError> {
         self.check_anchors()?;
         let title = escape(&self.title);
         let contents: String = self
@@ -73,10 +77,11 @@ impl Page {
             .sections
             .iter()
             .map(Section::to_html)
-            .collect::<anyhow::Result<String>>()?;
-        let footer = match self.footer.is_empty() {
-            true => String::new(),
-            false => format!("<footer>\n{}</footer>\n", paragraphs(&self.footer)),
+            .collect::<Result<String, ReportError>>()?;
+        let footer = if self.footer.is_empty() {
+            String::new()
+        } else {
+            format!("<footer>\n{}</footer>\n", paragraphs(&self.footer))
         };
         Ok(format!(
             "<!DOCTYPE html>\n<html xmlns=\"http://www.w3.org/1999/xhtml\" lang=\"en\">\n<head>\n\
@@ -90,34 +95,40 @@ impl Page {
         ))
     }
 
-    fn check_anchors(&self) -> anyhow::Result<()> {
+    fn check_anchors(&self) -> Result<(), ReportError> {
         let mut seen = HashSet::new();
         for Section {
             anchor, heading, ..
         } in &self.sections
         {
             let fit = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-            ensure!(
-                !anchor.is_empty() && anchor.chars().all(fit),
-                "section {heading:?}: the anchor {anchor:?} must be letters, digits, '-' and '_'"
-            );
-            ensure!(
-                seen.insert(anchor),
-                "section {heading:?}: the anchor {anchor:?} is used twice"
-            );
+            let unfit = |reason| ReportError::Anchor {
+                heading: heading.clone(),
+                anchor: anchor.clone(),
+                reason,
+            };
+            if anchor.is_empty() || !anchor.chars().all(fit) {
+                return Err(unfit("must be letters, digits, '-' and '_'"));
+            }
+            if !seen.insert(anchor) {
+                return Err(unfit("is used twice"));
+            }
         }
         Ok(())
     }
 }
 
 impl Section {
-    fn to_html(&self) -> anyhow::Result<String> {
+    fn to_html(&self) -> Result<String, ReportError> {
         let items = self
             .items
             .iter()
             .map(Item::to_html)
-            .collect::<anyhow::Result<String>>()
-            .with_context(|| format!("section {:?}", self.heading))?;
+            .collect::<Result<String, ReportError>>()
+            .map_err(|error| ReportError::Section {
+                heading: self.heading.clone(),
+                source: Box::new(error),
+            })?;
         Ok(format!(
             "<section id=\"{}\">\n<h2>{}</h2>\n{}<div class=\"items\">\n{items}</div>\n</section>\n",
             self.anchor,
@@ -128,7 +139,7 @@ impl Section {
 }
 
 impl Item {
-    fn to_html(&self) -> anyhow::Result<String> {
+    fn to_html(&self) -> Result<String, ReportError> {
         match self {
             Self::Table(table) => table.to_html(),
             Self::Curves(curves) => curves.to_html(),

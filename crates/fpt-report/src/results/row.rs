@@ -1,0 +1,206 @@
+//! What the runs of a method come to, over tasks and seeds.
+
+use std::collections::BTreeMap;
+
+use fpt_schedule::{Method, ScheduleConfig};
+use fpt_tasks::TaskName;
+use fpt_train::EvalModel;
+use serde::Serialize;
+
+use super::Run;
+use super::stats::{Summary, deviation, interpolate, mean, sign_flip_test};
+
+/// What a method comes to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// Its name in the tables.
+    pub label: String,
+    /// The method; `None` for a schedule of stages of its own.
+    #[serde(skip)]
+    pub method: Option<Method>,
+    /// Whether its scores are the full model's, not a partial one's.
+    pub on_full_model: bool,
+    /// Its outcome on each task.
+    pub tasks: BTreeMap<TaskName, Entry>,
+    /// Mean over the tasks of prompt tuning, if it has them all.
+    pub average: Option<f64>,
+    /// Mean over the tasks of FLOPs, percent of prompt tuning's.
+    pub flops_percent: Option<f64>,
+    /// Mean over the tasks of training seconds, percent of prompt tuning's.
+    pub wall_percent: Option<f64>,
+    /// Against prompt tuning stopped at the same FLOPs, for progressive training.
+    pub improve: Option<Improve>,
+}
+
+/// What a method comes to on a task.
+#[derive(Clone, Debug, Serialize)]
+pub struct Entry {
+    /// The metric of the paper's tables.
+    pub metric: String,
+    /// What answers without reading, such as `majority`.
+    pub baseline_name: String,
+    /// Its score on the reported split, percent.
+    pub baseline: f64,
+    /// The frozen model without a prompt, where it was measured.
+    pub no_prompt: Option<f64>,
+    /// The best prompt on dev, percent.
+    pub dev: Summary,
+    /// The same prompt on the reported split, percent.
+    pub reported: Summary,
+    /// Where `reported` is of a partial model: the same prompts before the full model.
+    pub reported_full: Option<Summary>,
+    /// Optimizer steps.
+    pub steps: usize,
+    /// FLOPs of training, forward and backward.
+    pub flops: f64,
+    /// FLOPs, percent of prompt tuning's.
+    pub flops_percent: Option<f64>,
+    /// Mean seconds of training.
+    pub train_seconds: f64,
+    /// Seconds of training, percent of prompt tuning's.
+    pub wall_percent: Option<f64>,
+    /// Mean seconds of all: loading, scoring, training and evaluating.
+    pub total_seconds: f64,
+    /// The largest peak of memory, megabytes.
+    pub peak_memory_mb: Option<f64>,
+    /// The run directories.
+    pub runs: Vec<String>,
+}
+
+/// A gain over prompt tuning stopped at the same FLOPs, points.
+#[derive(Clone, Debug, Serialize)]
+pub struct Improve {
+    /// Mean over tasks and seeds.
+    pub mean: f64,
+    /// Standard error over seeds of the mean over tasks, from two seeds on.
+    pub standard_error: Option<f64>,
+    /// Exact paired sign-flip test over tasks and seeds.
+    pub p: Option<f64>,
+    /// Pairs of runs.
+    pub pairs: usize,
+}
+
+impl Row {
+    pub(super) fn of(schedule: &ScheduleConfig, runs: &[Run], tasks: &[TaskName]) -> Self {
+        let own: Vec<&Run> = runs
+            .iter()
+            .filter(|run| run.schedule() == schedule)
+            .collect();
+        let entries: BTreeMap<TaskName, Entry> = tasks
+            .iter()
+            .filter_map(|task| Some((task.clone(), Entry::of(&own, runs, task)?)))
+            .collect();
+        // An average over other tasks than prompt tuning's would say nothing.
+        let wanted = tasks.iter().filter(|&task| {
+            let plain = |run: &&Run| run.task() == task && run.is_plain();
+            runs.iter().any(|run| plain(&run))
+        });
+        let complete =
+            wanted.clone().count() > 0 && wanted.clone().all(|t| entries.contains_key(t));
+        let over_tasks = |value: &dyn Fn(&Entry) -> Option<f64>| -> Option<f64> {
+            let values: Option<Vec<f64>> = wanted.clone().map(|t| value(entries.get(t)?)).collect();
+            values.filter(|_| complete).map(|values| mean(&values))
+        };
+        let method = own.first().and_then(|run| run.method());
+        let on_full_model = own
+            .iter()
+            .all(|run| run.finished.result.evaluated == EvalModel::Full);
+        let progressive =
+            on_full_model && !matches!(method, Some(Method::Pt | Method::Partial(..)));
+        Self {
+            average: over_tasks(&|entry| Some(entry.reported.mean)),
+            flops_percent: over_tasks(&|entry| entry.flops_percent),
+            wall_percent: over_tasks(&|entry| entry.wall_percent),
+            improve: progressive.then(|| Improve::of(&own, runs)).flatten(),
+            tasks: entries,
+            label: schedule.label(),
+            on_full_model,
+            method,
+        }
+    }
+}
+
+impl Entry {
+    fn of(own: &[&Run], runs: &[Run], task: &TaskName) -> Option<Self> {
+        let own: Vec<&Run> = own
+            .iter()
+            .copied()
+            .filter(|run| run.task() == task)
+            .collect();
+        let first = &own.first()?.finished.result;
+        let all = |value: &dyn Fn(&Run) -> f64| -> Vec<f64> {
+            own.iter().map(|run| value(run)).collect()
+        };
+        let flops = mean(&all(&|run| run.finished.result.flops));
+        let seconds = mean(&all(&|run| run.finished.result.seconds.train));
+        let plain: Vec<&Run> = runs
+            .iter()
+            .filter(|run| run.task() == task && run.is_plain())
+            .collect();
+        let percent = |ours: f64, value: &dyn Fn(&Run) -> f64| {
+            let theirs: Vec<f64> = plain.iter().map(|run| value(run)).collect();
+            (!theirs.is_empty()).then(|| 100.0 * ours / mean(&theirs))
+        };
+        let full: Option<Vec<f64>> = own
+            .iter()
+            .map(|run| Some(run.finished.result.reported_full.as_ref()?.primary_value()))
+            .collect();
+        Some(Self {
+            metric: first.metric.clone(),
+            baseline_name: first.baseline.name.clone(),
+            baseline: first.baseline.value,
+            no_prompt: first
+                .no_prompt
+                .as_ref()
+                .map(|scores| scores.primary_value()),
+            dev: Summary::of(all(&|run| run.finished.result.dev.primary_value())),
+            reported: Summary::of(all(&|run| run.finished.result.reported.primary_value())),
+            reported_full: full.map(Summary::of),
+            steps: first.steps,
+            flops,
+            flops_percent: percent(flops, &|run| run.finished.result.flops),
+            train_seconds: seconds,
+            wall_percent: percent(seconds, &|run| run.finished.result.seconds.train),
+            total_seconds: mean(&all(&|run| {
+                let seconds = &run.finished.result.seconds;
+                seconds.load + seconds.score + seconds.train + seconds.evaluate
+            })),
+            peak_memory_mb: own
+                .iter()
+                .filter_map(|run| run.finished.result.peak_memory)
+                .max()
+                .map(|bytes| bytes as f64 / 1e6),
+            runs: own
+                .iter()
+                .map(|run| run.finished.directory.display().to_string())
+                .collect(),
+        })
+    }
+}
+
+impl Improve {
+    /// Each run against prompt tuning with the same task and seed, stopped at the same FLOPs.
+    fn of(own: &[&Run], runs: &[Run]) -> Option<Self> {
+        let mut by_seed: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+        for run in own {
+            let plain = runs.iter().find(|other| {
+                other.is_plain() && other.task() == run.task() && other.seed() == run.seed()
+            });
+            let result = &run.finished.result;
+            let stopped =
+                plain.and_then(|plain| interpolate(&plain.reported_curve(), result.flops));
+            if let Some(stopped) = stopped {
+                let gain = result.reported.primary_value() - stopped;
+                by_seed.entry(run.seed()).or_default().push(gain);
+            }
+        }
+        let gains: Vec<f64> = by_seed.values().flatten().copied().collect();
+        let means: Vec<f64> = by_seed.values().map(|gains| mean(gains)).collect();
+        (!gains.is_empty()).then(|| Self {
+            mean: mean(&gains),
+            standard_error: deviation(&means).map(|d| d / (means.len() as f64).sqrt()),
+            p: sign_flip_test(&gains),
+            pairs: gains.len(),
+        })
+    }
+}

@@ -1,0 +1,105 @@
+//! A finished run as the report needs it: what it is called by, and its curves.
+
+use std::path::{Path, PathBuf};
+
+use fpt_schedule::{Method, ScheduleConfig};
+use fpt_tasks::TaskName;
+use fpt_train::{FinishedRun, MetricRecord};
+
+use crate::ReportError;
+
+/// A run and the metrics of its steps.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// What it was and what came of it.
+    pub finished: FinishedRun,
+    /// The lines of its `metrics.jsonl`.
+    pub metrics: Vec<MetricRecord>,
+}
+
+impl Run {
+    /// All finished runs directly below `directory`, by name.
+    pub(super) fn all(directory: &Path) -> Result<Vec<Self>, ReportError> {
+        let failed = |source| ReportError::Read {
+            path: directory.to_path_buf(),
+            source,
+        };
+        let mut paths: Vec<PathBuf> = Vec::new();
+        for entry in std::fs::read_dir(directory).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.join("result.json").is_file() {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        paths.iter().map(|path| Self::read(path)).collect()
+    }
+
+    fn read(directory: &Path) -> Result<Self, ReportError> {
+        let finished = FinishedRun::read(directory)?;
+        let metrics = finished.metrics()?;
+        Ok(Self { finished, metrics })
+    }
+
+    pub(super) fn task(&self) -> &TaskName {
+        &self.finished.config.task
+    }
+
+    pub(super) fn seed(&self) -> u64 {
+        self.finished.config.seed
+    }
+
+    pub(super) fn schedule(&self) -> &ScheduleConfig {
+        &self.finished.config.schedule
+    }
+
+    /// Prompt tuning, where the schedule says nothing; `None` for a schedule of stages of its own.
+    pub(super) fn method(&self) -> Option<Method> {
+        let schedule = &self.finished.config.schedule;
+        if schedule.stages.is_empty() {
+            Some(schedule.method.unwrap_or(Method::Pt))
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn is_plain(&self) -> bool {
+        self.method() == Some(Method::Pt)
+    }
+
+    /// The reported score of the prompt that was the best so far, over FLOPs: after nothing, the bare model's.
+    pub(super) fn reported_curve(&self) -> Vec<(f64, f64)> {
+        let start = self.finished.result.no_prompt.as_ref();
+        let mut curve = Vec::from_iter(start.map(|scores| (0.0, scores.primary_value())));
+        for record in &self.metrics {
+            if let MetricRecord::Eval {
+                flops, reported, ..
+            } = record
+            {
+                let so_far = curve.last().map(|&(_, score)| score);
+                let here = reported.as_ref().map(|scores| scores.primary_value());
+                curve.extend(here.or(so_far).map(|score| (*flops, score)));
+            }
+        }
+        curve
+    }
+
+    /// The dev score over FLOPs.
+    pub(super) fn dev_curve(&self) -> Vec<(f64, f64)> {
+        let points = self.metrics.iter().filter_map(|record| match record {
+            MetricRecord::Eval { flops, dev, .. } => Some((*flops, dev.primary_value())),
+            _ => None,
+        });
+        points.collect()
+    }
+
+    /// FLOPs at which a stage gives way to the next.
+    pub(super) fn boundaries(&self) -> Vec<f64> {
+        let stages = &self.finished.result.stages;
+        let ends = stages.iter().scan(0.0, |sum, stage| {
+            *sum += stage.flops;
+            Some(*sum)
+        });
+        ends.take(stages.len().saturating_sub(1)).collect()
+    }
+}

@@ -1,0 +1,91 @@
+//! `report.md`, `results.json`, `results.csv` and `index.html`.
+
+use std::path::{Path, PathBuf};
+
+use super::{Results, Table};
+use crate::ReportError;
+
+/// What a report says, and where its page lies.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The tables of `report.md`.
+    pub tables: Vec<Table>,
+    /// The contents of `results.json`, with a line break at the end.
+    pub json: String,
+    /// `index.html`; the other files lie beside it.
+    pub page: PathBuf,
+}
+
+/// Write the report of the runs in `directory` there: `index.html`, `report.md`, `results.json` and `results.csv`.
+///
+/// # Errors
+/// If runs can't be read, or files not be written.
+pub fn write(directory: impl AsRef<Path>) -> Result<Report, ReportError> {
+    let directory = directory.as_ref();
+    let results = Results::read(directory)?;
+    let page = results.page(directory)?.to_html()?;
+    let json = serde_json::to_string_pretty(&results).map_err(ReportError::Json)? + "\n";
+    let tables = results.tables();
+    let mut markdown = String::from("# Results\n\nScores are percent.\n");
+    for table in &tables {
+        markdown += &format!("\n{}\n\n{table}\n", table.caption);
+    }
+    fpt_files::write(directory.join("results.json"), &json)?;
+    fpt_files::write(directory.join("results.csv"), &results.csv()?)?;
+    fpt_files::write(directory.join("report.md"), &markdown)?;
+    let path = directory.join("index.html");
+    fpt_files::write(&path, &page)?;
+    Ok(Report {
+        tables,
+        json,
+        page: path,
+    })
+}
+
+impl Results {
+    /// A line a run.
+    fn csv(&self) -> Result<String, ReportError> {
+        let mut text = String::from(
+            "method,task,seed,metric,split,reported,dev,reported_full,flops,train_seconds,evaluate_seconds,steps,best_step,run\n",
+        );
+        for run in &self.runs {
+            let (config, result) = (&run.finished.config, &run.finished.result);
+            let full = result
+                .reported_full
+                .as_ref()
+                .map(|s| s.primary_value().to_string());
+            let path = &run.finished.directory;
+            let directory = path
+                .to_str()
+                .ok_or_else(|| ReportError::NoText { path: path.clone() })?;
+            let fields = [
+                result.method.clone(),
+                config.task.to_string(),
+                config.seed.to_string(),
+                result.metric.clone(),
+                result.split.to_string(),
+                result.reported.primary_value().to_string(),
+                result.dev.primary_value().to_string(),
+                full.unwrap_or_default(),
+                result.flops.to_string(),
+                result.seconds.train.to_string(),
+                result.seconds.evaluate.to_string(),
+                result.steps.to_string(),
+                result.best_step.to_string(),
+                directory.to_string(),
+            ];
+            text += &fields.map(|field| quoted(&field)).join(",");
+            text.push('\n');
+        }
+        Ok(text)
+    }
+}
+
+/// A field of RFC 4180: quoted where it has to be.
+fn quoted(field: &str) -> String {
+    if field.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_string()
+    }
+}

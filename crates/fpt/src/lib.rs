@@ -1,0 +1,11 @@
+#![doc = include_str!("../README.md")]
+
+mod device;
+mod host;
+pub mod model;
+mod report;
+pub mod terminal;
+
+pub use device::DeviceName;
+pub use host::{host, peak_memory, revision};
+pub use report::report;

@@ -1,0 +1,107 @@
+//! `fpt report`: what runs come to, and which program made them.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::lab::{Lab, stderr, stdout};
+
+/// Train two tasks into `runs/`.
+fn two_runs(lab: &Lab) {
+    for task in ["mnli", "squad2"] {
+        let out = format!("runs/{task}-pt-s0");
+        let arguments = ["train", "--config", "lab.toml", "--task", task, "--out"];
+        let output = lab.fpt(&[&arguments[..], &[&out]].concat(), "");
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn the_page_is_made_of_the_runs() {
+    let lab = Lab::new();
+    two_runs(&lab);
+    let output = lab.fpt(&["report", "runs"], "");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let tables = stdout(&output);
+    assert!(
+        tables.contains("| mnli ") && tables.contains("| squad2 "),
+        "{tables}"
+    );
+    assert!(stderr(&output).contains("runs/index.html"));
+
+    let read = |name: &str| fs::read_to_string(lab.path("runs").join(name)).unwrap();
+    let page = read("index.html");
+    for part in ["Prompt tuning", "Learning curves", "mnli-pt-s0/", "<svg"] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(read("report.md").starts_with("# Results"));
+    assert_eq!(read("results.csv").lines().count(), 1 + 2);
+
+    // As JSON, and the same files again.
+    let output = lab.fpt(&["report", "runs", "--json"], "");
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(stdout(&output), read("results.json"));
+    let results: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(results["tasks"], serde_json::json!(["mnli", "squad2"]));
+    assert_eq!(results["rows"][0]["label"], "PT");
+    assert_eq!(page, read("index.html"));
+}
+
+#[test]
+fn a_directory_without_runs_is_refused_with_a_way_out() {
+    let lab = Lab::new();
+    two_runs(&lab);
+    for (directory, expected) in [
+        (
+            "model",
+            ["model holds no finished run", "fpt train --config"],
+        ),
+        (
+            "runs/mnli-pt-s0",
+            ["is a run itself", "name the directory that holds it"],
+        ),
+        ("nowhere", ["failed to read nowhere", "o such file"]),
+    ] {
+        let output = lab.fpt(&["report", directory], "");
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.starts_with("error: "), "{message}");
+        for part in expected {
+            assert!(message.contains(part), "`{part}` is not in: {message}");
+        }
+        assert!(!lab.path(directory).join("index.html").exists());
+    }
+}
+
+/// Make a repository with a commit of `file`, and return what git calls its revision; nothing where there is no git.
+fn repository(directory: &Path, file: &str) -> Option<String> {
+    let git = |arguments: &[&str]| {
+        let identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"];
+        let output = Command::new("git")
+            .args(identity)
+            .args(arguments)
+            .current_dir(directory)
+            .output()
+            .ok()?;
+        assert!(output.status.success(), "{}", stderr(&output));
+        Some(stdout(&output).trim().to_string())
+    };
+    git(&["init", "--quiet"])?;
+    git(&["add", file])?;
+    git(&["commit", "--quiet", "--no-gpg-sign", "--message", "theirs"])?;
+    git(&["describe", "--always", "--dirty", "--abbrev=12"])
+}
+
+#[test]
+fn a_run_records_the_programs_revision_wherever_the_user_stands() {
+    let lab = Lab::new();
+    let theirs = repository(&lab.path(""), "lab.toml");
+    let output = lab.train("qqp", &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let result = fs::read_to_string(lab.path("run/result.json")).unwrap();
+    let result: Value = serde_json::from_str(&result).unwrap();
+    assert_eq!(result["revision"], fpt::revision());
+    assert_ne!(result["revision"].as_str().map(String::from), theirs);
+}
