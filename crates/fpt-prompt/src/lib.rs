@@ -2,7 +2,6 @@
 
 mod adapter;
 mod error;
-mod floats;
 mod init;
 mod load;
 mod npy;

@@ -1,5 +1,7 @@
 use std::path::{Path, PathBuf};
 
+use fpt_files::FileError;
+
 /// What can go wrong while making data or weights.
 #[derive(Debug, thiserror::Error)]
 pub enum WorldError {
@@ -53,5 +55,15 @@ impl WorldError {
     pub(crate) fn write(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
         |source| Self::Write { path, source }
+    }
+}
+
+impl From<FileError> for WorldError {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::Read { path, source } => Self::Read { path, source },
+            FileError::Write { path, source } => Self::Write { path, source },
+            FileError::Damaged { path, reason } => Self::Config { path, reason },
+        }
     }
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::WorldError;
 use crate::relation::{QuestionKind, Relation};
 use crate::world::{Label, NearMisses, QuestionPair, Said, World, everybody, sentences};
-use crate::{WorldError, files};
 
 /// Changes whenever the same options would give other files.
 pub const GENERATOR_VERSION: u32 = 4;
@@ -100,7 +100,7 @@ fn write_task<F: Format>(directory: &Path, options: &TaskOptions) -> Result<(), 
                 found: seen.len(),
             })?);
         }
-        files::write(&directory.join(file), F::file(&examples, split).as_bytes())?;
+        fpt_files::write(directory.join(file), F::file(&examples, split))?;
     }
     Ok(())
 }

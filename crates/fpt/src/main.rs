@@ -3,7 +3,6 @@
 mod allocator;
 mod commands;
 mod device;
-mod files;
 mod host;
 mod model;
 mod price;

@@ -1,6 +1,9 @@
+//! Writing a prompt as an adapter.
+
 use std::fs;
 use std::path::Path;
 
+use fpt_files::write;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::Serialize;
 
@@ -23,7 +26,7 @@ struct Config<'a> {
 }
 
 /// Write `prompt` as a PEFT adapter into `directory`, which is created; PEFT's
-/// `PeftModel.from_pretrained` loads it. Files are written under temporary names, then renamed.
+/// `PeftModel.from_pretrained` loads it. Each file appears whole or not at all.
 ///
 /// # Errors
 /// [`PromptError::Write`] if that fails.
@@ -73,11 +76,7 @@ pub fn save_adapter(
         .map_err(|error| fail(directory, std::io::Error::other(error)))?;
 
     for (name, content) in [(SAFETENSORS, weights), (CONFIG, json)] {
-        let path = directory.join(name);
-        let temporary = directory.join(format!("{name}.tmp"));
-        fs::write(&temporary, content)
-            .and_then(|()| fs::rename(&temporary, &path))
-            .map_err(|error| fail(&path, error))?;
+        write(directory.join(name), content)?;
     }
     Ok(())
 }

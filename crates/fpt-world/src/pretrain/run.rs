@@ -15,7 +15,7 @@ use super::batch::{Batches, Encoded, TensorBatch};
 use super::init::initial;
 use super::optimizer::Optimizers;
 use super::probe::skills;
-use crate::{WorldError, files, tokenizer, write_tokenizer};
+use crate::{WorldError, tokenizer, write_tokenizer};
 
 /// Steps a point of the loss curve stands for.
 const LOG_EVERY: usize = 50;
@@ -313,5 +313,5 @@ fn save_state(
 fn write_json(path: &Path, value: &impl Serialize) -> Result<(), WorldError> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| WorldError::Train(error.to_string()))?;
-    files::write(path, (text + "\n").as_bytes())
+    Ok(fpt_files::write(path, text + "\n")?)
 }

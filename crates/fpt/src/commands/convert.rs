@@ -7,7 +7,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use fpt_t5::{SaveOptions, T5};
 
 use super::print_line;
-use crate::{files, model, progress};
+use crate::{model, progress};
 
 /// Write a model's weights as safetensors in Hugging Face's layout, in shards where they are large.
 ///
@@ -72,7 +72,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     for name in TOKENIZER_FILES {
         let (from, to) = (source.join(name), args.out.join(name));
         if from.exists() {
-            files::write_with(&to, |to| fs::copy(&from, to).map(|_| ()))?;
+            fpt_files::write_path(&to, |to| fs::copy(&from, to).map(|_| ()))?;
             copied.push(name);
         }
     }

@@ -1,4 +1,3 @@
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
@@ -8,7 +7,6 @@ use serde::Serialize;
 
 use super::{RunArgs, adapter, print_json, print_line};
 use crate::device::DeviceName;
-use crate::files;
 use crate::model;
 use crate::progress;
 
@@ -120,7 +118,7 @@ fn submit(
 ) -> anyhow::Result<()> {
     let mut bytes = Vec::new();
     let submitted = write_submission(kind, examples, answers, &mut bytes)?;
-    files::write_with(path, |path| fs::write(path, bytes))?;
+    fpt_files::write(path, bytes)?;
     let replaced = match submitted.replaced {
         0 => String::new(),
         replaced => format!("; {replaced} were no label and went out as the task's default"),
