@@ -3,6 +3,5 @@
 
 mod beams;
 mod checkpoints;
-mod fixture;
 mod shipped_model;
 mod transformers;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::fixture::{Expected, assert_close, assert_logits, values};
 use burn::tensor::{Device, Tensor};
+use fpt_lab::{Expected, assert_close, assert_logits, values, visible};
 use fpt_t5::{
     AttentionKind, EncoderOutput, Generation, KvCache, NoTaps, SaveOptions, StackKind, T5, Taps,
     cross_entropy, prepend_visible,
@@ -19,15 +19,6 @@ fn directory(case: &str) -> PathBuf {
 
 fn expected(case: &str) -> Expected {
     Expected::read(&directory(case).join("expected.safetensors"))
-}
-
-/// `rows` of `[batch, length, width]` values whose mask is 1: padding rows hold no meaning.
-fn visible(values: &[f64], mask: &[f64]) -> Vec<f64> {
-    let width = values.len() / mask.len();
-    let rows = values.chunks_exact(width).zip(mask);
-    rows.filter(|(_, m)| **m == 1.0)
-        .flat_map(|(row, _)| row.to_vec())
-        .collect()
 }
 
 /// The prompt before each row of `embeddings`.

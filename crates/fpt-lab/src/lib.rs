@@ -1,0 +1,10 @@
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
+// All of this is test code.
+#![allow(clippy::unwrap_used)]
+
+mod expected;
+mod lab;
+
+pub use expected::{Expected, assert_close, assert_logits, relative_error, values, visible};
+pub use lab::{EXPERIMENT, Lab, shipped_model};
