@@ -12,7 +12,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion};
 use fpt_partial::partial;
 use fpt_t5::T5;
-use fpt_tasks::{Lengths, PadTo, Split, TaskKind, TokenBatch, TrainBatches, tokenize};
+use fpt_tasks::{Lengths, PadTo, Split, TaskName, TokenBatch, TrainBatches, tokenize};
 use fpt_train::{Session, model_directory};
 use work::{BASE, Batches, SMALL, Work, mini_config, quarter};
 
@@ -34,14 +34,14 @@ fn train_step(criterion: &mut Criterion) {
     let mut time = |name: &str, mut work: Work| {
         group.bench_function(name, |b| b.iter(|| black_box(work.train())));
     };
-    for task in TaskKind::ALL {
-        let name = format!("mini-{}", task.name());
+    for task in &TaskName::PAPER {
+        let name = format!("mini-{}", task.as_str());
         time(
             &name,
             Work::mini(task, Batches::Train, 1, None).expect("mini"),
         );
     }
-    let mut work = Work::mini(TaskKind::Mnli, Batches::Train, 1, None).expect("mini");
+    let mut work = Work::mini(&TaskName::MNLI, Batches::Train, 1, None).expect("mini");
     work.model = partial(&work.model, &quarter(work.model.config())).expect("a quarter");
     time("mini-mnli, CR 1/4", work);
     // The paper pads every source to 492 tokens.
@@ -51,7 +51,7 @@ fn train_step(criterion: &mut Criterion) {
     };
     time(
         "mini-mnli, padded to 492",
-        Work::mini(TaskKind::Mnli, Batches::Train, 1, Some(pad)).expect("mini"),
+        Work::mini(&TaskName::MNLI, Batches::Train, 1, Some(pad)).expect("mini"),
     );
     time(SMALL.name, Work::random(&SMALL, 1).expect("random"));
     time(BASE.name, Work::random(&BASE, 1).expect("random"));
@@ -60,9 +60,9 @@ fn train_step(criterion: &mut Criterion) {
 /// Greedy answers to a batch.
 fn evaluation_step(criterion: &mut Criterion) {
     let mut group = group(criterion, "evaluation_step");
-    for task in TaskKind::ALL {
+    for task in &TaskName::PAPER {
         let work = Work::mini(task, Batches::Evaluate, 1, None).expect("mini");
-        group.bench_function(format!("mini-{}", task.name()), |b| {
+        group.bench_function(format!("mini-{}", task.as_str()), |b| {
             b.iter(|| black_box(work.answer()))
         });
     }
@@ -81,7 +81,7 @@ fn expansion(criterion: &mut Criterion) {
     for (name, work) in [
         (
             "mini",
-            Work::mini(TaskKind::Mnli, Batches::Train, 1, None).expect("mini"),
+            Work::mini(&TaskName::MNLI, Batches::Train, 1, None).expect("mini"),
         ),
         (SMALL.name, Work::random(&SMALL, 1).expect("random")),
     ] {
@@ -94,7 +94,7 @@ fn expansion(criterion: &mut Criterion) {
 
 fn loading(criterion: &mut Criterion) {
     let mut group = group(criterion, "loading");
-    let config = mini_config(TaskKind::Mnli).expect("configuration");
+    let config = mini_config(&TaskName::MNLI).expect("configuration");
     let device = Device::flex();
     group.bench_function("mini: model and tokenizer", |b| {
         b.iter(|| black_box(Session::load(&config, model_directory, &device)))
@@ -110,7 +110,7 @@ fn loading(criterion: &mut Criterion) {
 /// All of a task's training data.
 fn data(criterion: &mut Criterion) {
     let mut group = group(criterion, "data");
-    let config = mini_config(TaskKind::Mnli).expect("configuration");
+    let config = mini_config(&TaskName::MNLI).expect("configuration");
     let session = Session::load(&config, model_directory, &Device::flex()).expect("model");
     let data = session.read(Split::Train).expect("data");
     let limits = Lengths {

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, ensure};
 use clap::Args as ClapArgs;
 use comfy_table::{CellAlignment, presets};
-use fpt_tasks::{Split, TaskKind, read_split, task};
+use fpt_tasks::{SENTINEL, Split, Task, TaskName, read_split, task};
 use fpt_train::Experiment;
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +41,7 @@ pub struct Args {
 
     /// Task whose texts are answered.
     #[arg(long, default_value = "mnli")]
-    task: TaskKind,
+    task: TaskName,
 
     /// Texts of the dev split to answer.
     #[arg(long, default_value = "500")]
@@ -106,7 +106,7 @@ impl Agreement {
 #[derive(Serialize)]
 struct Report {
     versions: String,
-    task: TaskKind,
+    task: TaskName,
     agreements: Vec<Agreement>,
 }
 
@@ -116,7 +116,8 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
     if let Some(generate) = &experiment.generate {
         data::ensure(&experiment.data, generate)?;
     }
-    let config = experiment.run(args.task, 0, &[])?;
+    let config = experiment.run(&args.task, 0, &[])?;
+    let task = task(&args.task)?;
     fs::create_dir_all(&args.out)
         .with_context(|| format!("failed to create {}", args.out.display()))?;
     let python = match &args.python {
@@ -128,13 +129,13 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
     shell::note(&versions);
 
     let texts = args.out.join("texts.txt");
-    let count = write_texts(&config.data, args, &texts)?;
+    let count = write_texts(&config.data, &*task, args, &texts)?;
     let examples = args.out.join("train.jsonl");
-    write_examples(&config.data, args.task, &examples)?;
+    write_examples(&config.data, &*task, &examples)?;
     let max_new_tokens = config
         .lengths
         .max_target
-        .unwrap_or_else(|| task(args.task).max_target_length())
+        .unwrap_or_else(|| task.max_target_length())
         .to_string();
 
     let fpt = shell::build_fpt()?;
@@ -147,7 +148,7 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
     command
         .args(["train", "--method", "pt", "--config"])
         .arg(&args.config)
-        .args(["--task", args.task.name(), "--out"])
+        .args(["--task", args.task.as_str(), "--out"])
         .arg(&trained_here)
         .args(["--set", &format!("train.steps={steps}")])
         .args(["--set", &format!("eval.every={steps}")]);
@@ -204,7 +205,7 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
     match args.json {
         true => shell::print(&serde_json::to_string_pretty(&Report {
             versions,
-            task: args.task,
+            task: args.task.clone(),
             agreements,
         })?)?,
         false => shell::print(&table(&agreements).to_string())?,
@@ -267,13 +268,18 @@ fn table(agreements: &[Agreement]) -> comfy_table::Table {
 }
 
 /// The first texts of the dev split, one a line. Returns their number.
-fn write_texts(directory: &Path, args: &Args, path: &Path) -> anyhow::Result<usize> {
-    let dev = read_split(directory, args.task, Split::Dev)?.evaluation();
+fn write_texts(
+    directory: &Path,
+    task: &dyn Task,
+    args: &Args,
+    path: &Path,
+) -> anyhow::Result<usize> {
+    let dev = read_split(directory, task, Split::Dev)?.evaluation();
     let wanted = args.examples.get();
     ensure!(
         dev.examples.len() >= wanted,
         "the dev split of {} has only {} texts; ask for fewer --examples",
-        args.task.name(),
+        args.task.as_str(),
         dev.examples.len()
     );
     let mut text = String::new();
@@ -286,8 +292,8 @@ fn write_texts(directory: &Path, args: &Args, path: &Path) -> anyhow::Result<usi
     Ok(wanted)
 }
 
-fn write_examples(directory: &Path, kind: TaskKind, path: &Path) -> anyhow::Result<()> {
-    let train = read_split(directory, kind, Split::Train)?;
+fn write_examples(directory: &Path, task: &dyn Task, path: &Path) -> anyhow::Result<()> {
+    let train = read_split(directory, task, Split::Train)?;
     let mut text = String::new();
     for example in train.examples.iter().take(TRAIN_EXAMPLES) {
         let Some(target) = &example.target else {
@@ -296,7 +302,7 @@ fn write_examples(directory: &Path, kind: TaskKind, path: &Path) -> anyhow::Resu
         let line = TrainExample {
             source: &example.source,
             // As prompts are trained here.
-            target: format!("<extra_id_0>{target}"),
+            target: format!("{SENTINEL}{target}"),
         };
         text += &serde_json::to_string(&line)?;
         text.push('\n');

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use burn::tensor::Device;
 use clap::Args as ClapArgs;
-use fpt_world::{PretrainConfig, PretrainEvent, pretrain};
+use fpt_pretrain::{PretrainConfig, PretrainEvent, pretrain};
 
 use crate::shell;
 
@@ -69,6 +69,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                     .collect();
                 bar.suspend(|| shell::note(&format!("step {step}: skills {}", list.join(", "))));
             }
+            _ => {}
         },
     )?;
     bar.finish_and_clear();

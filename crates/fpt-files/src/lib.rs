@@ -15,4 +15,4 @@ pub use floats::{FloatFormat, numbers};
 pub use model::{ModelId, ModelSource, SourceError, is_commit_hash, without_revision};
 pub use safetensors::SafetensorsFile;
 pub use weights::{WEIGHTS, WeightIndex, find_weights, is_index, weight_files};
-pub use whole::{create_parents, write, write_path, write_with};
+pub use whole::{create_directory, create_parents, write, write_path, write_with};

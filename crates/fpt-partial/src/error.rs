@@ -1,5 +1,8 @@
-/// What can be wrong with a selection or with scores.
+//! What can be wrong with a selection or with scores.
+
+/// Why there is no partial model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PartialError {
     /// A selection does not fit the model.
     #[error("selection of the {stack}: {reason}")]

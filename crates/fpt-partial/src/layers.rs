@@ -1,3 +1,5 @@
+//! Layers, evenly spread.
+
 /// Which `keep` of `layers` layers stay when they are spread evenly (paper, section 3.1): the first, then gaps
 /// of `(layers - keep) / (keep - 1) + 1`, the last `(layers - keep) % (keep - 1)` of them one larger, so that
 /// the last layer stays, too. Of one layer, the first stays.

@@ -1,7 +1,9 @@
+//! The smaller model that a selection makes.
+
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, Int, Tensor};
-use fpt_t5::{Attention, FeedForward, T5};
+use fpt_t5::{Attention, FeedForward, T5, index};
 
 use crate::{PartialError, Selection, StackSelection};
 
@@ -91,11 +93,6 @@ fn narrow_attention(attention: &mut Attention, heads: &[usize], device: &Device)
         Some(before) => heads.iter().map(|&head| before[head]).collect(),
         None => heads.to_vec(),
     });
-}
-
-fn index(list: &[usize], device: &Device) -> Tensor<1, Int> {
-    let list: Vec<i32> = list.iter().map(|&i| i as i32).collect();
-    Tensor::from_data(list.as_slice(), device)
 }
 
 /// Keep rows (axis 0) or columns (axis 1) of a weight, `[d_in, d_out]`, which stays a view of `[d_out, d_in]` as a

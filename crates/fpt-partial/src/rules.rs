@@ -12,6 +12,7 @@ use crate::{PartialError, Scores, Selection, StackScores, StackSelection, even_l
 /// How layers are chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum LayerRule {
     /// Evenly spread, first and last included: the paper's.
     #[default]
@@ -25,6 +26,7 @@ pub enum LayerRule {
 /// How FFN neurons are chosen, layer by layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum NeuronRule {
     /// Those with the highest mean |activation|: the paper's.
     #[default]
@@ -38,6 +40,7 @@ pub enum NeuronRule {
 /// How attention heads are chosen, layer by layer; self-attention and cross-attention each for itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum HeadRule {
     /// Those with the highest mean |output|.
     #[default]
@@ -87,9 +90,10 @@ impl SelectionRules {
         let forward = heads && self.heads == HeadRule::Output
             || fewer(|s| s.d_ff) && self.neurons == NeuronRule::Activation
             || fewer(|s| s.layers) && self.layers == LayerRule::Score;
-        match forward {
-            true => Needs::Forward,
-            false => Needs::Nothing,
+        if forward {
+            Needs::Forward
+        } else {
+            Needs::Nothing
         }
     }
 
@@ -183,9 +187,10 @@ impl Stack<'_> {
         Ok(StackSelection {
             neurons: pick(&neurons, self.full.d_ff, size.d_ff),
             heads: pick(&heads, self.full.heads, size.heads),
-            cross_heads: match self.cross {
-                true => pick(&cross_heads, self.full.heads, size.heads),
-                false => Vec::new(),
+            cross_heads: if self.cross {
+                pick(&cross_heads, self.full.heads, size.heads)
+            } else {
+                Vec::new()
             },
             layers,
         })
@@ -250,7 +255,8 @@ impl Stack<'_> {
         }
     }
 
-    /// A random stream of its own for every stack, layer and kind of item.
+    /// A random stream of its own for every stack, layer and kind of item: the key is the seed and, in 24 bytes, a
+    /// name.
     fn stream(&self, what: &str, layer: usize) -> ChaCha8Rng {
         let name = format!("{}.{what}.{layer}", self.name);
         let mut key = [0u8; 32];

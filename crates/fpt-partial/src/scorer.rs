@@ -1,14 +1,14 @@
+//! Scores of a model's parts, measured on examples.
+
 use std::collections::BTreeMap;
 
-use burn::tensor::{Bool, Device, Gradients, Int, Tensor};
-use fpt_t5::{AttentionKind, IGNORED_LABEL, KvCache, StackKind, T5, Taps, cross_entropy};
+use burn::tensor::{Bool, Device, Gradients, Tensor};
+use fpt_t5::{AttentionKind, IGNORED_LABEL, Lm, LmBatch, StackKind, T5, Taps, prepend_visible};
 
 use crate::{PartialError, Scores, StackScores};
 
 /// Scores the parts of a model on examples: what the layers do to the residual stream, how active neurons and
 /// heads are, and, if asked for, how much the loss depends on each head.
-///
-/// The model sees whatever embeddings it is given, so a prompt is prepended by the caller.
 pub struct Scorer<'a> {
     model: &'a T5,
     /// An autodiff device, where gradients are asked for.
@@ -42,33 +42,33 @@ impl<'a> Scorer<'a> {
         }
     }
 
-    /// Take in a batch, teacher-forced: `embeddings`, `[batch, length, d_model]`, their `mask`,
-    /// `[batch, length]` (1 = real), and `labels`, `[batch, target length]` ([`IGNORED_LABEL`] = padding). Padding
-    /// counts for nothing.
-    pub fn add(&mut self, embeddings: Tensor<3>, mask: Tensor<2>, labels: Tensor<2, Int>) {
-        let [batch, _] = labels.dims();
-        let ignored: Tensor<2, Bool> = labels.clone().equal_scalar(IGNORED_LABEL);
+    /// Take in a batch, teacher-forced, with `prefix`, `[n, d_model]`, before every row of its source, as a prompt is.
+    /// The prefix counts as the source does, padding for nothing.
+    pub fn add(&mut self, prefix: Option<Tensor<2>>, batch: &LmBatch) {
+        let [rows, _] = batch.labels.dims();
+        let mask = match &prefix {
+            Some(prefix) => prepend_visible(batch.mask.clone(), prefix.dims()[0]),
+            None => batch.mask.clone(),
+        };
+        let ignored: Tensor<2, Bool> = batch.labels.clone().equal_scalar(IGNORED_LABEL);
         let target_mask = ignored.bool_not().float();
         let count = |mask: &Tensor<2>| mask.clone().sum().into_scalar::<f64>();
         self.positions[0] += count(&mask);
         let counted = count(&target_mask);
         self.positions[1] += counted;
-        self.examples += batch;
+        self.examples += rows;
 
         let mut taps = ScoreTaps {
             sums: &mut self.sums,
-            masks: [mask.clone(), target_mask],
+            masks: [mask, target_mask],
             before: None,
             gates: self.gates.as_ref().map(|device| (device, Vec::new())),
         };
-        let encoded = self.model.encode_tapped(embeddings, mask, &mut taps);
-        let inputs = self.model.shift_right(labels.clone());
-        let logits = self
-            .model
-            .decode_tapped(inputs, &encoded, &mut KvCache::new(), &mut taps);
+        let loss = self.model.loss(prefix, batch, &mut taps);
         if let Some((_, gates)) = taps.gates {
-            // Of the summed loss, so that an example counts the same in every batch.
-            let sum = cross_entropy(logits, labels) * counted;
+            // Of the summed loss, so that an example counts the same in every batch. Not `loss.sum`, which may have
+            // another last bit: scores that were kept stay those that are measured.
+            let sum = loss.mean() * counted;
             self.sums.add_gradients(&gates, &sum.backward());
         }
     }
@@ -160,9 +160,10 @@ impl ScoreTaps<'_> {
 
 /// A tensor without its history, where it has one.
 fn plain<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    match x.device().is_autodiff() {
-        true => x.inner(),
-        false => x,
+    if x.device().is_autodiff() {
+        x.inner()
+    } else {
+        x
     }
 }
 

@@ -1,3 +1,5 @@
+//! How important the parts of a model are.
+
 use fpt_t5::T5Config;
 use serde::{Deserialize, Serialize};
 

@@ -1,3 +1,5 @@
+//! What stays of a model.
+
 use burn::nn::Linear;
 use fpt_schedule::{ModelShape, PartialSize, StackSize};
 use fpt_t5::{Attention, FeedForwardKind, T5, T5Config};

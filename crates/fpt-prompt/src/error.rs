@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use fpt_files::FileError;
 
-/// What can go wrong with a prompt or its files.
+/// Why a prompt can't be made, read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PromptError {

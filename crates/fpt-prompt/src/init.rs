@@ -1,3 +1,5 @@
+//! How a prompt starts.
+
 use std::ops::Range;
 use std::path::PathBuf;
 

@@ -1,3 +1,5 @@
+//! Prompts from whatever is found at a path.
+
 use std::path::Path;
 
 use burn::tensor::Device;

@@ -1,3 +1,5 @@
+//! The soft prompt.
+
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -29,17 +31,5 @@ impl SoftPrompt {
     /// The vectors, row by row.
     pub fn values(&self) -> Vec<f32> {
         self.weight.val().into_data().iter::<f32>().collect()
-    }
-
-    /// The prompt before each row of `embeddings`: `[batch, n, d_model]` to `[batch, length + n, d_model]`.
-    pub fn prepend(&self, embeddings: Tensor<3>) -> Tensor<3> {
-        let [batch, _, _] = embeddings.dims();
-        let [length, d_model] = self.shape();
-        let rows = self
-            .weight
-            .val()
-            .unsqueeze::<3>()
-            .expand([batch, length, d_model]);
-        Tensor::cat(vec![rows, embeddings], 1)
     }
 }

@@ -102,8 +102,5 @@ pub fn similarity(
 fn cosine(a: &[f64], b: &[f64]) -> f64 {
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     let norms = (dot(a, a) * dot(b, b)).sqrt();
-    match norms > 0.0 {
-        true => dot(a, b) / norms,
-        false => 0.0,
-    }
+    if norms > 0.0 { dot(a, b) / norms } else { 0.0 }
 }

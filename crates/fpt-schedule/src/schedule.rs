@@ -71,15 +71,6 @@ impl Schedule {
             .fold(0, |sum, stage| sum.saturating_add(stage.steps))
     }
 
-    /// The index of the stage that does this step; steps are counted from 0. `None` after the end.
-    pub fn stage_at(&self, step: usize) -> Option<usize> {
-        let mut end = 0_usize;
-        self.stages.iter().position(|stage| {
-            end = end.saturating_add(stage.steps);
-            step < end
-        })
-    }
-
     /// Whether the schedule fits a model of size `full`: a schedule that was read knows none.
     ///
     /// # Errors

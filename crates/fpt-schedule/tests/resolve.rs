@@ -188,22 +188,6 @@ fn a_schedule_may_end_partial_if_it_says_so() {
 }
 
 #[test]
-fn steps_belong_to_stages() {
-    let schedule = resolve("fpt-ld", Reduce::Both);
-    for (step, stage) in [
-        (0, Some(0)),
-        (5999, Some(0)),
-        (6000, Some(1)),
-        (12_000, Some(2)),
-        (18_000, Some(3)),
-        (29_999, Some(3)),
-        (30_000, None),
-    ] {
-        assert_eq!(schedule.stage_at(step), stage, "step {step}");
-    }
-}
-
-#[test]
 fn labels() {
     let mut config = ScheduleConfig::default();
     assert_eq!(config.label(), "PT");

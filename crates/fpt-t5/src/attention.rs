@@ -1,3 +1,5 @@
+//! Multi-head attention, of a stack to itself and of the decoder to the encoder.
+
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Int, Tensor};
@@ -39,8 +41,8 @@ impl KeysValues {
     }
 }
 
-/// A list of rows or heads as a tensor.
-pub(crate) fn index(list: &[usize], device: &Device) -> Tensor<1, Int> {
+/// A list of rows, neurons or heads as a tensor, `[list length]`, to select by.
+pub fn index(list: &[usize], device: &Device) -> Tensor<1, Int> {
     let list: Vec<i32> = list.iter().map(|&i| i as i32).collect();
     Tensor::from_data(list.as_slice(), device)
 }

@@ -9,6 +9,7 @@ use crate::T5Error;
 
 /// Which feed-forward network a T5 has (`feed_forward_proj`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum FeedForwardKind {
     /// `wo(gelu_new(wi_0 x) * wi_1 x)`: T5 v1.1, LM-adapted and Flan-T5.
     #[serde(rename = "gated-gelu")]

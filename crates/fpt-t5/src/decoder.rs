@@ -1,3 +1,5 @@
+//! The decoder stack, and what it remembers between tokens.
+
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 

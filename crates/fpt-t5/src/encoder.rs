@@ -1,3 +1,5 @@
+//! The encoder stack.
+
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 

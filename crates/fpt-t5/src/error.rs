@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use fpt_files::FileError;
 
-/// What can go wrong with a checkpoint or a tokenizer.
+/// Why a checkpoint or a tokenizer can't be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum T5Error {

@@ -1,3 +1,5 @@
+//! The feed-forward network of a layer.
+
 use burn::module::Module;
 use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor, activation};

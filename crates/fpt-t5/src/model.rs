@@ -1,11 +1,11 @@
+//! The model: embedding, encoder, decoder and output projection.
+
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, Initializer, Linear};
 use burn::tensor::{Bool, Device, Int, Tensor};
 
-use crate::attention::index;
-use crate::{
-    Decoder, Encoder, IGNORED_LABEL, KvCache, NoTaps, T5Config, Taps, feed_forward::linear, taps,
-};
+use crate::feed_forward::linear;
+use crate::{Decoder, Encoder, IGNORED_LABEL, KvCache, NoTaps, T5Config, Taps, index, taps};
 
 /// A T5 for conditional generation.
 ///
@@ -147,9 +147,10 @@ impl T5 {
             .config
             .scale_decoder_outputs
             .unwrap_or(self.lm_head.is_none());
-        let hidden = match scaled {
-            true => hidden * (self.config.d_model as f64).powf(-0.5),
-            false => hidden,
+        let hidden = if scaled {
+            hidden * (self.config.d_model as f64).powf(-0.5)
+        } else {
+            hidden
         };
         match &self.lm_head {
             Some(head) => taps::project(head, hidden, sink),

@@ -1,3 +1,5 @@
+//! The norm of T5.
+
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};

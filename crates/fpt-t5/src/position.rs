@@ -1,3 +1,5 @@
+//! Relative-position biases.
+
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Int, Tensor, TensorData, module};

@@ -1,23 +1,37 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+mod baseline;
 pub mod batch;
 pub mod check;
 mod example;
-mod kind;
+mod files;
 pub mod metrics;
+mod name;
+mod paper;
 mod read;
+mod registry;
 mod submit;
+mod task;
 mod tasks;
 mod text;
 mod tokenize;
 
-pub use batch::{BatchError, BatchLimits, EvalBatches, PadTo, TokenBatch, TrainBatches};
+pub use baseline::Baseline;
+pub use batch::{
+    BatchError, BatchLimits, EvalBatches, IGNORED_LABEL, PAD_ID, PadTo, TokenBatch, TrainBatches,
+};
 pub use check::{CheckOptions, Report, check, check_from};
 pub use example::{Candidate, Dataset, Example, Gold};
-pub use kind::{Split, TaskKind, UnknownName};
+pub use files::{read_split, split_path};
 pub use metrics::{ScoreError, Scores};
-pub use read::{TaskError, Warning, Warnings};
-pub use submit::{SubmitError, Submitted, submission_file, write_submission};
-pub use tasks::{Baseline, Mnli, Qqp, Record, Squad2, Task, Xsum, read_split, split_path, task};
-pub use tokenize::{Lengths, PAPER_SOURCE_LENGTH, TokenizeError, TokenizedExample, cut, tokenize};
+pub use name::{InvalidName, Split, TaskName, UnknownName};
+pub use paper::PaperFigures;
+pub use read::{LabelColumn, Sink, TableFormat, TaskError, Warning, Warnings};
+pub use registry::{TakenName, Tasks, task};
+pub use submit::{Submission, SubmissionFormat, SubmitError, Submitted, write_submission};
+pub use task::{Stacks, Task};
+pub use tasks::{Mnli, Qqp, Record, Squad2, Xsum};
+pub use tokenize::{
+    Lengths, PAPER_SOURCE_LENGTH, SENTINEL, TokenizeError, TokenizedExample, cut, tokenize,
+};

@@ -1,6 +1,7 @@
 //! Predictions in the formats that the leaderboards take.
 
 use std::{
+    borrow::Cow,
     collections::HashSet,
     io::{self, Write},
 };
@@ -8,13 +9,7 @@ use std::{
 use serde::{Serializer, ser::SerializeMap};
 use thiserror::Error;
 
-use crate::{
-    Example, TaskKind,
-    tasks::{mnli, qqp, squad2},
-};
-
-/// Stands for a prediction that is none of MNLI's labels.
-const MNLI_FALLBACK: &str = "neutral";
+use crate::{Example, Task, TaskName};
 
 /// Why predictions could not be written.
 #[derive(Debug, Error)]
@@ -32,7 +27,7 @@ pub enum SubmitError {
     #[error("example `{id}` has no whole number for an id, which the {task} leaderboard needs")]
     Id {
         /// The task.
-        task: TaskKind,
+        task: TaskName,
         /// The first such id.
         id: String,
     },
@@ -56,26 +51,59 @@ pub struct Submitted {
     pub replaced: usize,
 }
 
-/// The name that the leaderboard expects. For MNLI it is that of the matched test set; predictions
-/// for `test_mismatched.tsv` go into `MNLI-mm.tsv`.
-pub const fn submission_file(kind: TaskKind) -> &'static str {
-    match kind {
-        TaskKind::Mnli => "MNLI-m.tsv",
-        TaskKind::Qqp => "QQP.tsv",
-        TaskKind::Squad2 => "predictions.json",
-        TaskKind::Record => "ReCoRD.jsonl",
-        TaskKind::Xsum => "xsum.txt",
+/// How the predictions of a task are handed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submission<'a> {
+    /// The name of the file that the leaderboard expects.
+    pub file: Cow<'a, str>,
+    /// What is in it.
+    pub format: SubmissionFormat<'a>,
+}
+
+/// What is in a file of predictions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SubmissionFormat<'a> {
+    /// A table of `index` and `prediction`, as in the sample submission and FAQ of
+    /// <https://gluebenchmark.com/faq>.
+    Table {
+        /// What stands in the file, with the target that it means.
+        labels: &'a [(&'a str, &'a str)],
+        /// What stands there for a prediction that is no label.
+        otherwise: &'a str,
+    },
+    /// Lines of `{"idx":7,"label":"an answer"}`, `idx` that of the query: <https://super.gluebenchmark.com/faq>.
+    JsonLines,
+    /// One JSON object of ids and answers, as the evaluation script of
+    /// <https://rajpurkar.github.io/SQuAD-explorer/> reads it.
+    JsonObject {
+        /// The prediction that goes out as the empty string.
+        no_answer: &'a str,
+    },
+    /// One prediction a line, in the order of the examples, whose ids don't matter: what the scripts of `rouge` and
+    /// fairseq read.
+    Lines,
+}
+
+impl Submission<'_> {
+    /// One prediction a line, in `<name>.txt`.
+    pub fn lines(name: &TaskName) -> Self {
+        Self {
+            file: format!("{name}.txt").into(),
+            format: SubmissionFormat::Lines,
+        }
     }
 }
 
-/// Writes one prediction for each example; answers are not needed. Predictions are trimmed.
+/// Writes one prediction for each example as the task's [`Submission`] says; answers are not needed. Predictions are
+/// trimmed.
 ///
-/// | task | format | source |
-/// |---|---|---|
-/// | MNLI, QQP | table of `index` and `prediction`: the label word, for QQP 0 or 1 | the sample submission and FAQ of <https://gluebenchmark.com/faq> |
-/// | ReCoRD | lines of `{"idx":7,"label":"an entity"}`, `idx` that of the query | <https://super.gluebenchmark.com/faq> |
-/// | SQuAD 2.0 | one JSON object of question ids and answers; the empty string is "no answer" | the evaluation script of <https://rajpurkar.github.io/SQuAD-explorer/> |
-/// | XSum | one summary a line | no leaderboard; what the scripts of `rouge` and fairseq read |
+/// | task | format |
+/// |---|---|
+/// | MNLI, QQP | [`SubmissionFormat::Table`]; the label word, for QQP 0 or 1 |
+/// | ReCoRD | [`SubmissionFormat::JsonLines`] |
+/// | SQuAD 2.0 | [`SubmissionFormat::JsonObject`] |
+/// | XSum, which has no leaderboard | [`SubmissionFormat::Lines`] |
 ///
 /// A model may generate what is no label. Such a prediction goes out as `neutral` (MNLI) or as
 /// `is_duplicate` (QQP, for which the paper's authors take it too), and is counted.
@@ -84,7 +112,7 @@ pub const fn submission_file(kind: TaskKind) -> &'static str {
 /// When the numbers differ, when an id is no number or twice there, and when writing fails. What
 /// was written before stays in `out`.
 pub fn write_submission(
-    kind: TaskKind,
+    task: &dyn Task,
     examples: &[Example],
     predictions: &[String],
     out: &mut dyn Write,
@@ -101,27 +129,23 @@ pub fn write_submission(
         .filter(|(example, _)| groups.insert(example.group))
         .map(|(example, prediction)| (&*example.id, prediction.trim()))
         .collect();
-    // The rows of XSum are told apart by their order.
+    let format = task.submission().format;
     let mut ids = HashSet::new();
-    if kind != TaskKind::Xsum
+    if format != SubmissionFormat::Lines
         && let Some((id, _)) = rows.iter().find(|(id, _)| !ids.insert(id))
     {
         let id = (*id).to_owned();
         return Err(SubmitError::DuplicateId { id });
     }
-    let replaced = match kind {
-        TaskKind::Mnli => write_glue(kind, &rows, out, |text| {
-            let mut labels = mnli::LABELS.into_iter();
-            labels.find(|&label| label == text).ok_or(MNLI_FALLBACK)
-        })?,
-        TaskKind::Qqp => write_glue(kind, &rows, out, |text| match text {
-            qqp::NEGATIVE => Ok("0"),
-            qqp::POSITIVE => Ok("1"),
-            _ => Err("1"),
-        })?,
-        TaskKind::Squad2 => write_squad(&rows, out).map(|()| 0)?,
-        TaskKind::Record => write_record(&rows, out).map(|()| 0)?,
-        TaskKind::Xsum => write_lines(&rows, out).map(|()| 0)?,
+    let replaced = match format {
+        SubmissionFormat::Table { labels, otherwise } => {
+            write_table(&task.name(), &rows, out, (labels, otherwise))?
+        }
+        SubmissionFormat::JsonLines => write_json_lines(&task.name(), &rows, out).map(|()| 0)?,
+        SubmissionFormat::JsonObject { no_answer } => {
+            write_json_object(&rows, out, no_answer).map(|()| 0)?
+        }
+        SubmissionFormat::Lines => write_lines(&rows, out).map(|()| 0)?,
     };
     out.flush()?;
     Ok(Submitted {
@@ -130,41 +154,50 @@ pub fn write_submission(
     })
 }
 
-fn number(task: TaskKind, id: &str) -> Result<u64, SubmitError> {
+fn number(task: &TaskName, id: &str) -> Result<u64, SubmitError> {
     id.parse().map_err(|_| SubmitError::Id {
-        task,
+        task: task.clone(),
         id: id.to_owned(),
     })
 }
 
-/// `label` gives what stands for a prediction: as `Err` where the prediction is no label.
-fn write_glue(
-    kind: TaskKind,
+/// Returns how many predictions were no label.
+fn write_table(
+    task: &TaskName,
     rows: &[(&str, &str)],
     out: &mut dyn Write,
-    label: impl Fn(&str) -> Result<&'static str, &'static str>,
+    (labels, otherwise): (&[(&str, &str)], &str),
 ) -> Result<usize, SubmitError> {
     let mut replaced = 0;
     writeln!(out, "index\tprediction")?;
     for &(id, prediction) in rows {
-        let label = label(prediction).unwrap_or_else(|fallback| {
-            replaced += 1;
-            fallback
-        });
-        writeln!(out, "{}\t{label}", number(kind, id)?)?;
+        let label = labels.iter().find(|(_, target)| *target == prediction);
+        let label = label.map_or_else(
+            || {
+                replaced += 1;
+                otherwise
+            },
+            |&(label, _)| label,
+        );
+        writeln!(out, "{}\t{label}", number(task, id)?)?;
     }
     Ok(replaced)
 }
 
-fn write_squad(rows: &[(&str, &str)], out: &mut dyn Write) -> Result<(), SubmitError> {
+fn write_json_object(
+    rows: &[(&str, &str)],
+    out: &mut dyn Write,
+    no_answer: &str,
+) -> Result<(), SubmitError> {
     let mut json = serde_json::Serializer::new(&mut *out);
     let mut map = json
         .serialize_map(Some(rows.len()))
         .map_err(io::Error::from)?;
     for &(id, prediction) in rows {
-        let answer = match prediction {
-            squad2::NO_ANSWER => "",
-            answer => answer,
+        let answer = if prediction == no_answer {
+            ""
+        } else {
+            prediction
         };
         map.serialize_entry(id, answer).map_err(io::Error::from)?;
     }
@@ -173,9 +206,13 @@ fn write_squad(rows: &[(&str, &str)], out: &mut dyn Write) -> Result<(), SubmitE
     Ok(())
 }
 
-fn write_record(rows: &[(&str, &str)], out: &mut dyn Write) -> Result<(), SubmitError> {
+fn write_json_lines(
+    task: &TaskName,
+    rows: &[(&str, &str)],
+    out: &mut dyn Write,
+) -> Result<(), SubmitError> {
     for &(id, prediction) in rows {
-        let idx = number(TaskKind::Record, id)?;
+        let idx = number(task, id)?;
         let label = serde_json::to_string(prediction).map_err(io::Error::from)?;
         writeln!(out, "{{\"idx\":{idx},\"label\":{label}}}")?;
     }

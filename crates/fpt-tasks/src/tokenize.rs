@@ -9,7 +9,7 @@ use crate::Example;
 pub const PAPER_SOURCE_LENGTH: usize = 492;
 
 /// Precedes every target, as in T5's pre-training: the authors' format.
-pub(crate) const SENTINEL: &str = "<extra_id_0>";
+pub const SENTINEL: &str = "<extra_id_0>";
 
 /// The most tokens, `</s>` included. At least 1 each; 0 counts as 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

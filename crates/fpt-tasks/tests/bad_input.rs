@@ -3,27 +3,28 @@
 #![allow(clippy::unwrap_used)]
 
 use fpt_tasks::{
-    CheckOptions, ScoreError, Split, TaskError, TaskKind, check_from, read_split, task,
+    CheckOptions, Mnli, Qqp, Record, ScoreError, Split, Squad2, Task, TaskError, Tasks, Xsum,
+    check_from, read_split,
 };
 use proptest::{prelude::*, sample::Index};
 
 const QQP_HEADER: &str = "id\tquestion1\tquestion2\tis_duplicate\n";
 
-fn error(kind: TaskKind, bytes: &[u8]) -> String {
-    let result = task(kind).read_from(&mut &*bytes, "dir/file".as_ref());
+fn error(task: &dyn Task, bytes: &[u8]) -> String {
+    let result = task.read_from(&mut &*bytes, "dir/file".as_ref());
     result.unwrap_err().to_string()
 }
 
 #[test]
 fn missing_files_are_named() {
     let dir = tempfile::tempdir().unwrap();
-    for kind in TaskKind::ALL {
-        let error = read_split(dir.path(), kind, Split::Dev).unwrap_err();
+    for task in Tasks::paper().iter() {
+        let error = read_split(dir.path(), task, Split::Dev).unwrap_err();
         assert!(matches!(error, TaskError::Io { .. }));
-        let file = task(kind).file(Split::Dev);
+        let file = task.file(Split::Dev);
         let message = error.to_string();
         assert!(
-            message.contains(kind.name()) && message.contains(file),
+            message.contains(task.name().as_str()) && message.contains(file),
             "{message}"
         );
     }
@@ -31,62 +32,64 @@ fn missing_files_are_named() {
 
 #[test]
 fn empty_files_say_what_was_expected() {
-    for (kind, text) in [
-        (TaskKind::Mnli, ""),
-        (TaskKind::Mnli, "index\tsentence1\tsentence2\tgold_label\n"),
-        (TaskKind::Qqp, "\n\n"),
-        (TaskKind::Squad2, r#"{"data": []}"#),
-        (TaskKind::Record, "\n"),
-        (TaskKind::Xsum, ""),
-    ] {
-        let message = error(kind, text.as_bytes());
+    let cases: [(&dyn Task, &str); 6] = [
+        (&Mnli, ""),
+        (&Mnli, "index\tsentence1\tsentence2\tgold_label\n"),
+        (&Qqp, "\n\n"),
+        (&Squad2, r#"{"data": []}"#),
+        (&Record, "\n"),
+        (&Xsum, ""),
+    ];
+    for (task, text) in cases {
+        let message = error(task, text.as_bytes());
         assert!(
             message.starts_with("dir/file: no examples; expected "),
             "{message}"
         );
     }
     assert_eq!(
-        error(TaskKind::Squad2, b""),
+        error(&Squad2, b""),
         "dir/file:1:0: EOF while parsing a value"
     );
 }
 
 #[test]
 fn invalid_utf8_is_named_by_line() {
-    for (kind, head) in [
-        (TaskKind::Mnli, "index\tsentence1\tsentence2\tgold_label\n"),
-        (TaskKind::Qqp, QQP_HEADER),
-        (TaskKind::Squad2, "{\n"),
-        (TaskKind::Xsum, "a\tb\n"),
-    ] {
+    let cases: [(&dyn Task, &str); 4] = [
+        (&Mnli, "index\tsentence1\tsentence2\tgold_label\n"),
+        (&Qqp, QQP_HEADER),
+        (&Squad2, "{\n"),
+        (&Xsum, "a\tb\n"),
+    ];
+    for (task, head) in cases {
         let bytes = [head.as_bytes(), b"\xff\xfe\n"].concat();
         let expected = "dir/file:2: invalid UTF-8; convert the file to UTF-8";
-        assert_eq!(error(kind, &bytes), expected);
+        assert_eq!(error(task, &bytes), expected);
     }
-    assert!(error(TaskKind::Record, b"\xff\n").starts_with("dir/file:1: invalid UTF-8"));
+    assert!(error(&Record, b"\xff\n").starts_with("dir/file:1: invalid UTF-8"));
 }
 
 #[test]
 fn missing_columns_are_named() {
     assert_eq!(
-        error(TaskKind::Mnli, b"index\tpremise\thypothesis\n"),
+        error(&Mnli, b"index\tpremise\thypothesis\n"),
         "dir/file:1: no column `sentence1` in the header (index, premise, hypothesis); is this the task's own file?"
     );
-    assert!(error(TaskKind::Qqp, b"id\tquestion1\n").contains("`question2`"));
+    assert!(error(&Qqp, b"id\tquestion1\n").contains("`question2`"));
 }
 
 #[test]
 fn unknown_labels_are_named_by_line() {
     assert_eq!(
         error(
-            TaskKind::Mnli,
+            &Mnli,
             b"index\tsentence1\tsentence2\tgold_label\n0\ta\tb\thidden\n"
         ),
         "dir/file:2: gold_label is `hidden`; expected contradiction, entailment, neutral or -"
     );
     let table = format!("{QQP_HEADER}0\ta\tb\t1\n1\ta\tb\tyes\n");
     assert_eq!(
-        error(TaskKind::Qqp, table.as_bytes()),
+        error(&Qqp, table.as_bytes()),
         "dir/file:3: is_duplicate is `yes`; expected 0 or 1"
     );
 }
@@ -100,8 +103,7 @@ fn many_broken_rows_mean_another_file() {
             "0\ta\n".repeat(bad)
         )
     };
-    let read =
-        |text: &str| task(TaskKind::Qqp).read_from(&mut text.as_bytes(), "dir/file".as_ref());
+    let read = |text: &str| Qqp.read_from(&mut text.as_bytes(), "dir/file".as_ref());
     // Nine are accidents in any file, ten are not unless they are at most 1 %.
     assert_eq!(read(&table(5, 9)).unwrap().warnings.count(), 9);
     assert_eq!(read(&table(990, 10)).unwrap().warnings.count(), 10);
@@ -110,12 +112,12 @@ fn many_broken_rows_mean_another_file() {
         "dir/file: 10 of 999 rows are malformed, so this is not such a file; \
          the first: dir/file:991: 2 columns instead of 4; skipped"
     );
-    assert!(error(TaskKind::Xsum, "one column\n".repeat(20).as_bytes()).contains("20 of 20 rows"));
+    assert!(error(&Xsum, "one column\n".repeat(20).as_bytes()).contains("20 of 20 rows"));
 }
 
 #[test]
 fn json_errors_have_line_column_and_field() {
-    let squad = |text: &str| error(TaskKind::Squad2, text.as_bytes());
+    let squad = |text: &str| error(&Squad2, text.as_bytes());
     assert_eq!(
         squad("{\"data\": [\n {\"paragraphs\": [{\"qas\": []}]}]}"),
         "dir/file:2:28: missing field `context`"
@@ -123,7 +125,7 @@ fn json_errors_have_line_column_and_field() {
     assert!(squad("{\"data\": [\n").starts_with("dir/file:2:0: EOF"));
     assert!(squad("{\"data\": 3}").contains("invalid type: integer `3`"));
 
-    let record = |text: &str| error(TaskKind::Record, text.as_bytes());
+    let record = |text: &str| error(&Record, text.as_bytes());
     let good = r#"{"passage": {"text": "Ann", "entities": []}, "qas": [{"query": "q"}]}"#;
     let cases = [
         (
@@ -161,8 +163,7 @@ fn overlapping_entities_have_an_end() {
             r#"{{"passage": {{"text": "0123456789", "entities": [{spans}]}}, "qas": [{{"query": "q"}}]}}"#
         )
     };
-    let read =
-        |text: String| task(TaskKind::Record).read_from(&mut text.as_bytes(), "dir/file".as_ref());
+    let read = |text: String| Record.read_from(&mut text.as_bytes(), "dir/file".as_ref());
     assert!(read(line(32)).is_ok());
     assert_eq!(
         read(line(33)).unwrap_err().to_string(),
@@ -178,14 +179,14 @@ fn train_and_dev_need_labels() {
     for file in ["dev.tsv", "test.tsv"] {
         std::fs::write(dir.path().join("qqp").join(file), text).unwrap();
     }
-    let error = read_split(dir.path(), TaskKind::Qqp, Split::Dev).unwrap_err();
+    let error = read_split(dir.path(), &Qqp, Split::Dev).unwrap_err();
     assert!(
         error.to_string().ends_with(
             "dev.tsv: example `17` has no label or answer; only a test file may hide them"
         )
     );
-    let test = read_split(dir.path(), TaskKind::Qqp, Split::Test).unwrap();
-    let score = task(TaskKind::Qqp).score(&test.examples, &["x".to_owned()]);
+    let test = read_split(dir.path(), &Qqp, Split::Test).unwrap();
+    let score = Qqp.score(&test.examples, &["x".to_owned()]);
     assert_eq!(
         score,
         Err(ScoreError::Hidden {
@@ -193,38 +194,38 @@ fn train_and_dev_need_labels() {
         })
     );
     assert_eq!(
-        task(TaskKind::Qqp).score(&test.examples, &[]),
+        Qqp.score(&test.examples, &[]),
         Err(ScoreError::Count {
             examples: 1,
             predictions: 0
         })
     );
-    for kind in TaskKind::ALL {
-        assert_eq!(task(kind).score(&[], &[]), Err(ScoreError::NoExamples));
-        let baseline = task(kind).baseline(&[], &test.examples);
+    for task in Tasks::paper().iter() {
+        assert_eq!(task.score(&[], &[]), Err(ScoreError::NoExamples));
+        let baseline = task.baseline(&[], &test.examples);
         assert!(
             baseline.is_err(),
-            "{kind}: nothing to learn from, or hidden answers"
+            "{task:?}: nothing to learn from, or hidden answers"
         );
     }
 }
 
 /// Whole small files with the name that tells their format, to be damaged.
-fn valid_file() -> impl Strategy<Value = (TaskKind, &'static str, Vec<u8>)> {
-    let files: [(_, _, &[u8]); 6] = [
-        (TaskKind::Mnli, "dir/file", include_bytes!("files/mnli/train.tsv")),
-        (TaskKind::Qqp, "dir/file", include_bytes!("files/qqp/train.tsv")),
-        (TaskKind::Squad2, "dir/file", include_bytes!("files/squad2/dev-v2.0.json")),
-        (TaskKind::Record, "dir/file", include_bytes!("files/record/train.jsonl")),
-        (TaskKind::Xsum, "dir/file", include_bytes!("files/xsum/xsum_train.tsv")),
+fn valid_file() -> impl Strategy<Value = (&'static dyn Task, &'static str, Vec<u8>)> {
+    let files: [(&'static dyn Task, _, &[u8]); 6] = [
+        (&Mnli, "dir/file", include_bytes!("files/mnli/train.tsv")),
+        (&Qqp, "dir/file", include_bytes!("files/qqp/train.tsv")),
+        (&Squad2, "dir/file", include_bytes!("files/squad2/dev-v2.0.json")),
+        (&Record, "dir/file", include_bytes!("files/record/train.jsonl")),
+        (&Xsum, "dir/file", include_bytes!("files/xsum/xsum_train.tsv")),
         (
-            TaskKind::Xsum,
+            &Xsum,
             "dir/file.jsonl",
             b"{\"document\": \"d\\ne\", \"summary\": \"s\", \"id\": \"1\"}\n{\"document\": \"d\", \"summary\": null}\n",
         ),
     ];
     proptest::sample::select(files.to_vec())
-        .prop_map(|(kind, path, bytes)| (kind, path, bytes.to_vec()))
+        .prop_map(|(task, path, bytes)| (task, path, bytes.to_vec()))
 }
 
 /// What may be done to a file.
@@ -286,10 +287,10 @@ impl Damage {
 }
 
 /// Reading and checking agree, and every error names the file.
-fn probe(kind: TaskKind, path: &str, bytes: &[u8]) -> Result<(), TestCaseError> {
-    let report = check_from(kind, &mut &*bytes, path.as_ref(), &CheckOptions::default());
+fn probe(task: &dyn Task, path: &str, bytes: &[u8]) -> Result<(), TestCaseError> {
+    let report = check_from(task, &mut &*bytes, path.as_ref(), &CheckOptions::default());
     let report = report.map_err(|e| TestCaseError::fail(e.to_string()))?;
-    match task(kind).read_from(&mut &*bytes, path.as_ref()) {
+    match task.read_from(&mut &*bytes, path.as_ref()) {
         Ok(data) => {
             prop_assert!(!data.examples.is_empty());
             prop_assert_eq!(report.errors, 0, "{}", report);
@@ -308,20 +309,20 @@ fn probe(kind: TaskKind, path: &str, bytes: &[u8]) -> Result<(), TestCaseError> 
 proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        for kind in TaskKind::ALL {
-            probe(kind, "dir/file", &bytes)?;
+        for task in Tasks::paper().iter() {
+            probe(task, "dir/file", &bytes)?;
         }
-        probe(TaskKind::Xsum, "dir/file.jsonl", &bytes)?;
+        probe(&Xsum, "dir/file.jsonl", &bytes)?;
     }
 
     #[test]
     fn damaged_files_never_panic(
-        (kind, path, mut bytes) in valid_file(),
+        (task, path, mut bytes) in valid_file(),
         damages in proptest::collection::vec(damage(), 1..6),
     ) {
         for damage in damages {
             damage.apply(&mut bytes);
         }
-        probe(kind, path, &bytes)?;
+        probe(task, path, &bytes)?;
     }
 }

@@ -5,12 +5,13 @@
 use std::path::Path;
 
 use fpt_tasks::{
-    CheckOptions, Report, Split, TaskKind, check, check::Severity, check_from, split_path,
+    CheckOptions, Mnli, Qqp, Record, Report, Split, Squad2, Task, TaskName, Tasks, Xsum, check,
+    check::Severity, check_from, split_path,
 };
 
-fn report(kind: TaskKind, bytes: &[u8]) -> Report {
+fn report(task: &dyn Task, bytes: &[u8]) -> Report {
     check_from(
-        kind,
+        task,
         &mut &*bytes,
         "dir/file".as_ref(),
         &CheckOptions::default(),
@@ -37,7 +38,7 @@ fn every_bad_row_of_a_table_is_listed() {
         .to_vec();
     table.extend(b"5\t0\t0\t\xff\tWhat?\t0\n");
     table.extend(b"\n2\t0\t0\t\tWhat?\t0\n8\t0\t0\tWho?\tWhat?\t0\n");
-    let report = report(TaskKind::Qqp, &table);
+    let report = report(&Qqp, &table);
     assert_eq!(
         problems(&report),
         [
@@ -69,22 +70,22 @@ fn every_bad_row_of_a_table_is_listed() {
 #[test]
 fn headers_and_whole_files_are_judged() {
     assert_eq!(
-        problems(&report(TaskKind::Mnli, b"index\tpremise\tlabel\n0\ta\tb\n")),
+        problems(&report(&Mnli, b"index\tpremise\tlabel\n0\ta\tb\n")),
         [
             "1 error: no column `sentence1` in the header (index, premise, label); is this the task's own file?",
             "1 error: no column `sentence2` in the header (index, premise, label); is this the task's own file?",
         ]
     );
-    let report = report(TaskKind::Xsum, "one\n".repeat(12).as_bytes());
+    let report = report(&Xsum, "one\n".repeat(12).as_bytes());
     assert_eq!((report.warnings, report.errors), (12, 1));
     assert!(
         report.problems[12]
             .message
             .starts_with("12 of 12 rows are malformed")
     );
-    for kind in TaskKind::ALL {
-        let report = self::report(kind, b"");
-        assert_eq!((report.errors, report.examples), (1, 0), "{kind}");
+    for task in Tasks::paper().iter() {
+        let report = self::report(task, b"");
+        assert_eq!((report.errors, report.examples), (1, 0), "{task:?}");
         assert!(report.source.is_none() && report.target.is_none());
     }
 }
@@ -100,7 +101,7 @@ fn every_bad_line_of_json_is_listed() {
         good,
     ]
     .join("\n");
-    let report = report(TaskKind::Record, text.as_bytes());
+    let report = report(&Record, text.as_bytes());
     assert_eq!(
         problems(&report),
         [
@@ -131,7 +132,7 @@ fn every_bad_part_of_squad_is_listed() {
   {"qas": []}]},
  {"title": "no paragraphs"},
  {"paragraphs": [{"context": "", "qas": [{"id": "d", "question": "q"}]}]}]}"#;
-    let report = report(TaskKind::Squad2, text.as_bytes());
+    let report = report(&Squad2, text.as_bytes());
     assert_eq!(
         problems(&report),
         [
@@ -149,7 +150,7 @@ fn every_bad_part_of_squad_is_listed() {
     assert_eq!(report.labels["answer"], 1);
     assert_eq!(report.labels["no answer"], 1);
     // The syntax must hold, or nothing can be told apart.
-    let broken = self::report(TaskKind::Squad2, b"{\"data\": [\n}");
+    let broken = self::report(&Squad2, b"{\"data\": [\n}");
     assert_eq!(problems(&broken), ["2 error: expected value"]);
 }
 
@@ -163,7 +164,7 @@ fn lengths_have_percentiles() {
         ..CheckOptions::default()
     };
     let path = Path::new("xsum.tsv");
-    let report = check_from(TaskKind::Xsum, &mut text.as_bytes(), path, &options).unwrap();
+    let report = check_from(&Xsum, &mut text.as_bytes(), path, &options).unwrap();
     let source = report.source.as_ref().unwrap();
     assert_eq!(
         (source.words.p50, source.words.p99, source.words.max),
@@ -186,7 +187,7 @@ fn lengths_have_percentiles() {
         tokens: Some(&refuse),
         max_problems: 3,
     };
-    let report = check_from(TaskKind::Xsum, &mut text.as_bytes(), path, &options).unwrap();
+    let report = check_from(&Xsum, &mut text.as_bytes(), path, &options).unwrap();
     assert_eq!((report.errors, report.problems.len()), (200, 3));
     assert!(report.to_string().contains("\n... and 197 more\n"));
     assert!(report.source.unwrap().tokens.is_none());
@@ -195,34 +196,27 @@ fn lengths_have_percentiles() {
 #[test]
 fn good_files_have_good_reports() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files");
-    for kind in TaskKind::ALL {
+    for task in Tasks::paper().iter() {
         for split in Split::ALL {
-            let path = split_path(&dir, kind, split);
-            let report = check(kind, &path, &CheckOptions::default()).unwrap();
+            let path = split_path(&dir, task, split);
+            let report = check(task, &path, &CheckOptions::default()).unwrap();
             assert!(
                 report.is_readable() && report.examples > 0,
-                "{kind} {split}"
+                "{task:?} {split}"
             );
             assert_eq!(
                 report.unlabelled == report.examples,
-                split == Split::Test && kind != TaskKind::Xsum,
-                "{kind} {split}"
+                split == Split::Test && task.name() != TaskName::XSUM,
+                "{task:?} {split}"
             );
             let json = serde_json::to_value(&report).unwrap();
-            assert_eq!(json["task"], kind.name());
+            assert_eq!(json["task"], task.name().as_str());
             assert_eq!(json["errors"], 0);
         }
     }
-    let path = split_path(&dir, TaskKind::Record, Split::Train);
-    let report = check(TaskKind::Record, &path, &CheckOptions::default()).unwrap();
+    let path = split_path(&dir, &Record, Split::Train);
+    let report = check(&Record, &path, &CheckOptions::default()).unwrap();
     assert_eq!((report.examples, report.queries, report.notes), (3, 2, 0));
-    assert!(
-        check(
-            TaskKind::Mnli,
-            &dir.join("none.tsv"),
-            &CheckOptions::default()
-        )
-        .is_err()
-    );
+    assert!(check(&Mnli, &dir.join("none.tsv"), &CheckOptions::default()).is_err());
     assert!(Severity::Error > Severity::Warning && Severity::Warning > Severity::Note);
 }

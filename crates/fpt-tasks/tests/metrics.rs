@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use approx::assert_abs_diff_eq;
 use fpt_tasks::{
-    Example, Gold, Scores, TaskKind,
+    Example, Gold, Mnli, Qqp, Record, Scores, Squad2, Task, Xsum,
     metrics::{paper, record, rouge, squad},
-    task,
 };
 use serde::Deserialize;
 
@@ -100,9 +99,7 @@ fn labels_score_as_in_scikit_learn() {
             .iter()
             .map(|gold| example("", std::slice::from_ref(gold)))
             .collect();
-        let scores = task(TaskKind::Qqp)
-            .score(&examples, &case.predicted)
-            .unwrap();
+        let scores = Qqp.score(&examples, &case.predicted).unwrap();
         assert_values(
             &scores,
             &[
@@ -112,9 +109,7 @@ fn labels_score_as_in_scikit_learn() {
                 ("mean", (case.accuracy + case.paper_f1) / 2.0),
             ],
         );
-        let scores = task(TaskKind::Mnli)
-            .score(&examples, &case.predicted)
-            .unwrap();
+        let scores = Mnli.score(&examples, &case.predicted).unwrap();
         assert_values(
             &scores,
             &[("accuracy", case.accuracy), ("mean", case.accuracy)],
@@ -133,9 +128,7 @@ fn questions_score_as_in_the_official_script() {
         .map(|q| example(&q.id, &q.answers))
         .collect();
     let predictions: Vec<_> = questions.iter().map(|q| q.prediction.clone()).collect();
-    let scores = task(TaskKind::Squad2)
-        .score(&examples, &predictions)
-        .unwrap();
+    let scores = Squad2.score(&examples, &predictions).unwrap();
     let expected: Vec<_> = expected
         .iter()
         .map(|(name, &value)| (&**name, value))
@@ -201,7 +194,7 @@ fn passages_read_as_by_the_authors_expressions() {
             "passage": {"text": case.passage, "entities": []},
             "qas": [{"query": "q"}],
         });
-        let data = task(TaskKind::Record)
+        let data = Record
             .read_from(&mut line.to_string().as_bytes(), "val.jsonl".as_ref())
             .unwrap();
         let expected = format!("query: q entities:  passage: {}", case.plain);
@@ -214,9 +207,7 @@ fn record_takes_the_best_answer() {
     let answers = ["New York".to_owned(), "Big Apple".to_owned()];
     let examples = vec![example("0", &answers); 4];
     let predictions = ["Big Apple", "the big apple", "York", "no answer"].map(str::to_owned);
-    let scores = task(TaskKind::Record)
-        .score(&examples, &predictions)
-        .unwrap();
+    let scores = Record.score(&examples, &predictions).unwrap();
     let third = 2.0 / 3.0;
     assert_values(
         &scores,
@@ -235,7 +226,7 @@ fn xsum_averages_over_examples() {
     let gold = ["A team won.".to_owned()];
     let examples = vec![example("0", &gold); 2];
     let predictions = ["a team lost".to_owned(), "A team won.".to_owned()];
-    let scores = task(TaskKind::Xsum).score(&examples, &predictions).unwrap();
+    let scores = Xsum.score(&examples, &predictions).unwrap();
     assert_abs_diff_eq!(
         scores.values["rouge_1"],
         50.0 * (1.0 + 2.0 / 3.0),

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fpt_tasks::{TaskKind, task};
+use fpt_tasks::{Task, Xsum};
 
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/parquet/{name}.parquet"))
@@ -13,7 +13,7 @@ fn path(name: &str) -> PathBuf {
 #[cfg(not(feature = "parquet"))]
 #[test]
 fn without_the_feature_the_way_out_is_named() {
-    let error = task(TaskKind::Xsum).read(&path("hub")).unwrap_err();
+    let error = Xsum.read(&path("hub")).unwrap_err();
     let error = error.to_string();
     assert!(
         error.ends_with(
@@ -32,11 +32,11 @@ mod with_feature {
     use super::*;
 
     fn read(name: &str) -> Dataset {
-        task(TaskKind::Xsum).read(&path(name)).unwrap()
+        Xsum.read(&path(name)).unwrap()
     }
 
     fn error(name: &str) -> String {
-        let error = task(TaskKind::Xsum).read(&path(name)).unwrap_err();
+        let error = Xsum.read(&path(name)).unwrap_err();
         let message = error.to_string();
         let file = format!("{}: ", path(name).display());
         message.strip_prefix(&file).unwrap().to_owned()
@@ -133,7 +133,7 @@ mod with_feature {
         let rest = bytes[7..].iter().position(|&byte| byte < 0x80).unwrap() + 8;
         let claim = [0xfe, 0xff, 0xff, 0xff, 0x0f];
         let bytes = [&bytes[..7], &claim, &bytes[rest..]].concat();
-        let message = task(TaskKind::Xsum)
+        let message = Xsum
             .read_from(&mut &*bytes, "bomb.parquet".as_ref())
             .unwrap_err()
             .to_string();
@@ -146,7 +146,7 @@ mod with_feature {
 
     #[test]
     fn reports_count_rows() {
-        let report = check(TaskKind::Xsum, &path("hub"), &CheckOptions::default()).unwrap();
+        let report = check(&Xsum, &path("hub"), &CheckOptions::default()).unwrap();
         let text = report.to_string();
         assert!(
             text.contains("hub.parquet:5: warning: empty document or summary; skipped")
@@ -155,7 +155,7 @@ mod with_feature {
         );
         assert_eq!((report.examples, report.duplicates.inputs), (4, 1));
 
-        let report = check(TaskKind::Xsum, &path("latin1"), &CheckOptions::default()).unwrap();
+        let report = check(&Xsum, &path("latin1"), &CheckOptions::default()).unwrap();
         assert_eq!((report.examples, report.errors), (2, 1));
         assert_eq!(
             report.problems[0].message,
@@ -169,8 +169,8 @@ mod with_feature {
         std::fs::create_dir(dir.path().join("xsum")).unwrap();
         let hub = dir.path().join("xsum/xsum_train.parquet");
         std::fs::copy(path("hub"), &hub).unwrap();
-        assert_eq!(split_path(dir.path(), TaskKind::Xsum, Split::Train), hub);
-        let data = read_split(dir.path(), TaskKind::Xsum, Split::Train).unwrap();
+        assert_eq!(split_path(dir.path(), &Xsum, Split::Train), hub);
+        let data = read_split(dir.path(), &Xsum, Split::Train).unwrap();
         assert_eq!(data.examples.len(), 4);
     }
 
@@ -197,19 +197,19 @@ mod with_feature {
                 let at = cut.index(bytes.len());
                 bytes.remove(at);
             }
-            match task(TaskKind::Xsum).read_from(&mut &*bytes, "dir/file.parquet".as_ref()) {
+            match Xsum.read_from(&mut &*bytes, "dir/file.parquet".as_ref()) {
                 Ok(data) => prop_assert!(!data.examples.is_empty()),
                 Err(error) => prop_assert!(error.to_string().starts_with("dir/file.parquet: ")),
             }
             let path = Path::new("dir/file.parquet");
-            fpt_tasks::check_from(TaskKind::Xsum, &mut &*bytes, path, &CheckOptions::default()).unwrap();
+            fpt_tasks::check_from(&Xsum, &mut &*bytes, path, &CheckOptions::default()).unwrap();
         }
 
         #[test]
         fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             // With the footer's mark, or nothing is read at all.
             let bytes = [b"PAR1", &*bytes, &(bytes.len() as u32).to_le_bytes(), b"PAR1"].concat();
-            let error = task(TaskKind::Xsum).read_from(&mut &*bytes, "dir/file.parquet".as_ref());
+            let error = Xsum.read_from(&mut &*bytes, "dir/file.parquet".as_ref());
             prop_assert!(error.unwrap_err().to_string().starts_with("dir/file.parquet: "));
         }
     }

@@ -5,20 +5,20 @@
 use std::path::{Path, PathBuf};
 
 use fpt_tasks::{
-    Dataset, Example, Gold, Lengths, Split, TaskKind, read_split, split_path, task, tokenize,
+    Dataset, Example, Gold, Lengths, Mnli, Qqp, Record, Split, Squad2, Task, TaskName, Tasks, Xsum,
+    read_split, split_path, tokenize,
 };
 
 fn dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files")
 }
 
-fn read(kind: TaskKind, split: Split) -> Dataset {
-    read_split(&dir(), kind, split).unwrap()
+fn read(task: &dyn Task, split: Split) -> Dataset {
+    read_split(&dir(), task, split).unwrap()
 }
 
-fn read_text(kind: TaskKind, text: &str) -> Dataset {
-    task(kind)
-        .read_from(&mut text.as_bytes(), "odd".as_ref())
+fn read_text(task: &dyn Task, text: &str) -> Dataset {
+    task.read_from(&mut text.as_bytes(), "odd".as_ref())
         .unwrap()
 }
 
@@ -35,18 +35,19 @@ fn answers(texts: &[&str]) -> Gold {
 
 #[test]
 fn names_and_files() {
-    for kind in TaskKind::ALL {
-        assert_eq!(kind.to_string().parse(), Ok(kind));
-        assert_eq!(task(kind).kind(), kind);
-        let json = serde_json::to_string(&kind).unwrap();
-        assert_eq!(json, format!("\"{kind}\""));
+    for task in Tasks::paper().iter() {
+        let name = task.name();
+        assert_eq!(name.to_string().parse(), Ok(name.clone()));
+        assert_eq!(fpt_tasks::task(&name).unwrap().name(), name);
+        let json = serde_json::to_string(&name).unwrap();
+        assert_eq!(json, format!("\"{name}\""));
         for split in Split::ALL {
             assert_eq!(split.to_string().parse(), Ok(split));
-            assert!(split_path(&dir(), kind, split).is_file(), "{kind} {split}");
-            assert!(!read(kind, split).examples.is_empty());
+            assert!(split_path(&dir(), task, split).is_file(), "{name} {split}");
+            assert!(!read(task, split).examples.is_empty());
         }
     }
-    let error = "glue".parse::<TaskKind>().unwrap_err().to_string();
+    let error = "glue".parse::<TaskName>().unwrap_err().to_string();
     assert_eq!(
         error,
         "unknown task `glue`; expected one of mnli, qqp, squad2, record, xsum"
@@ -60,7 +61,7 @@ fn names_and_files() {
 
 #[test]
 fn mnli_finds_columns_by_name() {
-    let train = read(TaskKind::Mnli, Split::Train);
+    let train = read(&Mnli, Split::Train);
     assert_eq!(
         targets(&train.examples),
         ["entailment", "contradiction", "neutral", "entailment"]
@@ -78,17 +79,17 @@ fn mnli_finds_columns_by_name() {
         "{warning}"
     );
 
-    let dev = read(TaskKind::Mnli, Split::Dev);
+    let dev = read(&Mnli, Split::Dev);
     assert_eq!(targets(&dev.examples), ["neutral", "contradiction"]);
 
-    let test = read(TaskKind::Mnli, Split::Test);
+    let test = read(&Mnli, Split::Test);
     assert_eq!(test.examples[0].target, None);
     assert_eq!(test.examples[0].gold, Gold::Hidden);
 }
 
 #[test]
 fn qqp_skips_broken_rows() {
-    let train = read(TaskKind::Qqp, Split::Train);
+    let train = read(&Qqp, Split::Train);
     assert_eq!(
         targets(&train.examples),
         ["not_duplicate", "is_duplicate", "not_duplicate"]
@@ -103,15 +104,12 @@ fn qqp_skips_broken_rows() {
         warning.ends_with("train.tsv:4: 4 columns instead of 6; skipped"),
         "{warning}"
     );
-    assert_eq!(
-        read(TaskKind::Qqp, Split::Test).examples[0].gold,
-        Gold::Hidden
-    );
+    assert_eq!(read(&Qqp, Split::Test).examples[0].gold, Gold::Hidden);
 }
 
 #[test]
 fn squad2_has_questions_without_answers() {
-    let dev = read(TaskKind::Squad2, Split::Dev);
+    let dev = read(&Squad2, Split::Dev);
     assert_eq!(targets(&dev.examples), ["France", "no answer"]);
     assert_eq!(dev.examples[0].gold, answers(&["France", "in France"]));
     assert_eq!(dev.examples[1].gold, answers(&[]));
@@ -121,13 +119,10 @@ fn squad2_has_questions_without_answers() {
         "question: Who gave their name to Italy? context: The Normans gave their name to Normandy, a region in France."
     );
     assert_eq!(dev.warnings.count(), 0);
-    assert_eq!(
-        read(TaskKind::Squad2, Split::Test).examples[0].gold,
-        Gold::Hidden
-    );
+    assert_eq!(read(&Squad2, Split::Test).examples[0].gold, Gold::Hidden);
 
     let odd = read_text(
-        TaskKind::Squad2,
+        &Squad2,
         r#"{"data": [{"paragraphs": [{"context": "c", "qas":
             [{"id": "x7", "question": "q", "answers": [], "is_impossible": false}]}]}]}"#,
     );
@@ -139,7 +134,7 @@ fn squad2_has_questions_without_answers() {
 
 #[test]
 fn record_trains_on_every_answer_and_evaluates_once() {
-    let train = read(TaskKind::Record, Split::Train);
+    let train = read(&Record, Split::Train);
     assert_eq!(targets(&train.examples), ["Ann", "Zoé", "Rome"]);
     let groups: Vec<_> = train.examples.iter().map(|e| e.group).collect();
     assert_eq!(groups, [0, 0, 1]);
@@ -158,11 +153,11 @@ fn record_trains_on_every_answer_and_evaluates_once() {
         .collect();
     assert_eq!(mentions, [3, 3, 2]);
 
-    let dev = read(TaskKind::Record, Split::Dev);
+    let dev = read(&Record, Split::Dev);
     assert_eq!(targets(&dev.examples), ["Ann", "Rome"]);
     assert_eq!(dev.examples[0].gold, answers(&["Ann", "Zoé"]));
 
-    let test = read(TaskKind::Record, Split::Test);
+    let test = read(&Record, Split::Test);
     assert_eq!(test.examples.len(), 2);
     assert_eq!(
         (test.examples[1].id.as_str(), &test.examples[1].gold),
@@ -170,7 +165,7 @@ fn record_trains_on_every_answer_and_evaluates_once() {
     );
 
     let odd = read_text(
-        TaskKind::Record,
+        &Record,
         r#"{"passage": {"text": "Ann", "entities": [{"start": 0, "end": 2}]}, "qas":
             [{"query": "a", "answers": []}, {"query": "b", "answers": [{"text": "Ann"}]}]}"#
             .replace('\n', "")
@@ -185,7 +180,7 @@ fn record_trains_on_every_answer_and_evaluates_once() {
 
 #[test]
 fn xsum_joins_the_parts_of_a_document() {
-    let train = read(TaskKind::Xsum, Split::Train);
+    let train = read(&Xsum, Split::Train);
     assert_eq!(
         train.examples[0].source,
         "The café burned down. Nobody was hurt. Police said \"arson\"."
@@ -195,7 +190,7 @@ fn xsum_joins_the_parts_of_a_document() {
         Some("A café was lost in a fire.")
     );
 
-    let odd = read_text(TaskKind::Xsum, "doc\tsum\n\t\n \tx\nonly one\na\tb\tc\n");
+    let odd = read_text(&Xsum, "doc\tsum\n\t\n \tx\nonly one\na\tb\tc\n");
     assert_eq!(odd.examples.len(), 1);
     // The second line, a lone tab, is blank.
     assert_eq!(odd.warnings.count(), 3);
@@ -215,9 +210,7 @@ fn xsum_reads_the_hubs_json_lines() {
         {"document": "One.", "summary": " "}
         {"document": "", "summary": "s"}"#;
     let path = Path::new("dir/test.jsonl");
-    let data = task(TaskKind::Xsum)
-        .read_from(&mut text.as_bytes(), path)
-        .unwrap();
+    let data = Xsum.read_from(&mut text.as_bytes(), path).unwrap();
     let rows: Vec<_> = data
         .examples
         .iter()
@@ -239,7 +232,7 @@ fn xsum_reads_the_hubs_json_lines() {
     );
 
     let error = |text: &str| {
-        let result = task(TaskKind::Xsum).read_from(&mut text.as_bytes(), path);
+        let result = Xsum.read_from(&mut text.as_bytes(), path);
         result.unwrap_err().to_string()
     };
     assert_eq!(
@@ -260,7 +253,7 @@ fn xsum_reads_the_hubs_json_lines() {
 fn splits_have_other_names_only_where_the_own_one_is_missing() {
     let dir = tempfile::tempdir().unwrap();
     let xsum = dir.path().join("xsum");
-    let path = || split_path(dir.path(), TaskKind::Xsum, Split::Dev);
+    let path = || split_path(dir.path(), &Xsum, Split::Dev);
     assert_eq!(path(), xsum.join("xsum_dev.tsv"));
     std::fs::create_dir(&xsum).unwrap();
     for name in ["xsum_dev.parquet", "xsum_dev.jsonl", "xsum_dev.tsv"] {
@@ -268,27 +261,27 @@ fn splits_have_other_names_only_where_the_own_one_is_missing() {
         assert_eq!(path(), xsum.join(name));
     }
     assert_eq!(
-        split_path(dir.path(), TaskKind::Qqp, Split::Dev),
+        split_path(dir.path(), &Qqp, Split::Dev),
         dir.path().join("qqp/dev.tsv")
     );
 }
 
 #[test]
 fn glue_tables_have_different_widths() {
-    let columns = |kind, split| {
-        let text = std::fs::read_to_string(split_path(&dir(), kind, split)).unwrap();
+    let columns = |task: &dyn Task, split| {
+        let text = std::fs::read_to_string(split_path(&dir(), task, split)).unwrap();
         text.lines().next().unwrap().split('\t').count()
     };
-    let widths = |kind| Split::ALL.map(|split| columns(kind, split));
-    assert_eq!(widths(TaskKind::Mnli), [12, 16, 10]);
-    assert_eq!(widths(TaskKind::Qqp), [6, 6, 3]);
-    let test = read(TaskKind::Mnli, Split::Test);
+    let widths = |task: &dyn Task| Split::ALL.map(|split| columns(task, split));
+    assert_eq!(widths(&Mnli), [12, 16, 10]);
+    assert_eq!(widths(&Qqp), [6, 6, 3]);
+    let test = read(&Mnli, Split::Test);
     assert_eq!(
         test.examples[0].source,
         "hypothesis: Hidden hypothesis. premise: Hidden premise."
     );
     // A question that is empty, as the published QQP has some, is a question.
-    let odd = read_text(TaskKind::Qqp, "id\tquestion1\tquestion2\n0\t\tb\n1\ta\t\n");
+    let odd = read_text(&Qqp, "id\tquestion1\tquestion2\n0\t\tb\n1\ta\t\n");
     assert_eq!(odd.examples[1].source, "question1: a question2: ");
     assert_eq!((odd.examples.len(), odd.warnings.count()), (2, 0));
 }
@@ -296,7 +289,7 @@ fn glue_tables_have_different_widths() {
 #[test]
 fn entity_spans_are_inclusive_and_in_characters() {
     let odd = read_text(
-        TaskKind::Record,
+        &Record,
         "{\"passage\": {\"text\": \"\u{1f3b5}é\u{301} Bo\", \"entities\": [{\"start\": 4, \"end\": 5}, \
          {\"start\": 0, \"end\": 0}]}, \"qas\": [{\"query\": \"q\"}]}",
     );
@@ -315,7 +308,7 @@ fn plausible_answers_are_no_answers() {
             r#"{{"data": [{{"paragraphs": [{{"context": "c", "qas": [{{"id": "x", "question": "q", {answers}
             "is_impossible": true, "plausible_answers": [{{"text": "c", "answer_start": 0}}]}}]}}]}}]}}"#
         );
-        let data = read_text(TaskKind::Squad2, &text);
+        let data = read_text(&Squad2, &text);
         let expected = match answers {
             "" => (None, Gold::Hidden),
             _ => (Some("no answer"), Gold::Answers(Vec::new())),
@@ -328,29 +321,23 @@ fn plausible_answers_are_no_answers() {
 #[test]
 fn byte_order_marks_and_carriage_returns_are_tolerated() {
     let table = "\u{feff}id\tquestion1\tquestion2\tis_duplicate\r\n\r\n5\ta\tb\t1\r\n6\tc\td\t0";
-    let data = read_text(TaskKind::Qqp, table);
+    let data = read_text(&Qqp, table);
     assert_eq!(targets(&data.examples), ["is_duplicate", "not_duplicate"]);
     assert_eq!(data.examples[0].id, "5");
 
-    let text = std::fs::read_to_string(split_path(&dir(), TaskKind::Squad2, Split::Dev)).unwrap();
+    let text = std::fs::read_to_string(split_path(&dir(), &Squad2, Split::Dev)).unwrap();
     let text = format!("\u{feff}{}", text.replace('\n', "\r\n"));
-    assert_eq!(
-        read_text(TaskKind::Squad2, &text),
-        read(TaskKind::Squad2, Split::Dev)
-    );
-    let text = std::fs::read_to_string(split_path(&dir(), TaskKind::Record, Split::Train)).unwrap();
+    assert_eq!(read_text(&Squad2, &text), read(&Squad2, Split::Dev));
+    let text = std::fs::read_to_string(split_path(&dir(), &Record, Split::Train)).unwrap();
     let text = format!("\u{feff}{}", text.replace('\n', "\r\n"));
-    assert_eq!(
-        read_text(TaskKind::Record, &text),
-        read(TaskKind::Record, Split::Train)
-    );
+    assert_eq!(read_text(&Record, &text), read(&Record, Split::Train));
 }
 
 #[test]
 fn only_the_first_warnings_are_kept() {
     let rows = "index\tsentence1\tsentence2\tgold_label\n0\ta\tb\tneutral\n".to_owned()
         + &"1\ta\tb\t-\n".repeat(12);
-    let warnings = read_text(TaskKind::Mnli, &rows).warnings;
+    let warnings = read_text(&Mnli, &rows).warnings;
     assert_eq!((warnings.count(), warnings.first().len()), (12, 5));
     assert!(
         warnings
@@ -361,31 +348,31 @@ fn only_the_first_warnings_are_kept() {
 
 #[test]
 fn baselines_predict_without_reading() {
-    let baseline = |kind| {
-        let (train, dev) = (read(kind, Split::Train), read(kind, Split::Dev));
-        let baseline = task(kind).baseline(&train.examples, &dev.examples).unwrap();
+    let baseline = |task: &dyn Task| {
+        let (train, dev) = (read(task, Split::Train), read(task, Split::Dev));
+        let baseline = task.baseline(&train.examples, &dev.examples).unwrap();
         (baseline.name, baseline.value())
     };
     // Always `entailment`.
-    assert_eq!(baseline(TaskKind::Mnli), ("majority", 0.0));
+    assert_eq!(baseline(&Mnli), ("majority", 0.0));
     // Always `not_duplicate`, two of three.
-    assert_eq!(baseline(TaskKind::Qqp), ("majority", 200.0 / 3.0));
+    assert_eq!(baseline(&Qqp), ("majority", 200.0 / 3.0));
     // Always `no answer`.
-    assert_eq!(baseline(TaskKind::Squad2), ("majority", 50.0));
+    assert_eq!(baseline(&Squad2), ("majority", 50.0));
     // Zoé for both: mentioned as often as Ann, and first.
-    assert_eq!(baseline(TaskKind::Record), ("most frequent entity", 50.0));
+    assert_eq!(baseline(&Record), ("most frequent entity", 50.0));
     // "A team has lost the cup." is nearest to the others; it shares 4 of its 6 words with the one
     // to predict.
-    let (name, value) = baseline(TaskKind::Xsum);
+    let (name, value) = baseline(&Xsum);
     assert_eq!(name, "constant");
     assert!((value - 100.0 * 4.0 / 6.0).abs() < 1e-5, "{value}");
 }
 
 #[test]
 fn the_earliest_of_equally_frequent_targets_is_the_majority() {
-    let qqp = task(TaskKind::Qqp);
-    let dev = read(TaskKind::Qqp, Split::Dev).examples;
-    let mut train = read(TaskKind::Qqp, Split::Train).examples;
+    let qqp = Qqp;
+    let dev = read(&Qqp, Split::Dev).examples;
+    let mut train = read(&Qqp, Split::Train).examples;
     train.truncate(2);
     let value = |train: &[Example]| qqp.baseline(train, &dev).unwrap().value();
     assert_eq!(value(&train), 200.0 / 3.0);
@@ -395,7 +382,7 @@ fn the_earliest_of_equally_frequent_targets_is_the_majority() {
 
 #[test]
 fn tokens_begin_with_the_sentinel_and_end_with_the_last_one() {
-    let data = read(TaskKind::Squad2, Split::Dev);
+    let data = read(&Squad2, Split::Dev);
     let encode = |text: &str| -> Result<Vec<u32>, std::fmt::Error> {
         Ok(text.bytes().map(u32::from).chain([1]).collect())
     };
@@ -409,7 +396,7 @@ fn tokens_begin_with_the_sentinel_and_end_with_the_last_one() {
     assert_eq!(tokens[0].target, ids("<extra_id_0>France"));
     assert_eq!(tokens[1].target, ids("<extra_id_0>no ans"));
 
-    let hidden = read(TaskKind::Squad2, Split::Test);
+    let hidden = read(&Squad2, Split::Test);
     let tokens = tokenize(&hidden.examples, encode, limits).unwrap();
     assert!(tokens[0].target.is_empty());
 

@@ -1,13 +1,17 @@
+//! What can stop a run.
+
 use std::path::PathBuf;
 
+use fpt_files::FileError;
 use fpt_partial::PartialError;
 use fpt_prompt::PromptError;
 use fpt_schedule::ScheduleError;
 use fpt_t5::T5Error;
-use fpt_tasks::{BatchError, ScoreError, TaskError, TokenizeError};
+use fpt_tasks::{BatchError, ScoreError, TaskError, TokenizeError, UnknownName};
 
 /// What can stop a run. Every message names the file, the key or the value, and the way out.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TrainError {
     /// A configuration file can't be read or does not make sense.
     #[error("{}: {reason}", path.display())]
@@ -33,13 +37,45 @@ pub enum TrainError {
         /// Why.
         reason: String,
     },
-    /// The loss became infinite or NaN.
-    #[error("the loss is {loss} at step {step}: training diverged; lower `train.learning_rate`")]
+    /// The directory holds a finished run that is another one than that which is wanted.
+    #[error(
+        "{} holds a finished run of {what}: {}; choose another --out, or let --force-new set it aside and train anew",
+        path.display(),
+        differences.join("; ")
+    )]
+    OtherRun {
+        /// The directory.
+        path: PathBuf,
+        /// `another configuration` or `other inputs`.
+        what: &'static str,
+        /// What differs, a phrase each.
+        differences: Vec<String>,
+    },
+    /// Another process is at work in the directory.
+    #[error("cannot use {} for the run: {owner} is writing it; wait for its end, or choose another --out", path.display())]
+    Busy {
+        /// The directory.
+        path: PathBuf,
+        /// Who.
+        owner: String,
+    },
+    /// A run failed after its first metrics, which are kept.
+    #[error("{source}; what the run wrote until then is kept in {}", kept.display())]
+    Failed {
+        /// Why.
+        source: Box<TrainError>,
+        /// Where its metrics are.
+        kept: PathBuf,
+    },
+    /// Loss or gradient became infinite or NaN. The prompt has not been moved by it.
+    #[error("the {what} is {value} at step {step}: training diverged; lower `train.learning_rate`")]
     Diverged {
-        /// The step.
+        /// The step, from 1.
         step: usize,
-        /// The loss.
-        loss: f64,
+        /// `loss` or `norm of the gradient`.
+        what: &'static str,
+        /// Its value.
+        value: f64,
     },
     /// A file of scores can't be used.
     #[error("cannot use the scores in {}: {reason}", path.display())]
@@ -49,6 +85,9 @@ pub enum TrainError {
         /// Why, and the way out.
         reason: String,
     },
+    /// A file can't be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The schedule does not fit the model or the steps.
     #[error("invalid configuration: {0}")]
     Schedule(#[from] ScheduleError),
@@ -69,6 +108,9 @@ pub enum TrainError {
     /// Prompt or adapter.
     #[error(transparent)]
     Prompt(#[from] PromptError),
+    /// No such task.
+    #[error(transparent)]
+    Name(#[from] UnknownName),
     /// Task data.
     #[error(transparent)]
     Task(#[from] TaskError),
@@ -81,4 +123,14 @@ pub enum TrainError {
     /// Scoring.
     #[error(transparent)]
     Score(#[from] ScoreError),
+}
+
+impl TrainError {
+    /// `path` can't be written.
+    pub(crate) fn output(path: impl Into<PathBuf>, error: std::io::Error) -> Self {
+        Self::Output {
+            path: path.into(),
+            reason: error.to_string(),
+        }
+    }
 }

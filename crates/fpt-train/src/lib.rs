@@ -1,31 +1,35 @@
 #![doc = include_str!("../README.md")]
 
-mod cache;
+mod compute;
 mod config;
 mod error;
 mod evaluate;
+mod finish;
+mod host;
+mod inputs;
 mod optimizer;
 mod plan;
 mod record;
 mod run_dir;
-mod score_cache;
-mod session;
+mod state;
 mod step;
-mod token_cache;
+mod train;
 mod trainer;
 mod transfer;
 
+pub use compute::{Compute, Precision};
 pub use config::{
     EvalConfig, EvalModel, Experiment, GenerateConfig, LengthConfig, MethodLists, PromptConfig,
     RunConfig, ScoreConfig, SelectionConfig, TrainConfig, TransferConfig,
 };
 pub use error::TrainError;
 pub use evaluate::{Predictor, batch_tensors};
+pub use host::Host;
+pub use inputs::{FindModel, Fingerprinter, Fingerprints, Session, SplitData, model_directory};
 pub use optimizer::adafactor;
-pub use plan::{default_reduce, selections};
-pub use record::{BaselineScore, Host, MetricRecord, RunResult, Seconds, StageRecord, peak_memory};
-pub use run_dir::{FinishedRun, RunDir, finished_run};
-pub use session::{FindModel, Session, SplitData, model_directory};
+pub use plan::{Plan, PlannedStage};
+pub use record::{BaselineScore, Event, MetricRecord, RunResult, Seconds, StageRecord};
+pub use run_dir::{FinishedRun, finished_run, set_aside};
 pub use step::Step;
-pub use trainer::{Event, train};
+pub use train::train;
 pub use transfer::{SimilarityReport, TransferReport, similarities, transfers};

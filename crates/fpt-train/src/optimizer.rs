@@ -1,3 +1,5 @@
+//! The optimizer.
+
 use burn::optim::{AdafactorConfig, ModuleOptimizer, grad_clipping::GradientClippingConfig};
 
 use crate::TrainConfig;

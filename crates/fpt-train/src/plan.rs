@@ -1,103 +1,177 @@
-//! The stages of a run: how long each is, and on what part of the model.
+//! What follows from a configuration and the shape of its model, resolved once: no files, no tensors.
 
-use std::path::Path;
+use std::ops::Range;
 
-use fpt_partial::{Needs, Selection, full_size, shape};
-use fpt_schedule::{Reduce, Schedule, cost};
-use fpt_t5::T5Config;
-use fpt_tasks::{Split, TaskKind, TokenizedExample};
+use fpt_schedule::cost::BatchShape;
+use fpt_schedule::{ModelShape, PartialSize, Reduce, Schedule};
+use fpt_tasks::{Lengths, Split, Stacks, Task};
 
-use crate::{EvalModel, RunConfig, Session, SplitData, TrainError, score_cache};
+use crate::{EvalModel, RunConfig, TrainError};
 
-/// The paper reduces only the encoder where targets are a few tokens.
-pub fn default_reduce(task: TaskKind) -> Reduce {
-    match task {
-        TaskKind::Mnli | TaskKind::Qqp => Reduce::Encoder,
-        TaskKind::Squad2 | TaskKind::Record | TaskKind::Xsum => Reduce::Both,
+/// What a run will do.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The full model.
+    pub shape: ModelShape,
+    /// The stages as the schedule has them.
+    pub schedule: Schedule,
+    /// The same, with what the loop needs of each.
+    pub stages: Vec<PlannedStage>,
+    /// Optimizer steps of all stages.
+    pub steps: usize,
+    /// Which model is judged.
+    pub evaluated: EvalModel,
+    /// Whether the run measures what others are compared with: the frozen model without a prompt, and the reported
+    /// score of every prompt that was the best so far.
+    pub is_reference: bool,
+    /// The split whose scores are reported.
+    pub report: Split,
+    /// Where texts are cut; the target's limit also limits generation.
+    pub limits: Lengths,
+    /// The largest batch that the configuration allows: as many of the longest examples as fit.
+    pub largest_batch: BatchShape,
+    /// Steps between evaluations.
+    evaluate_every: usize,
+}
+
+/// A stage of a [`Plan`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedStage {
+    /// Its place, from 0.
+    pub number: usize,
+    /// Its steps, counted from 0 over all stages.
+    pub steps: Range<usize>,
+    /// How much of the model it trains on.
+    pub size: PartialSize,
+    /// Sources are cut to so many tokens, where the stage limits them.
+    pub max_source: Option<usize>,
+}
+
+impl Plan {
+    /// The plan of `config`, whose task is `task`, for a model of this shape.
+    ///
+    /// # Errors
+    /// [`TrainError::Schedule`] names the key.
+    pub fn new(
+        config: &RunConfig,
+        task: &dyn Task,
+        shape: &ModelShape,
+    ) -> Result<Self, TrainError> {
+        let reduce = default_reduce(task);
+        let schedule = config.schedule.resolve(shape, config.train.steps, reduce)?;
+        let full = shape.full();
+        let is_full = |stage: &fpt_schedule::Stage| stage.size == full;
+        let ends_full = schedule.stages().last().is_none_or(is_full);
+        let natural = if ends_full {
+            EvalModel::Full
+        } else {
+            EvalModel::Stage
+        };
+        let mut start = 0;
+        let stages = schedule.stages().iter().enumerate();
+        let stages = stages
+            .map(|(number, stage)| {
+                let steps = start..start + stage.steps;
+                start = steps.end;
+                PlannedStage {
+                    number,
+                    steps,
+                    size: stage.size,
+                    max_source: stage.max_source,
+                }
+            })
+            .collect();
+        Ok(Self {
+            stages,
+            steps: schedule.steps(),
+            evaluated: config.eval.model.unwrap_or(natural),
+            is_reference: config
+                .eval
+                .reference
+                .unwrap_or_else(|| schedule.stages().iter().all(is_full)),
+            report: config.eval.report,
+            limits: config.limits(task),
+            largest_batch: config.largest_batch(task),
+            evaluate_every: config.eval.every,
+            shape: *shape,
+            schedule,
+        })
+    }
+
+    /// Whether the prompt is evaluated after so many steps.
+    pub fn evaluates_after(&self, steps: usize) -> bool {
+        steps.is_multiple_of(self.evaluate_every) || steps == self.steps
+    }
+
+    /// Whether a stage trains on the full model.
+    pub fn is_full(&self, stage: &PlannedStage) -> bool {
+        stage.size == self.shape.full()
+    }
+
+    /// Whether the last stage trains on the full model.
+    pub fn ends_full(&self) -> bool {
+        self.stages.last().is_none_or(|stage| self.is_full(stage))
     }
 }
 
 impl RunConfig {
-    /// The schedule for a model.
-    ///
-    /// # Errors
-    /// [`TrainError::Schedule`] names the key.
-    pub fn resolve_schedule(&self, model: &T5Config) -> Result<Schedule, TrainError> {
-        let reduce = default_reduce(self.task);
-        Ok(self
-            .schedule
-            .resolve(&shape(model), self.train.steps, reduce)?)
-    }
-
-    /// Which model is evaluated.
-    pub fn evaluated(&self, schedule: &Schedule, model: &T5Config) -> EvalModel {
-        let ends_partial = schedule
-            .stages()
-            .last()
-            .is_some_and(|stage| stage.size != full_size(model));
-        self.eval.model.unwrap_or(match ends_partial {
-            true => EvalModel::Stage,
-            false => EvalModel::Full,
-        })
-    }
-
-    /// Whether the run measures what others are compared with.
-    pub fn is_reference(&self, schedule: &Schedule, model: &T5Config) -> bool {
-        let full = full_size(model);
-        let plain = schedule.stages().iter().all(|stage| stage.size == full);
-        self.eval.reference.unwrap_or(plain)
-    }
-}
-
-/// What stays of the model in each stage of `schedule`. Scores that are needed are looked for in `cache`, and
-/// written there.
-///
-/// # Errors
-/// [`TrainError`] if the model can't be scored or the scores can't be kept.
-pub fn selections(
-    session: &Session,
-    schedule: &Schedule,
-    train: &SplitData,
-    dev: &SplitData,
-    cache: &Path,
-) -> Result<Vec<Selection>, TrainError> {
-    let config = &session.config.selection;
-    let model = session.model.config();
-    let stages = schedule.stages();
-    let needs = stages
-        .iter()
-        .map(|stage| config.rules.needs(&stage.size, model));
-    let needs = needs.max().unwrap_or(Needs::Nothing);
-    let data = match config.score.split {
-        Split::Train => train,
-        Split::Dev => dev,
-        Split::Test => {
-            return Err(TrainError::Value {
-                key: "selection.score.split",
-                reason: "is test, whose answers must not be looked at; take train or dev".into(),
-            });
+    /// Where texts are cut, in tokens: as configured, and targets else as the task has it.
+    pub fn limits(&self, task: &dyn Task) -> Lengths {
+        let lengths = &self.lengths;
+        Lengths {
+            max_source: lengths.max_source,
+            max_target: lengths
+                .max_target
+                .unwrap_or_else(|| task.max_target_length()),
         }
-    };
-    let sample = sample(&data.tokens, config.score.examples);
-    let scores = score_cache::scores(session, needs, &sample, cache)?;
-    let select = |stage: &fpt_schedule::Stage| {
-        let seed = session.config.seed;
-        config
-            .rules
-            .select(&stage.size, model, scores.as_ref(), seed)
-    };
-    Ok(stages.iter().map(select).collect::<Result<_, _>>()?)
+    }
+
+    fn largest_batch(&self, task: &dyn Task) -> BatchShape {
+        let Lengths {
+            max_source,
+            max_target,
+        } = self.limits(task);
+        let fit = |tokens: usize| self.train.batch_size.min((tokens / max_source).max(1));
+        BatchShape {
+            rows: self.train.batch_tokens.map_or(self.train.batch_size, fit),
+            source: max_source,
+            target: max_target,
+            prompt: self.prompt.length,
+        }
+    }
 }
 
-/// At most `count` examples, spread evenly.
-fn sample(tokens: &[TokenizedExample], count: usize) -> Vec<&TokenizedExample> {
-    let count = count.min(tokens.len());
-    (0..count)
-        .map(|i| &tokens[i * tokens.len() / count])
-        .collect()
+/// What a task reduces where the schedule does not say it.
+fn default_reduce(task: &dyn Task) -> Reduce {
+    match task.reduced_stacks() {
+        Stacks::Encoder => Reduce::Encoder,
+        Stacks::Both => Reduce::Both,
+    }
 }
 
-/// Bytes of a stage's weights.
-pub(crate) fn weight_bytes(session: &Session, size: &fpt_partial::PartialSize) -> u64 {
-    cost::weight_bytes(&shape(session.model.config()), size, size_of::<f32>())
+#[cfg(test)]
+mod tests {
+    use fpt_schedule::cost::PAPER_TASKS;
+    use fpt_tasks::Tasks;
+
+    use super::*;
+
+    /// `fpt-schedule` knows no tasks, so it has a list of its own.
+    #[test]
+    fn the_tasks_of_the_papers_count_are_the_tasks() {
+        let tasks = Tasks::paper();
+        let ours = tasks.iter().map(|task| {
+            let target = task.paper().map(|figures| figures.flops_target);
+            (task.name().to_string(), target, default_reduce(task))
+        });
+        let theirs = PAPER_TASKS
+            .iter()
+            .map(|task| (task.name.to_string(), Some(task.target), task.reduce));
+        assert_eq!(ours.collect::<Vec<_>>(), theirs.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn labels_that_are_passed_over_are_those_that_pad() {
+        assert_eq!(fpt_tasks::IGNORED_LABEL, fpt_t5::IGNORED_LABEL);
+    }
 }

@@ -1,10 +1,12 @@
+//! One training step, up to where the optimizer moves the prompt.
+
 use burn::optim::GradientsParams;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use fpt_prompt::SoftPrompt;
-use fpt_t5::{KvCache, MacCounter, T5, cross_entropy, prepend_visible};
+use fpt_t5::{Lm, MacCounter};
 use fpt_tasks::TokenBatch;
 
-use crate::batch_tensors;
+use crate::{TrainError, batch_tensors};
 
 /// What a training step computes before the optimizer moves the prompt.
 pub struct Step {
@@ -20,32 +22,50 @@ pub struct Step {
 
 impl Step {
     /// Forward through a frozen `model` and back to `prompt`, which lies on the autodiff device of `device`.
-    pub fn new(model: &T5, prompt: &SoftPrompt, batch: &TokenBatch, device: &Device) -> Self {
-        let (source, mask, labels) = batch_tensors(batch, device);
-        let [length, _] = prompt.shape();
+    pub fn new(model: &impl Lm, prompt: &SoftPrompt, batch: &TokenBatch, device: &Device) -> Self {
         let mut counter = MacCounter::default();
-        let encoded = model.encode_tapped(
-            prompt.prepend(model.embed(source)),
-            prepend_visible(mask, length),
-            &mut counter,
-        );
-        let inputs = model.shift_right(labels.clone());
-        let logits = model.decode_tapped(inputs, &encoded, &mut KvCache::new(), &mut counter);
-        let loss = cross_entropy(logits, labels);
+        let prefix = Some(prompt.weight.val());
+        let batch = batch_tensors(batch, device);
+        let loss = model.loss(prefix, &batch, &mut counter).mean();
         let mut gradients = loss.backward();
         let gradients = GradientsParams::from_module(&mut gradients, prompt);
+        let [loss, gradient_norm] = scalars(loss.inner(), prompt, &gradients);
         Self {
-            loss: loss.into_scalar::<f64>(),
-            gradient_norm: gradient_norm(prompt, &gradients),
+            loss,
+            gradient_norm,
             gradients,
             forward_macs: counter.macs,
         }
     }
+
+    /// Refuse a step that would spoil the prompt; `number` is counted from 1.
+    ///
+    /// # Errors
+    /// [`TrainError::Diverged`] if the loss or the gradient is infinite or NaN.
+    pub fn judge(&self, number: usize) -> Result<(), TrainError> {
+        for (what, value) in [
+            ("loss", self.loss),
+            ("norm of the gradient", self.gradient_norm),
+        ] {
+            if !value.is_finite() {
+                return Err(TrainError::Diverged {
+                    step: number,
+                    what,
+                    value,
+                });
+            }
+        }
+        Ok(())
+    }
 }
 
-fn gradient_norm(prompt: &SoftPrompt, gradients: &GradientsParams) -> f64 {
-    match gradients.get::<2>(prompt.weight.id) {
-        Some(gradient) => gradient.square().sum().sqrt().into_scalar::<f64>(),
-        None => 0.0,
-    }
+/// The loss and the norm of the gradient, brought to the host together: each transfer would wait for the device.
+fn scalars(loss: Tensor<1>, prompt: &SoftPrompt, gradients: &GradientsParams) -> [f64; 2] {
+    let norm = match gradients.get::<2>(prompt.weight.id) {
+        Some(gradient) => gradient.square().sum().sqrt(),
+        None => loss.zeros_like(),
+    };
+    let values = Tensor::cat(vec![loss, norm], 0).into_data();
+    let mut values = values.iter::<f64>();
+    [(); 2].map(|()| values.next().unwrap_or(f64::NAN))
 }

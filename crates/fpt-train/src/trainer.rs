@@ -1,357 +1,303 @@
+//! The training loop: stage by stage, step by step.
+
 use std::borrow::Cow;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
-use burn::tensor::Device;
-use fpt_partial::{PartialSize, partial, shape};
-use fpt_prompt::{AdapterInfo, InitKind, PromptInit, SoftPrompt, save_adapter};
-use fpt_schedule::cost::{BatchShape, true_macs};
+use fpt_partial::partial;
+use fpt_prompt::SoftPrompt;
+use fpt_schedule::PartialSize;
+use fpt_schedule::cost::{BatchShape, true_macs, weight_bytes};
 use fpt_t5::T5;
-use fpt_tasks::{Scores, Split, TokenBatch, TokenizedExample, TrainBatches, Warnings, cut, task};
-use serde::{Deserialize, Serialize};
+use fpt_tasks::{Scores, TokenBatch, TokenizedExample, TrainBatches, cut};
 
-use crate::plan::{selections, weight_bytes};
-use crate::{
-    BaselineScore, EvalModel, Host, MetricRecord, RunConfig, RunDir, RunResult, Seconds, Session,
-    StageRecord, Step, TrainError, adafactor,
-};
+use crate::inputs::{Inputs, SplitData};
+use crate::record::{Event, Log, MetricRecord, StageRecord};
+use crate::state::{Best, Evaluation, State};
+use crate::{EvalModel, Plan, PlannedStage, Step, TrainError, adafactor};
 
-/// What happens during a run, for progress bars and logs.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event {
-    /// Examples of large data were tokenized.
-    Tokenized {
-        /// Of which split.
-        split: Split,
-        /// How many so far.
-        examples: usize,
-        /// Of how many.
-        of: usize,
-    },
-    /// Model and data are there.
-    Loaded {
-        /// Optimizer steps to come.
-        steps: usize,
-        /// What was odd about the data, a line a file.
-        warnings: Vec<String>,
-    },
-    /// The frozen model without a prompt was evaluated on test.
-    NoPrompt {
-        /// The scores.
-        test: Scores,
-    },
-    /// Examples were evaluated.
-    Evaluated {
-        /// How many more.
-        examples: usize,
-    },
-    /// The run is finished.
-    Finished {
-        /// Its outcome.
-        result: Box<RunResult>,
-    },
-    /// A line of `metrics.jsonl`.
-    #[serde(untagged)]
-    Metric(MetricRecord),
+/// What training works with and does not change.
+pub(crate) struct Trainer<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) inputs: &'a Inputs,
 }
 
-/// Train a prompt for a frozen model, in the stages of its schedule, and leave a run directory at `out`:
-/// `config.toml`, `selections.json` (what each stage kept of the model), `metrics.jsonl`, `adapter/` (the prompt
-/// that was best on dev, as a PEFT adapter), `predictions.test.jsonl` and `result.json`. The directory appears
-/// only when the run is complete. What other runs can use again is kept in `cache`: scores of neurons and heads, and the
-/// tokens of large data, under names with a hash of all that they depend on.
-///
-/// # Errors
-/// [`TrainError`]; then nothing is left behind.
-pub fn train(
-    config: &RunConfig,
-    out: &Path,
-    cache: &Path,
-    host: &Host,
-    device: &Device,
-    on_event: &mut dyn FnMut(Event),
-) -> Result<RunResult, TrainError> {
-    let mut directory = RunDir::create(out, config)?;
+/// A stage that is being trained on.
+pub(crate) struct Stage<'a> {
+    plan: &'a PlannedStage,
+    /// The model that is left of the full one.
+    pub(crate) model: T5,
+    /// The training examples, as long as the stage lets them be.
+    tokens: Cow<'a, [TokenizedExample]>,
+    batches: TrainBatches,
+    /// Time it took to make the model.
+    expansion: Duration,
+    /// Time of training and FLOPs before its first step.
+    training_before: Duration,
+    flops_before: f64,
+}
 
-    // Model, schedule and data.
-    let start = Instant::now();
-    let session = Session::load(config, host.find_model, device)?;
-    let full = &session.model;
-    let schedule = config.resolve_schedule(full.config())?;
-    let evaluated = config.evaluated(&schedule, full.config());
-    let is_reference = config.is_reference(&schedule, full.config());
-    let mut tokenized = |split, examples, of| {
-        on_event(Event::Tokenized {
-            split,
-            examples,
-            of,
-        });
-    };
-    let (train, dev, test) = (
-        session.read_cached(Split::Train, cache, &mut tokenized)?,
-        session.read_cached(Split::Dev, cache, &mut tokenized)?,
-        session.read_reported(cache, &mut tokenized)?,
-    );
-    let baseline = task(config.task).baseline(train.examples(), test.examples())?;
-    let baseline = BaselineScore {
-        name: baseline.name.to_string(),
-        value: baseline.value(),
-    };
-    let steps = schedule.steps();
-    let dev_limit = config
-        .eval
-        .dev_examples
-        .unwrap_or(usize::MAX)
-        .min(dev.tokens.len());
-    let mut seconds = Seconds {
-        load: start.elapsed().as_secs_f64(),
-        ..Seconds::default()
-    };
-    on_event(Event::Loaded {
-        steps,
-        warnings: [&train, &dev, &test]
-            .iter()
-            .filter_map(|data| describe(&data.dataset.warnings))
-            .collect(),
-    });
-    let start = Instant::now();
-    let selections = selections(&session, &schedule, &train, &dev, cache)?;
-    directory.write_json("selections.json", &selections)?;
-    seconds.score = start.elapsed().as_secs_f64();
-
-    let mut evaluating = Duration::ZERO;
-    let mut evaluate =
-        |model: &T5, prompt: Option<&SoftPrompt>, data, limit, on_event: &mut dyn FnMut(Event)| {
-            let clock = Instant::now();
-            let mut progress = |examples| on_event(Event::Evaluated { examples });
-            let outcome = session.evaluate(model, prompt, data, limit, &mut progress)?;
-            evaluating += clock.elapsed();
-            Ok::<_, TrainError>(outcome)
-        };
-    let mut no_prompt = None;
-    if is_reference {
-        let (test, _) = evaluate(full, None, &test, usize::MAX, on_event)?;
-        on_event(Event::NoPrompt { test: test.clone() });
-        no_prompt = Some(test);
+impl<'a> Trainer<'a> {
+    /// The scores of the frozen model without a prompt, if the run is a reference.
+    pub(crate) fn without_prompt(
+        &self,
+        state: &mut State,
+        log: &mut Log<'_>,
+    ) -> Result<Option<Scores>, TrainError> {
+        if !self.plan.is_reference {
+            return Ok(None);
+        }
+        let (full, data) = (&self.inputs.session.model, &self.inputs.reported);
+        let scores = self.score(full, None, data, usize::MAX, state, log)?;
+        log.emit(Event::NoPrompt {
+            split: self.plan.report,
+            scores: scores.clone(),
+        })?;
+        Ok(Some(scores))
     }
 
-    // The prompt is the only thing on the autodiff device: the model gets no gradients. Prompt and optimizer are
-    // all that survives a stage.
-    let training_device = device.clone().autodiff();
-    let mut prompt = session.fresh_prompt(config.seed, &training_device)?;
-    let mut optimizer = adafactor(&config.train);
-    let lengths = train.tokens.iter().map(|e| e.source.len()).collect();
-    let batches = TrainBatches::new(lengths, config.train.batch_limits(), config.seed)?;
-
-    let mut best: Option<(f64, usize, SoftPrompt)> = None;
-    let mut losses = Vec::with_capacity(steps);
-    let mut stages = Vec::new();
-    let mut training = Duration::ZERO;
-    let (mut step, mut flops) = (0, 0.0);
-    let mut model = full.clone();
-    for (number, (stage, selection)) in schedule.stages().iter().zip(&selections).enumerate() {
-        let clock = Instant::now();
-        model = partial(full, selection)?;
-        let expansion = clock.elapsed();
-        let (started, flops_before) = (training, flops);
-        training += expansion;
-        if number > 0 && config.train.reset_prompt {
-            prompt = session.fresh_prompt(config.seed, &training_device)?;
-        }
-        if number > 0 && config.train.reset_optimizer {
-            optimizer = adafactor(&config.train);
-        }
-        if evaluated == EvalModel::Stage {
-            // Scores on another model can't be compared with this one's.
-            best = None;
-        }
-        let mut last_eval = None;
-        let tokens = shorten(&train.tokens, stage.max_source);
-        let record = MetricRecord::Stage {
-            stage: number,
-            step,
-            size: stage.size,
-        };
-        directory.metric(&record)?;
-        on_event(Event::Metric(record));
-
-        for _ in 0..stage.steps {
-            let clock = Instant::now();
-            let batch = TokenBatch::new(&tokens, batches.indices(step), config.lengths.pad_to);
-            let Step {
-                loss,
-                gradient_norm,
-                gradients,
-                forward_macs,
-            } = Step::new(&model, &prompt, &batch, device);
-            step += 1;
-            if !loss.is_finite() {
-                return Err(TrainError::Diverged { step, loss });
-            }
-            prompt = optimizer.step(config.train.learning_rate, prompt, gradients);
-            training += clock.elapsed();
-            flops +=
-                2.0 * (forward_macs + backward_macs(full, &stage.size, &prompt, &batch)) as f64;
-            losses.push(loss);
-            let record = MetricRecord::Step {
-                step,
-                loss,
-                gradient_norm,
-                seconds: training.as_secs_f64(),
-                flops,
-            };
-            directory.metric(&record)?;
-            on_event(Event::Metric(record));
-
-            if step.is_multiple_of(config.eval.every) || step == steps {
-                let candidate = prompt.valid();
-                let judge = evaluated.of(full, &model);
-                let (scores, _) = evaluate(judge, Some(&candidate), &dev, dev_limit, on_event)?;
-                let mean = scores.mean();
-                last_eval = Some((step, scores.clone()));
-                let is_best = best.as_ref().is_none_or(|(score, _, _)| mean > *score);
-                let on_test = match is_best && is_reference {
-                    true => {
-                        let (scores, _) =
-                            evaluate(judge, Some(&candidate), &test, usize::MAX, on_event)?;
-                        Some(scores)
-                    }
-                    false => None,
-                };
-                let record = MetricRecord::Eval {
-                    step,
-                    examples: dev_limit,
-                    dev: scores,
-                    best: is_best,
-                    flops,
-                    test: on_test,
-                };
-                if is_best {
-                    best = Some((mean, step, candidate));
+    /// Train from where `state` stands to the end. Returns the last stage.
+    pub(crate) fn run(
+        &self,
+        state: &mut State,
+        log: &mut Log<'_>,
+    ) -> Result<Stage<'a>, TrainError> {
+        let device = self.inputs.session.compute.device();
+        let mut last = None;
+        for planned in &self.plan.stages {
+            let stage = self.enter(planned, state, log)?;
+            while state.step < planned.steps.end {
+                let clock = Instant::now();
+                let batch = stage.batch(state.step, self);
+                let step = Step::new(&stage.model, &state.prompt, &batch, device);
+                step.judge(state.step + 1)?;
+                let record = self.apply(step, &stage, &batch, state, clock);
+                log.emit(record)?;
+                if self.plan.evaluates_after(state.step) {
+                    self.evaluate(&stage, state, log)?;
                 }
-                directory.metric(&record)?;
-                on_event(Event::Metric(record));
             }
+            self.leave(&stage, state, log)?;
+            last = Some(stage);
         }
+        last.ok_or_else(no_steps)
+    }
 
-        let mut stage_dev = None;
-        if !selection.is_full(full.config()) {
-            let dev = match last_eval {
-                Some((at, scores)) if at == step && evaluated == EvalModel::Stage => scores,
-                _ => evaluate(&model, Some(&prompt.valid()), &dev, dev_limit, on_event)?.0,
-            };
-            let record = MetricRecord::StageEnd {
-                stage: number,
-                step,
-                dev: dev.clone(),
-            };
-            directory.metric(&record)?;
-            on_event(Event::Metric(record));
-            stage_dev = Some(dev);
+    /// Make the stage's model and carry the prompt over, or start afresh where the configuration says so.
+    fn enter(
+        &self,
+        planned: &'a PlannedStage,
+        state: &mut State,
+        log: &mut Log<'_>,
+    ) -> Result<Stage<'a>, TrainError> {
+        let inputs = self.inputs;
+        let config = &inputs.session.config;
+        let clock = Instant::now();
+        let model = partial(&inputs.session.model, &inputs.selections[planned.number])?;
+        let expansion = clock.elapsed();
+        let training_before = state.training;
+        state.training += expansion;
+        if planned.number > 0 && config.train.reset_prompt {
+            let device = inputs.session.compute.training_device();
+            state.prompt = inputs.session.fresh_prompt(config.seed, &device)?;
         }
-        stages.push(StageRecord {
-            size: stage.size,
-            steps: stage.steps,
-            flops: flops - flops_before,
-            seconds: (training - started - expansion).as_secs_f64(),
-            expansion_seconds: expansion.as_secs_f64(),
-            weight_bytes: weight_bytes(&session, &stage.size),
-            dev: stage_dev,
-        });
+        if planned.number > 0 && config.train.reset_optimizer {
+            state.optimizer = adafactor(&config.train);
+        }
+        if self.plan.evaluated == EvalModel::Stage {
+            // Scores on another model can't be compared with this one's.
+            state.best = None;
+        }
+        state.last_evaluation = None;
+        let tokens = shorten(&inputs.train.tokens, planned.max_source);
+        let lengths = tokens.iter().map(|example| example.source.len()).collect();
+        let batches = TrainBatches::new(lengths, config.train.batch_limits(), config.seed)?;
+        log.emit(MetricRecord::Stage {
+            stage: planned.number,
+            step: state.step,
+            size: planned.size,
+        })?;
+        Ok(Stage {
+            plan: planned,
+            model,
+            tokens,
+            batches,
+            expansion,
+            training_before,
+            flops_before: state.flops,
+        })
     }
-    seconds.train = training.as_secs_f64();
 
-    // A schedule has at least one step, and the last step is always evaluated.
-    let Some((_, best_step, prompt)) = best else {
-        return Err(TrainError::Value {
-            key: "train.steps",
-            reason: "must be at least 1".into(),
-        });
-    };
-    let judge = evaluated.of(full, &model);
-    let (dev_scores, _) = evaluate(judge, Some(&prompt), &dev, usize::MAX, on_event)?;
-    let (test_scores, answers) = evaluate(judge, Some(&prompt), &test, usize::MAX, on_event)?;
-    let ends_full = selections.last().is_none_or(|s| s.is_full(full.config()));
-    let test_full = match evaluated == EvalModel::Stage && !ends_full {
-        true => Some(evaluate(full, Some(&prompt), &test, usize::MAX, on_event)?.0),
-        false => None,
-    };
-    seconds.evaluate = evaluating.as_secs_f64();
-
-    let info = AdapterInfo {
-        // Revisions of the hub are no part of a name in PEFT.
-        base_model: match config.model.to_string_lossy().split_once('@') {
-            Some((name, _)) => name.to_string(),
-            None => config.model.display().to_string(),
-        },
-        num_attention_heads: full.config().num_heads,
-        num_layers: full.config().num_layers,
-        init: match config.prompt.init {
-            PromptInit::Uniform | PromptInit::Adapter { .. } => InitKind::Random,
-            PromptInit::SampledVocabulary { .. } => InitKind::SampleVocab,
-            PromptInit::Text { .. } => InitKind::Text,
-        },
-    };
-    save_adapter(&prompt, &info, directory.path().join("adapter"))?;
-    let mut lines = String::new();
-    for (example, answer) in test.examples().iter().zip(&answers) {
-        let line = serde_json::json!({ "id": example.id, "prediction": answer });
-        lines.push_str(&format!("{line}\n"));
+    /// Let the optimizer move the prompt, and count what the step took since `clock` was started.
+    fn apply(
+        &self,
+        step: Step,
+        stage: &Stage<'_>,
+        batch: &TokenBatch,
+        state: &mut State,
+        clock: Instant,
+    ) -> MetricRecord {
+        let rate = self.inputs.session.config.train.learning_rate;
+        let prompt = state.prompt.clone();
+        state.prompt = state.optimizer.step(rate, prompt, step.gradients);
+        state.step += 1;
+        state.training += clock.elapsed();
+        let backward = self.backward_macs(&stage.plan.size, &state.prompt, batch);
+        state.flops += 2.0 * (step.forward_macs + backward) as f64;
+        state.losses.push(step.loss);
+        MetricRecord::Step {
+            step: state.step,
+            loss: step.loss,
+            gradient_norm: step.gradient_norm,
+            seconds: state.training.as_secs_f64(),
+            flops: state.flops,
+        }
     }
-    directory.write("predictions.test.jsonl", lines.as_bytes())?;
 
-    let last_tenth = &losses[steps - steps.div_ceil(10)..];
-    let result = RunResult {
-        task: config.task,
-        method: config.schedule.label(),
-        seed: config.seed,
-        metric: test_scores.primary.clone(),
-        baseline,
-        no_prompt,
-        dev: dev_scores,
-        test: test_scores,
-        evaluated,
-        test_full,
-        best_step,
-        steps,
-        final_loss: last_tenth.iter().sum::<f64>() / last_tenth.len() as f64,
-        stages,
-        flops,
-        seconds,
-        peak_memory: (host.peak_memory)(),
-        revision: host.revision.clone(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        device: host.device.clone(),
-    };
-    directory.finish(&result)?;
-    on_event(Event::Finished {
-        result: Box::new(result.clone()),
-    });
-    Ok(result)
+    /// Score the prompt on dev, and keep it if it is the best so far.
+    fn evaluate(
+        &self,
+        stage: &Stage<'_>,
+        state: &mut State,
+        log: &mut Log<'_>,
+    ) -> Result<(), TrainError> {
+        let (inputs, plan) = (self.inputs, self.plan);
+        let judged = self.judged(stage);
+        let candidate = state.prompt.valid();
+        let limit = inputs.dev_limit();
+        let dev = self.score(judged, Some(&candidate), &inputs.dev, limit, state, log)?;
+        let mean = dev.mean();
+        let best = state.would_be_best(mean);
+        let reported = if best && plan.is_reference {
+            let data = &inputs.reported;
+            Some(self.score(judged, Some(&candidate), data, usize::MAX, state, log)?)
+        } else {
+            None
+        };
+        state.last_evaluation = Some(Evaluation {
+            step: state.step,
+            scores: dev.clone(),
+        });
+        if best {
+            state.best = Some(Best {
+                mean,
+                step: state.step,
+                prompt: candidate,
+            });
+        }
+        log.emit(MetricRecord::Eval {
+            step: state.step,
+            examples: limit,
+            dev,
+            best,
+            flops: state.flops,
+            reported,
+        })
+    }
+
+    /// Score the prompt on the stage's own model where that is a partial one, and write down what the stage took.
+    fn leave(
+        &self,
+        stage: &Stage<'_>,
+        state: &mut State,
+        log: &mut Log<'_>,
+    ) -> Result<(), TrainError> {
+        let (inputs, plan) = (self.inputs, self.plan);
+        let mut dev = None;
+        if !plan.is_full(stage.plan) {
+            let known = match &state.last_evaluation {
+                Some(last) if last.step == state.step && plan.evaluated == EvalModel::Stage => {
+                    Some(last.scores.clone())
+                }
+                _ => None,
+            };
+            let scores = match known {
+                Some(scores) => scores,
+                None => {
+                    let prompt = state.prompt.valid();
+                    let limit = inputs.dev_limit();
+                    self.score(&stage.model, Some(&prompt), &inputs.dev, limit, state, log)?
+                }
+            };
+            log.emit(MetricRecord::StageEnd {
+                stage: stage.plan.number,
+                step: state.step,
+                dev: scores.clone(),
+            })?;
+            dev = Some(scores);
+        }
+        let seconds = state.training - stage.training_before - stage.expansion;
+        state.stages.push(StageRecord {
+            size: stage.plan.size,
+            steps: stage.plan.steps.len(),
+            flops: state.flops - stage.flops_before,
+            seconds: seconds.as_secs_f64(),
+            expansion_seconds: stage.expansion.as_secs_f64(),
+            weight_bytes: weight_bytes(&plan.shape, &stage.plan.size, size_of::<f32>()),
+            dev,
+        });
+        Ok(())
+    }
+
+    /// The model whose scores count.
+    pub(crate) fn judged<'b>(&'b self, stage: &'b Stage<'_>) -> &'b T5 {
+        match self.plan.evaluated {
+            EvalModel::Full => &self.inputs.session.model,
+            EvalModel::Stage => &stage.model,
+        }
+    }
+
+    /// The scores of the first `limit` examples of `data`.
+    pub(crate) fn score(
+        &self,
+        model: &T5,
+        prompt: Option<&SoftPrompt>,
+        data: &SplitData,
+        limit: usize,
+        state: &mut State,
+        log: &mut Log<'_>,
+    ) -> Result<Scores, TrainError> {
+        let (scores, _) = self.answer(model, prompt, data, limit, state, log)?;
+        Ok(scores)
+    }
+
+    /// [`Trainer::score`], with the answers.
+    pub(crate) fn answer(
+        &self,
+        model: &T5,
+        prompt: Option<&SoftPrompt>,
+        data: &SplitData,
+        limit: usize,
+        state: &mut State,
+        log: &mut Log<'_>,
+    ) -> Result<(Scores, Vec<String>), TrainError> {
+        let clock = Instant::now();
+        let session = &self.inputs.session;
+        let mut progress = |examples| log.progress(Event::Evaluated { examples });
+        let outcome = session.evaluate(model, prompt, data, limit, &mut progress)?;
+        state.evaluating += clock.elapsed();
+        Ok(outcome)
+    }
+
+    /// The multiply-accumulates of a backward pass. The forward pass is counted as it runs; nothing sees the backward
+    /// pass, so its count follows from the shapes.
+    fn backward_macs(&self, size: &PartialSize, prompt: &SoftPrompt, batch: &TokenBatch) -> u64 {
+        let batch = BatchShape {
+            rows: batch.size,
+            source: batch.source_len,
+            target: batch.target_len,
+            prompt: prompt.shape()[0],
+        };
+        true_macs(&self.plan.shape, size, &batch).backward
+    }
 }
 
-impl EvalModel {
-    /// The one of the two that is evaluated.
-    fn of<'a>(self, full: &'a T5, stage: &'a T5) -> &'a T5 {
-        match self {
-            Self::Full => full,
-            Self::Stage => stage,
-        }
+impl Stage<'_> {
+    /// The batch of a step, counted from 0 over all stages.
+    fn batch(&self, step: usize, trainer: &Trainer<'_>) -> TokenBatch {
+        let pad_to = trainer.inputs.session.config.lengths.pad_to;
+        TokenBatch::new(&self.tokens, self.batches.indices(step), pad_to)
     }
-}
-
-/// The multiply-accumulates of a backward pass. The forward pass is counted as it runs; nothing sees the
-/// backward pass, so its count follows from the shapes.
-fn backward_macs(full: &T5, size: &PartialSize, prompt: &SoftPrompt, batch: &TokenBatch) -> u64 {
-    let batch = BatchShape {
-        rows: batch.size,
-        source: batch.source_len,
-        target: batch.target_len,
-        prompt: prompt.shape()[0],
-    };
-    true_macs(&shape(full.config()), size, &batch).backward
 }
 
 /// `tokens` with sources of at most `max_source` tokens, where a stage limits them.
@@ -366,8 +312,10 @@ fn shorten(tokens: &[TokenizedExample], max_source: Option<usize>) -> Cow<'_, [T
     Cow::Owned(tokens.iter().map(short).collect())
 }
 
-/// A line about a file's oddities, or nothing.
-fn describe(warnings: &Warnings) -> Option<String> {
-    let text = warnings.to_string();
-    (!text.is_empty()).then_some(text)
+/// Schedules have at least one step: a program that made one by hand may not.
+pub(crate) fn no_steps() -> TrainError {
+    TrainError::Value {
+        key: "train.steps",
+        reason: "must be at least 1".into(),
+    }
 }

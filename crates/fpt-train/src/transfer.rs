@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use fpt_partial::{Selection, partial};
 use fpt_prompt::{Activations, Similarity, SoftPrompt, load_adapter, similarity};
 use fpt_t5::T5;
-use fpt_tasks::{Split, TaskKind};
+use fpt_tasks::{Split, TaskName};
 use serde::{Deserialize, Serialize};
 
 use crate::{FindModel, FinishedRun, Session, TrainError};
@@ -16,7 +16,7 @@ use crate::{FindModel, FinishedRun, Session, TrainError};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SimilarityReport {
     /// Their task; `None` if they have several.
-    pub task: Option<TaskKind>,
+    pub task: Option<TaskName>,
     /// Directories of the runs.
     pub runs: Vec<PathBuf>,
     /// Name of each run: its schedule, and whatever else tells the runs apart.
@@ -29,7 +29,7 @@ pub struct SimilarityReport {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TransferReport {
     /// Their task.
-    pub task: TaskKind,
+    pub task: TaskName,
     /// Metric of the scores.
     pub metric: String,
     /// Dev examples that each score is of.
@@ -54,7 +54,7 @@ pub fn similarities(
     device: &Device,
 ) -> Result<SimilarityReport, TrainError> {
     let session = session(runs, find, device)?;
-    let prompts = prompts(runs, &session, device)?;
+    let prompts = prompts(runs, &session)?;
     let activations: Vec<Activations> = prompts
         .iter()
         .map(|prompt| Activations::of(prompt, &session.model))
@@ -68,7 +68,7 @@ pub fn similarities(
     let pairs = (0..runs.len())
         .map(|a| (0..runs.len()).map(|b| compare(a, b)).collect())
         .collect::<Result<_, _>>()?;
-    let task = session.config.task;
+    let task = session.config.task.clone();
     Ok(SimilarityReport {
         task: runs
             .iter()
@@ -93,7 +93,7 @@ pub fn transfers(
     on_cell: &mut dyn FnMut(),
 ) -> Result<TransferReport, TrainError> {
     let session = session(runs, find, device)?;
-    let task = session.config.task;
+    let task = session.config.task.clone();
     if let Some(other) = runs.iter().find(|run| run.config.task != task) {
         return Err(TrainError::Value {
             key: "task",
@@ -105,7 +105,7 @@ pub fn transfers(
         });
     }
     let dev = session.read(Split::Dev)?;
-    let prompts = prompts(runs, &session, device)?;
+    let prompts = prompts(runs, &session)?;
     let names = names(runs);
     // Runs that end with the full model end with one model, whatever the schedule.
     let mut models: Vec<(String, Selection, T5)> = Vec::new();
@@ -117,9 +117,10 @@ pub fn transfers(
         if models.iter().any(|(_, known, _)| known == last) {
             continue;
         }
-        let name = match last.is_full(session.model.config()) {
-            true => "full model".to_string(),
-            false => name.clone(),
+        let name = if last.is_full(session.model.config()) {
+            "full model".to_string()
+        } else {
+            name.clone()
         };
         models.push((name, last.clone(), partial(&session.model, last)?));
     }
@@ -170,13 +171,10 @@ fn session(runs: &[FinishedRun], find: FindModel, device: &Device) -> Result<Ses
     Session::load(&first.config, find, device)
 }
 
-fn prompts(
-    runs: &[FinishedRun],
-    session: &Session,
-    device: &Device,
-) -> Result<Vec<SoftPrompt>, TrainError> {
+fn prompts(runs: &[FinishedRun], session: &Session) -> Result<Vec<SoftPrompt>, TrainError> {
     let d_model = session.model.config().d_model;
-    let load = |run: &FinishedRun| load_adapter(run.directory.join("adapter"), d_model, device);
+    let device = session.model.device();
+    let load = |run: &FinishedRun| load_adapter(run.directory.join("adapter"), d_model, &device);
     Ok(runs.iter().map(load).collect::<Result<_, _>>()?)
 }
 
@@ -204,11 +202,9 @@ fn names(runs: &[FinishedRun]) -> Vec<String> {
     };
     let names: Vec<String> = runs.iter().map(name).collect();
     let distinct: HashSet<&String> = names.iter().collect();
-    match distinct.len() == names.len() {
-        true => names,
-        false => runs
-            .iter()
-            .map(|run| run.directory.display().to_string())
-            .collect(),
+    if distinct.len() == names.len() {
+        return names;
     }
+    let directories = runs.iter().map(|run| run.directory.display().to_string());
+    directories.collect()
 }

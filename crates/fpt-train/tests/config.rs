@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fpt_tasks::TaskKind;
+use fpt_tasks::TaskName;
 use fpt_train::Experiment;
 
 fn shipped() -> PathBuf {
@@ -31,16 +31,17 @@ fn overrides_win_over_the_task_and_the_task_over_the_file() {
     let mut experiment = Experiment::from_file(shipped()).unwrap();
     let settings =
         toml::from_str("train.steps = 7\nprompt.init = { kind = \"text\", text = \"hi\" }");
-    experiment.task.insert(TaskKind::Qqp, settings.unwrap());
-    let steps =
-        |task, overrides: &[String]| experiment.run(task, 0, overrides).unwrap().train.steps;
-    assert_eq!(steps(TaskKind::Mnli, &[]), experiment.train.steps);
-    assert_eq!(steps(TaskKind::Qqp, &[]), 7);
-    assert_eq!(steps(TaskKind::Qqp, &["train.steps=3".into()]), 3);
+    experiment.task.insert(TaskName::QQP, settings.unwrap());
+    let steps = |task: TaskName, overrides: &[String]| {
+        experiment.run(&task, 0, overrides).unwrap().train.steps
+    };
+    assert_eq!(steps(TaskName::MNLI, &[]), experiment.train.steps);
+    assert_eq!(steps(TaskName::QQP, &[]), 7);
+    assert_eq!(steps(TaskName::QQP, &["train.steps=3".into()]), 3);
 
     // A value that is no TOML is a string.
     let run = experiment
-        .run(TaskKind::Mnli, 0, &["model=some/where".into()])
+        .run(&TaskName::MNLI, 0, &["model=some/where".into()])
         .unwrap();
     assert_eq!(run.model, Path::new("some/where"));
 }

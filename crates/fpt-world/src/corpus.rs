@@ -14,6 +14,7 @@ use crate::world::{Label, Said, World, sentences};
 /// What a document exercises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Skill {
     /// Saying facts in other words.
     Paraphrase,
@@ -235,9 +236,10 @@ impl Corpus {
     /// spans get random ones.
     pub fn skill_example(&mut self, skill: Skill, difficulty: Difficulty) -> Seq2Seq {
         let document = self.document(Some(skill), difficulty);
-        match document.segments.iter().any(|s| s.hidden) {
-            true => document.masked(),
-            false => self.corrupt_spans(&document),
+        if document.segments.iter().any(|s| s.hidden) {
+            document.masked()
+        } else {
+            self.corrupt_spans(&document)
         }
     }
 
@@ -249,9 +251,12 @@ impl Corpus {
         let said = world.tell(&facts);
         let again: Vec<String> = said
             .iter()
-            .map(|said| match world.chance(difficulty.other_wording) {
-                true => world.say_otherwise(&said.fact, said.wording).text(),
-                false => world.say(&said.fact).text(),
+            .map(|said| {
+                if world.chance(difficulty.other_wording) {
+                    world.say_otherwise(&said.fact, said.wording).text()
+                } else {
+                    world.say(&said.fact).text()
+                }
             })
             .collect();
         let connective = world.choose(&PARAPHRASE);
@@ -270,9 +275,10 @@ impl Corpus {
                 let slot = *world.choose(said.fact.relation.slots());
                 let marked = format!("[{}]", said.fact.get(slot));
                 let blank = said.fact.with(slot, marked);
-                match world.chance(difficulty.other_wording) {
-                    true => world.say_otherwise(&blank, said.wording).text(),
-                    false => blank.state(said.wording),
+                if world.chance(difficulty.other_wording) {
+                    world.say_otherwise(&blank, said.wording).text()
+                } else {
+                    blank.state(said.wording)
                 }
             })
             .collect();
@@ -280,9 +286,10 @@ impl Corpus {
         again.truncate(3);
         let told = sentences(&said);
         let repeated = format!("{} {}.", world.choose(&RESTATE), again.join(". "));
-        match world.chance(2.0 / 3.0) {
-            true => format!("{told} {repeated}"),
-            false => format!("{repeated} {told}"),
+        if world.chance(2.0 / 3.0) {
+            format!("{told} {repeated}")
+        } else {
+            format!("{repeated} {told}")
         }
     }
 
@@ -298,17 +305,15 @@ impl Corpus {
                 if world.chance(0.4) {
                     let slot = *world.choose(fact.relation.slots());
                     let first = fact.get(slot).to_string();
-                    let second = match same {
-                        true => first.clone(),
-                        false => world.other(slot, &[&first]),
+                    let second = if same {
+                        first.clone()
+                    } else {
+                        world.other(slot, &[&first])
                     };
                     return (first, second, same);
                 }
                 let first = world.say(&fact);
-                let about = match same {
-                    true => fact,
-                    false => world.contradict(&fact),
-                };
+                let about = if same { fact } else { world.contradict(&fact) };
                 let second = world.reword(&about, first.wording, difficulty.other_wording);
                 (first.text(), second.text(), same)
             })

@@ -109,7 +109,7 @@ pub fn tokenizer() -> Result<Tokenizer, WorldError> {
 /// Write `tokenizer.json` and the `tokenizer_config.json` with which transformers' `AutoTokenizer` loads it.
 ///
 /// # Errors
-/// [`WorldError::Write`].
+/// [`WorldError::File`].
 pub fn write_tokenizer(directory: impl AsRef<Path>) -> Result<(), WorldError> {
     let directory = directory.as_ref();
     let json = tokenizer()?

@@ -233,9 +233,10 @@ impl World {
                 Slot::Q => {
                     let first = fact.get(Slot::P).to_string();
                     let others: Vec<&String> = people.iter().filter(|p| **p != first).collect();
-                    match others.is_empty() {
-                        true => self.other(Slot::Q, &[&first]),
-                        false => (*self.choose(&others)).clone(),
+                    if others.is_empty() {
+                        self.other(Slot::Q, &[&first])
+                    } else {
+                        (*self.choose(&others)).clone()
                     }
                 }
                 _ => (*self.choose(slot.domain())).to_string(),
@@ -366,12 +367,13 @@ impl World {
 
     /// A fact in another wording with this probability, else in this one.
     pub fn reword(&mut self, fact: &Fact, wording: usize, other_wording: f64) -> Said {
-        match self.chance(other_wording) {
-            true => self.say_otherwise(fact, wording),
-            false => Said {
+        if self.chance(other_wording) {
+            self.say_otherwise(fact, wording)
+        } else {
+            Said {
                 fact: fact.clone(),
                 wording,
-            },
+            }
         }
     }
 
@@ -432,9 +434,10 @@ impl World {
             let mut second = self.ask_kind(&about, kind);
             if kind == first.kind {
                 let count = kind.templates.len();
-                second.wording = match self.chance(other_wording) {
-                    true => (first.wording + self.between(1, count - 1)) % count,
-                    false => first.wording,
+                second.wording = if self.chance(other_wording) {
+                    (first.wording + self.between(1, count - 1)) % count
+                } else {
+                    first.wording
                 };
             }
             // Two questions ask the same if they are of one kind and mention the same.
@@ -469,9 +472,10 @@ impl World {
     /// another number of answers.
     pub fn question_about(&mut self, facts: &[Fact], answerable: bool) -> Option<Question> {
         let known = self.choose(facts).clone();
-        let about = match answerable {
-            true => known,
-            false => self.near_miss(&known, facts),
+        let about = if answerable {
+            known
+        } else {
+            self.near_miss(&known, facts)
         };
         let mut question = self.ask(&about);
         let mut found = answers(facts, &about, question.kind);
@@ -489,9 +493,10 @@ impl World {
         if self.chance(0.5) {
             return self.unrelated(facts, &people_in(facts));
         }
-        let slot = match known.relation.has_two_people() {
-            true => *self.choose(&[Slot::O, Slot::P, Slot::Q]),
-            false => known.relation.key(),
+        let slot = if known.relation.has_two_people() {
+            *self.choose(&[Slot::O, Slot::P, Slot::Q])
+        } else {
+            known.relation.key()
         };
         let taken = [known.get(Slot::P), known.get(Slot::Q), known.get(slot)];
         let value = self.other(slot, &taken);

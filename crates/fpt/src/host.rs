@@ -10,7 +10,7 @@ pub fn host(device: DeviceName) -> Host {
     Host {
         revision: revision(),
         device: device.name().into(),
-        peak_memory: fpt_train::peak_memory,
+        peak_memory,
         find_model: model::find,
     }
 }
@@ -27,4 +27,12 @@ fn revision() -> String {
         }
         _ => "unknown".into(),
     }
+}
+
+/// High-water mark of resident memory in bytes; only Linux tells it in a file.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kibibytes * 1024)
 }

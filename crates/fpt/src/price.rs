@@ -1,14 +1,11 @@
 //! What a run will cost.
 
-use fpt_schedule::cost::{self, BatchShape};
-use fpt_schedule::{ModelShape, Schedule};
-use fpt_tasks::{TaskKind, task};
-use fpt_train::{RunConfig, default_reduce};
+use fpt_schedule::{Schedule, cost};
+use fpt_tasks::Task;
+use fpt_train::Plan;
 
 /// The cost of a run, for the longest batch that its configuration allows.
 pub struct Price {
-    /// Its stages.
-    pub schedule: Schedule,
     /// Linear FLOPs as the paper counts them, of those of prompt tuning on the full model.
     pub linear_share: f64,
     /// All FLOPs, of those of prompt tuning on the full model.
@@ -21,37 +18,17 @@ pub struct Price {
     pub activation_bytes: u64,
 }
 
-/// The cost of a run on a model of this shape.
-pub fn price(config: &RunConfig, model: &ModelShape) -> anyhow::Result<Price> {
-    let kind = config.task;
-    let schedule = config
-        .schedule
-        .resolve(model, config.train.steps, default_reduce(kind))?;
-    let target = config
-        .lengths
-        .max_target
-        .unwrap_or_else(|| task(kind).max_target_length());
-    let source = config.lengths.max_source;
-    // So many of the longest examples fit into a batch.
-    let rows = match config.train.batch_tokens {
-        Some(tokens) => config.train.batch_size.min((tokens / source).max(1)),
-        None => config.train.batch_size,
-    };
-    let batch = BatchShape {
-        rows,
-        source,
-        target,
-        prompt: config.prompt.length,
-    };
+/// The cost of a run of `task`.
+pub fn price(task: &dyn Task, plan: &Plan) -> Price {
+    let (model, schedule, batch) = (&plan.shape, &plan.schedule, &plan.largest_batch);
     let mut price = Price {
-        linear_share: cost::paper_share(model, &schedule, paper_target(kind)),
-        true_share: cost::true_share(model, &schedule, &batch),
+        linear_share: cost::paper_share(model, schedule, paper_target(task)),
+        true_share: cost::true_share(model, schedule, batch),
         flops: 0.0,
         weight_bytes: 0,
         activation_bytes: 0,
-        schedule,
     };
-    for stage in price.schedule.stages() {
+    for stage in schedule.stages() {
         let batch = batch.cut(stage.max_source);
         let macs = cost::true_macs(model, &stage.size, &batch);
         price.flops += 2.0 * stage.steps as f64 * (macs.forward + macs.backward) as f64;
@@ -60,13 +37,13 @@ pub fn price(config: &RunConfig, model: &ModelShape) -> anyhow::Result<Price> {
         let activations = cost::activation_bytes(model, &stage.size, &batch);
         price.activation_bytes = price.activation_bytes.max(activations);
     }
-    Ok(price)
+    price
 }
 
-/// The paper's count takes targets of 5 tokens for classification.
-fn paper_target(kind: TaskKind) -> usize {
-    let place = TaskKind::ALL.iter().position(|&other| other == kind);
-    cost::PAPER_TASKS[place.unwrap_or_default()].target
+/// Target tokens in the paper's count; of a task that is none of the paper's its limit.
+fn paper_target(task: &dyn Task) -> usize {
+    let figures = task.paper();
+    figures.map_or_else(|| task.max_target_length(), |figures| figures.flops_target)
 }
 
 /// `6000 × 6/6 704/704 16/16, ...`: steps, and layers, neurons, heads of encoder and decoder.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use fpt_t5::T5Tokenizer;
 use fpt_tasks::{
-    Lengths, PadTo, Split, TaskKind, TokenBatch, TrainBatches, read_split, split_path, task,
-    tokenize,
+    Lengths, Mnli, PadTo, Split, Squad2, Task, TaskName, TokenBatch, TrainBatches, Xsum,
+    read_split, split_path, task, tokenize,
 };
 use fpt_world::world::{World, sentences};
 use fpt_world::{TaskOptions, write_mnli};
@@ -27,7 +27,7 @@ const XSUM_ARTICLE: usize = 2200;
 const BATCH: usize = 32;
 
 pub struct LargeData {
-    task: TaskKind,
+    task: &'static dyn Task,
     tokenizer: T5Tokenizer,
     directory: PathBuf,
 }
@@ -35,17 +35,22 @@ pub struct LargeData {
 impl LargeData {
     /// Write the training file of `task`, `<task>/<file>`, of so many lines, paragraphs or articles, and the scale
     /// model's tokenizer; files that are there already are kept.
-    pub fn save(directory: &Path, task: TaskKind, size: usize, model: &Path) -> anyhow::Result<()> {
+    pub fn save(
+        directory: &Path,
+        task: &TaskName,
+        size: usize,
+        model: &Path,
+    ) -> anyhow::Result<()> {
         let copy = directory.join("tokenizer.json");
         if copy.exists() {
             return Ok(());
         }
-        let path = split_path(directory, task, Split::Train);
-        let parent = directory.join(task.name());
+        let path = split_path(directory, &*self::task(task)?, Split::Train);
+        let parent = directory.join(task.as_str());
         std::fs::create_dir_all(&parent)
             .with_context(|| format!("failed to create {}", parent.display()))?;
-        match task {
-            TaskKind::Mnli => write_mnli(
+        match task.as_str() {
+            "mnli" => write_mnli(
                 directory,
                 &TaskOptions {
                     seed: 1,
@@ -54,9 +59,9 @@ impl LargeData {
                     test: 10,
                 },
             )?,
-            TaskKind::Squad2 => shell::save(&path, &squad(size))?,
-            TaskKind::Xsum => shell::save(&path, &xsum(size))?,
-            TaskKind::Qqp | TaskKind::Record => bail!("there is no large {task}"),
+            "squad2" => shell::save(&path, &squad(size))?,
+            "xsum" => shell::save(&path, &xsum(size))?,
+            _ => bail!("there is no large {task}"),
         }
         std::fs::copy(model.join("tokenizer.json"), &copy)
             .with_context(|| format!("failed to write {}", copy.display()))?;
@@ -65,8 +70,9 @@ impl LargeData {
 
     /// What [`LargeData::save`] wrote.
     pub fn load(directory: &Path) -> anyhow::Result<Self> {
-        let found = |task: &TaskKind| split_path(directory, *task, Split::Train).exists();
-        let mut tasks = [TaskKind::Mnli, TaskKind::Squad2, TaskKind::Xsum].into_iter();
+        let found = |task: &&'static dyn Task| split_path(directory, *task, Split::Train).exists();
+        let tasks: [&'static dyn Task; 3] = [&Mnli, &Squad2, &Xsum];
+        let mut tasks = tasks.into_iter();
         Ok(Self {
             task: tasks.find(found).context("there are no large data")?,
             tokenizer: T5Tokenizer::from_directory(directory)?,
@@ -79,7 +85,7 @@ impl LargeData {
         let data = read_split(&self.directory, self.task, Split::Train)?;
         let limits = Lengths {
             max_source: 492,
-            max_target: task(self.task).max_target_length(),
+            max_target: self.task.max_target_length(),
         };
         let encode = |text: &str| self.tokenizer.encode(text);
         let tokens = tokenize(&data.examples, encode, limits)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, ensure};
-use fpt_tasks::TaskKind;
+use fpt_tasks::TaskName;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -81,7 +81,7 @@ fn save(work: anyhow::Result<Work>, directory: &Path) -> anyhow::Result<usize> {
     Ok(work.batches.len())
 }
 
-fn large(task: TaskKind, size: usize, directory: &Path) -> anyhow::Result<usize> {
+fn large(task: &TaskName, size: usize, directory: &Path) -> anyhow::Result<usize> {
     let model = fpt_train::Experiment::from_file(EXPERIMENT)?.model;
     LargeData::save(directory, task, size, &model)?;
     Ok(1)
@@ -92,13 +92,13 @@ const CASES: [Case; 10] = [
         name: "mini-mnli",
         kind: Kind::Train,
         turns: None,
-        save: |to| save(Work::mini(TaskKind::Mnli, Batches::Train, 4, None), to),
+        save: |to| save(Work::mini(&TaskName::MNLI, Batches::Train, 4, None), to),
     },
     Case {
         name: "mini-squad2",
         kind: Kind::Train,
         turns: None,
-        save: |to| save(Work::mini(TaskKind::Squad2, Batches::Train, 4, None), to),
+        save: |to| save(Work::mini(&TaskName::SQUAD2, Batches::Train, 4, None), to),
     },
     Case {
         name: SMALL.name,
@@ -116,7 +116,7 @@ const CASES: [Case; 10] = [
         name: "mini-xsum",
         kind: Kind::Generate,
         turns: None,
-        save: |to| save(Work::mini(TaskKind::Xsum, Batches::Evaluate, 2, None), to),
+        save: |to| save(Work::mini(&TaskName::XSUM, Batches::Evaluate, 2, None), to),
     },
     Case {
         name: SMALL.name,
@@ -128,25 +128,25 @@ const CASES: [Case; 10] = [
         name: "393 k lines of MNLI",
         kind: Kind::Tokenize,
         turns: None,
-        save: |to| large(TaskKind::Mnli, MNLI_LINES, to),
+        save: |to| large(&TaskName::MNLI, MNLI_LINES, to),
     },
     Case {
         name: "133 k questions of SQuAD, 42 MB",
         kind: Kind::Tokenize,
         turns: None,
-        save: |to| large(TaskKind::Squad2, SQUAD_PARAGRAPHS, to),
+        save: |to| large(&TaskName::SQUAD2, SQUAD_PARAGRAPHS, to),
     },
     Case {
         name: "20 k articles of XSum",
         kind: Kind::Tokenize,
         turns: None,
-        save: |to| large(TaskKind::Xsum, 20_000, to),
+        save: |to| large(&TaskName::XSUM, 20_000, to),
     },
     Case {
         name: "XSum whole, 204 k articles",
         kind: Kind::Tokenize,
         turns: Some(2),
-        save: |to| large(TaskKind::Xsum, XSUM_ARTICLES, to),
+        save: |to| large(&TaskName::XSUM, XSUM_ARTICLES, to),
     },
 ];
 

@@ -10,8 +10,8 @@ use burn::tensor::Device;
 use fpt_partial::{PartialSize, Selection, even_layers, full_size, shape};
 use fpt_prompt::{PromptInit, SoftPrompt};
 use fpt_schedule::cost::{BatchShape, true_macs};
-use fpt_t5::{Generation, SaveOptions, T5, T5Config, prepend_visible};
-use fpt_tasks::{EvalBatches, PadTo, Split, TaskKind, TokenBatch, TrainBatches};
+use fpt_t5::{Generation, Lm, SaveOptions, T5, T5Config};
+use fpt_tasks::{EvalBatches, PadTo, Split, TaskName, TokenBatch, TrainBatches};
 use fpt_train::{
     Experiment, RunConfig, Session, Step, TrainConfig, adafactor, batch_tensors, model_directory,
 };
@@ -107,7 +107,7 @@ pub fn quarter(config: &T5Config) -> Selection {
 
 /// The FLOPs of a training step on a quarter of the scale model, as a share of those on all of it.
 pub fn quarter_share() -> anyhow::Result<f64> {
-    let work = Work::mini(TaskKind::Mnli, Batches::Train, 1, None)?;
+    let work = Work::mini(&TaskName::MNLI, Batches::Train, 1, None)?;
     let batch = &work.batches[0];
     let batch = BatchShape {
         rows: batch.size,
@@ -124,7 +124,7 @@ pub fn quarter_share() -> anyhow::Result<f64> {
 }
 
 /// The configuration of a run of the scale model.
-pub fn mini_config(task: TaskKind) -> anyhow::Result<RunConfig> {
+pub fn mini_config(task: &TaskName) -> anyhow::Result<RunConfig> {
     let experiment = Experiment::from_file(EXPERIMENT)?;
     Ok(experiment.run(task, 0, &[])?)
 }
@@ -133,7 +133,7 @@ impl Work {
     /// `count` batches of a task of the scale model, whose files must be there, padded as `pad` says or else as the
     /// experiment does.
     pub fn mini(
-        task: TaskKind,
+        task: &TaskName,
         kind: Batches,
         count: usize,
         pad: Option<PadTo>,
@@ -169,7 +169,7 @@ impl Work {
             batches,
             optimizer: adafactor(&config.train),
             settings: Settings {
-                max_new_tokens: session.max_target(),
+                max_new_tokens: config.limits(&*session.task).max_target,
                 train: config.train,
             },
             model: session.model,
@@ -211,7 +211,7 @@ impl Work {
         let encode = |_: &str| Ok::<_, fpt_t5::T5Error>(Vec::new());
         let prompt =
             PromptInit::Uniform.prompt(PROMPT, &model, 0, encode, &device.clone().autodiff())?;
-        let train = mini_config(TaskKind::Mnli)?.train;
+        let train = mini_config(&TaskName::MNLI)?.train;
         Ok(Self {
             model,
             prompt,
@@ -323,14 +323,15 @@ impl Work {
     /// The greedy answers to each batch.
     pub fn answer(&self) -> Vec<Vec<u32>> {
         let prompt = burn::module::Module::valid(&self.prompt);
-        let [length, _] = prompt.shape();
         let generation = Generation::greedy(self.settings.max_new_tokens);
         let mut answers = Vec::new();
         for batch in &self.batches {
-            let (source, mask, _) = batch_tensors(batch, &self.device);
-            let embeddings = prompt.prepend(self.model.embed(source));
-            let encoded = self.model.encode(embeddings, prepend_visible(mask, length));
-            answers.extend(self.model.generate(&encoded, &generation));
+            let batch = batch_tensors(batch, &self.device);
+            let prefix = Some(prompt.weight.val());
+            answers.extend(
+                self.model
+                    .answer(prefix, batch.source, batch.mask, &generation),
+            );
         }
         answers
     }

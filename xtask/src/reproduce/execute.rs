@@ -1,3 +1,5 @@
+//! Processes of `fpt train`, several at a time.
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -52,9 +54,10 @@ impl Executor<'_> {
                         match outcome {
                             Ok(result) => {
                                 let line = format!(
-                                    "{name}: {} {:.2} on test after {} steps, {:.0} s",
+                                    "{name}: {} {:.2} on {} after {} steps, {:.0} s",
                                     result.metric,
-                                    result.test.primary_value(),
+                                    result.reported.primary_value(),
+                                    result.split,
                                     result.steps,
                                     result.seconds.train + result.seconds.evaluate,
                                 );
@@ -84,7 +87,8 @@ impl Executor<'_> {
         command
             .args(["train", "--json", "--config"])
             .arg(self.config)
-            .args(["--task", run.task.name(), "--seed", &run.seed.to_string()])
+            .args(["--task", run.config.task.as_str()])
+            .args(["--seed", &run.config.seed.to_string()])
             .args(["--method", &run.method.to_string()])
             .arg("--out")
             .arg(&run.directory)
@@ -148,9 +152,13 @@ fn show(event: &Event, bar: &ProgressBar) {
         Event::Metric(MetricRecord::Eval { dev, .. }) => {
             bar.set_message(format!("dev {} {:.1}", dev.primary, dev.primary_value()));
         }
-        Event::Metric(MetricRecord::Stage { .. } | MetricRecord::StageEnd { .. })
-        | Event::Evaluated { .. }
-        | Event::Finished { .. } => {}
+        Event::SetAside { path } => bar.suspend(|| {
+            shell::note(&format!(
+                "what a run before this one left unfinished is in {} now",
+                path.display()
+            ));
+        }),
+        _ => {}
     }
 }
 

@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail, ensure};
 use clap::{Args as ClapArgs, ValueEnum};
 use fpt_schedule::{Method, Reduction};
-use fpt_tasks::TaskKind;
-use fpt_train::Experiment;
+use fpt_tasks::TaskName;
+use fpt_train::{Experiment, Fingerprinter, model_directory};
 use plan::{Grid, Planned};
 
 use crate::{data, results, shell};
@@ -42,7 +42,7 @@ pub struct Args {
 
     /// Only these tasks; may be repeated.
     #[arg(long)]
-    task: Vec<TaskKind>,
+    task: Vec<TaskName>,
 
     /// Number of seeds: 0, 1, ...
     #[arg(long, default_value = "1")]
@@ -64,6 +64,11 @@ pub struct Args {
     #[arg(long)]
     jobs: Option<NonZeroUsize>,
 
+    /// Move finished runs of another configuration or of other inputs (model, tokenizer, data: by content) into
+    /// `set-aside` and train them anew.
+    #[arg(long)]
+    force_new: bool,
+
     /// Print the results as JSON instead of tables.
     #[arg(long)]
     json: bool,
@@ -84,55 +89,16 @@ enum TableChoice {
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let experiment = Experiment::from_file(&args.config)?;
-    let name = args.config.file_stem().unwrap_or_default();
-    let out = args
-        .out
-        .clone()
-        .unwrap_or_else(|| PathBuf::from("runs").join(name));
-    let mut overrides = args.overrides.clone();
-    if let Some(steps) = args.steps {
-        overrides.push(format!("train.steps={steps}"));
-    }
-    let mut tasks = match (args.task.is_empty(), args.quick) {
-        (true, true) => (experiment.methods.quick.iter())
-            .chain(&experiment.tasks)
-            .copied()
-            .take(1)
-            .collect(),
-        (true, false) => experiment.tasks.clone(),
-        (false, _) => args.task.clone(),
-    };
-    let mut methods = methods(args, &experiment);
-    // A run is a directory: no run twice.
-    deduplicate(&mut tasks);
-    deduplicate(&mut methods);
-    let grid = Grid {
-        tasks: &tasks,
-        methods: &methods,
-        seeds: args.seeds.get() as u64,
-        overrides: &overrides,
-    };
-    ensure!(
-        experiment.schedule.stages.is_empty(),
-        "{} has [[schedule.stages]], but reproduce compares methods by name; train it with `fpt train`",
-        args.config.display()
-    );
-    let runs = grid.plan(&experiment, &out)?;
-    ensure!(
-        !runs.is_empty(),
-        "there is nothing to run: {} names no task or no method of that table",
-        args.config.display()
-    );
-    ensure!(
-        experiment.transfer.examples > 0,
-        "`transfer.examples` must be at least 1 in {}",
-        args.config.display()
-    );
-    let starts = plan::starts(&experiment, &runs, &overrides, &out)?;
+    let out = args.out();
+    let tasks = args.tasks(&experiment);
+    let overrides = args.overrides();
+    let (mut runs, mut starts) = args.plan(&experiment, &tasks, &overrides, &out)?;
     std::fs::create_dir_all(&out).with_context(|| format!("failed to create {}", out.display()))?;
     if let Some(generate) = &experiment.generate {
         data::ensure(&experiment.data, generate)?;
     }
+    let mut fingerprinter = Fingerprinter::new(model_directory);
+    plan::find_finished(&mut runs, &mut fingerprinter, args.force_new)?;
 
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let jobs = args.jobs.map_or(cores, NonZeroUsize::get).min(runs.len());
@@ -143,38 +109,103 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         threads: (cores / jobs).max(1),
     };
     executor.run_all(&runs, jobs)?;
-    let transfer = &experiment.transfer;
-    for &task in &tasks {
-        compare(
-            "similarity",
-            &[],
-            &program,
-            &prompts(&runs, task, false),
-            task,
-            &out,
-        )?;
-    }
-    for &task in transfer.tasks.iter().filter(|task| tasks.contains(task)) {
-        let examples = ["--examples".to_string(), transfer.examples.to_string()];
-        compare(
-            "transfer",
-            &examples,
-            &program,
-            &prompts(&runs, task, true),
-            task,
-            &out,
-        )?;
-    }
+    compare_all(&experiment, &runs, &tasks, &program, &out)?;
+    // They start from the prompts of the runs above, which have to be there to tell.
+    plan::find_finished(&mut starts, &mut fingerprinter, args.force_new)?;
     executor.run_all(&starts, jobs)?;
     results::write(&out, args.json)
 }
 
+impl Args {
+    fn out(&self) -> PathBuf {
+        let name = self.config.file_stem().unwrap_or_default();
+        let usual = || PathBuf::from("runs").join(name);
+        self.out.clone().unwrap_or_else(usual)
+    }
+
+    fn overrides(&self) -> Vec<String> {
+        let mut overrides = self.overrides.clone();
+        overrides.extend(self.steps.map(|steps| format!("train.steps={steps}")));
+        overrides
+    }
+
+    fn tasks(&self, experiment: &Experiment) -> Vec<TaskName> {
+        let mut tasks = match (self.task.is_empty(), self.quick) {
+            (true, true) => (experiment.methods.quick.iter())
+                .chain(&experiment.tasks)
+                .take(1)
+                .cloned()
+                .collect(),
+            (true, false) => experiment.tasks.clone(),
+            (false, _) => self.task.clone(),
+        };
+        // A run is a directory: no run twice.
+        deduplicate(&mut tasks);
+        tasks
+    }
+
+    /// The runs, and those that start from their prompts. Everything that can be wrong with the settings shows here.
+    fn plan(
+        &self,
+        experiment: &Experiment,
+        tasks: &[TaskName],
+        overrides: &[String],
+        out: &Path,
+    ) -> anyhow::Result<(Vec<Planned>, Vec<Planned>)> {
+        let mut methods = methods(self, experiment);
+        deduplicate(&mut methods);
+        let config = self.config.display();
+        ensure!(
+            experiment.schedule.stages.is_empty(),
+            "{config} has [[schedule.stages]], but reproduce compares methods by name; train it with `fpt train`"
+        );
+        let grid = Grid {
+            tasks,
+            methods: &methods,
+            seeds: self.seeds.get() as u64,
+            overrides,
+        };
+        let runs = grid.plan(experiment, out)?;
+        ensure!(
+            !runs.is_empty(),
+            "there is nothing to run: {config} names no task or no method of that table"
+        );
+        ensure!(
+            experiment.transfer.examples > 0,
+            "`transfer.examples` must be at least 1 in {config}"
+        );
+        let starts = plan::starts(experiment, &runs, overrides, out)?;
+        Ok((runs, starts))
+    }
+}
+
+/// Compare the prompts of each task.
+fn compare_all(
+    experiment: &Experiment,
+    runs: &[Planned],
+    tasks: &[TaskName],
+    program: &Path,
+    out: &Path,
+) -> anyhow::Result<()> {
+    for task in tasks {
+        let prompts = plan::prompts(runs, task, false);
+        compare("similarity", &[], program, &prompts, task, out)?;
+    }
+    let transfer = &experiment.transfer;
+    let examples = ["--examples".to_string(), transfer.examples.to_string()];
+    for task in transfer.tasks.iter().filter(|task| tasks.contains(task)) {
+        let prompts = plan::prompts(runs, task, true);
+        compare("transfer", &examples, program, &prompts, task, out)?;
+    }
+    Ok(())
+}
+
 /// Drop what was there before, keeping the order.
-fn deduplicate<T: PartialEq + Copy>(items: &mut Vec<T>) {
+fn deduplicate<T: PartialEq + Clone>(items: &mut Vec<T>) {
     let mut seen = Vec::new();
     items.retain(|item| {
         let new = !seen.contains(item);
-        seen.push(*item);
+        seen.push(item.clone());
         new
     });
 }
@@ -190,22 +221,13 @@ fn methods(args: &Args, experiment: &Experiment) -> Vec<Method> {
     }
 }
 
-/// The runs of a task with the first seed; only those of one stage, where transfer asks for a model a run.
-fn prompts(runs: &[Planned], task: TaskKind, one_stage: bool) -> Vec<&Path> {
-    runs.iter()
-        .filter(|run| run.task == task && run.seed == 0)
-        .filter(|run| !one_stage || !matches!(run.method, Method::Fpt(..)))
-        .map(|run| run.directory.as_path())
-        .collect()
-}
-
 /// Let `fpt similarity` or `fpt transfer` compare the prompts of a task, and keep what it says.
 fn compare(
     command: &str,
     arguments: &[String],
     program: &Path,
     runs: &[&Path],
-    task: TaskKind,
+    task: &TaskName,
     out: &Path,
 ) -> anyhow::Result<()> {
     let path = out.join(format!("{command}-{task}.json"));

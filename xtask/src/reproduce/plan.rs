@@ -1,22 +1,27 @@
+//! Which runs an experiment has, and which of them are finished.
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use fpt_partial::shape;
 use fpt_schedule::Method;
-use fpt_tasks::TaskKind;
-use fpt_train::{Experiment, RunConfig, RunResult, finished_run};
+use fpt_tasks::{TaskName, task};
+use fpt_train::{
+    Experiment, Fingerprinter, Plan, RunConfig, RunResult, TrainError, finished_run, set_aside,
+};
+
+use crate::shell;
 
 /// A run of the experiment.
 pub struct Planned {
-    /// Its task.
-    pub task: TaskKind,
     /// Its method.
     pub method: Method,
-    /// Its seed.
-    pub seed: u64,
     /// Its directory.
     pub directory: PathBuf,
     /// Its settings, besides the method.
     pub overrides: Vec<String>,
+    /// As `fpt train` will resolve it.
+    pub config: RunConfig,
     /// Its result, if it was finished before.
     pub finished: Option<RunResult>,
 }
@@ -24,7 +29,7 @@ pub struct Planned {
 /// What to run.
 pub struct Grid<'a> {
     /// Tasks.
-    pub tasks: &'a [TaskKind],
+    pub tasks: &'a [TaskName],
     /// Methods.
     pub methods: &'a [Method],
     /// Seeds 0, 1, ...
@@ -36,16 +41,15 @@ pub struct Grid<'a> {
 impl Grid<'_> {
     /// All runs, below `out`. Everything that can be wrong with the settings shows here, before anything runs.
     pub fn plan(&self, experiment: &Experiment, out: &Path) -> anyhow::Result<Vec<Planned>> {
-        let model = experiment.model_config()?;
+        let model = shape(&experiment.model_config()?);
         let mut runs = Vec::new();
         for seed in 0..self.seeds {
             for &method in self.methods {
-                for &task in self.tasks {
+                for task in self.tasks {
                     let directory = out.join(format!("{task}-{}-s{seed}", method.slug()));
                     let overrides = self.overrides.to_vec();
                     let run = Planned::new(experiment, task, method, seed, overrides, directory)?;
-                    run.config(experiment)?
-                        .resolve_schedule(&model)
+                    Plan::new(&run.config, &*self::task(task)?, &model)
                         .with_context(|| format!("{method} on {task}"))?;
                     runs.push(run);
                 }
@@ -58,22 +62,21 @@ impl Grid<'_> {
 impl Planned {
     fn new(
         experiment: &Experiment,
-        task: TaskKind,
+        task: &TaskName,
         method: Method,
         seed: u64,
         overrides: Vec<String>,
         directory: PathBuf,
     ) -> anyhow::Result<Self> {
-        let mut run = Self {
-            task,
+        let mut all = overrides.clone();
+        all.push(format!("schedule.method={method}"));
+        Ok(Self {
             method,
-            seed,
             directory,
             overrides,
+            config: experiment.run(task, seed, &all)?,
             finished: None,
-        };
-        run.finished = finished_run(&run.directory, &run.config(experiment)?)?;
-        Ok(run)
+        })
     }
 
     /// What people see it called: the directory's name.
@@ -82,12 +85,40 @@ impl Planned {
         name.to_string_lossy().into_owned()
     }
 
-    /// As `fpt train` will resolve it.
-    fn config(&self, experiment: &Experiment) -> anyhow::Result<RunConfig> {
-        let mut overrides = self.overrides.clone();
-        overrides.push(format!("schedule.method={}", self.method));
-        Ok(experiment.run(self.task, self.seed, &overrides)?)
+    /// Whether it is one of the runs that others are compared with, of the first seed.
+    fn is_first_of(&self, task: &TaskName) -> bool {
+        &self.config.task == task && self.config.seed == 0
     }
+}
+
+/// Find out which of `runs` are finished. A finished run of another configuration or of other inputs is an error, or, if
+/// `force_new`, set aside.
+pub fn find_finished(
+    runs: &mut [Planned],
+    fingerprinter: &mut Fingerprinter,
+    force_new: bool,
+) -> anyhow::Result<()> {
+    for run in runs {
+        run.finished = match finished_run(&run.directory, &run.config, fingerprinter) {
+            Err(error @ TrainError::OtherRun { .. }) if force_new => {
+                let kept = set_aside(&run.directory)?;
+                shell::note(&format!("{error}: it is {} now", kept.display()));
+                None
+            }
+            found => found?,
+        };
+    }
+    Ok(())
+}
+
+/// The directories of the runs of a task with the first seed; only those of one stage, where transfer asks for a model a
+/// run.
+pub fn prompts<'a>(runs: &'a [Planned], task: &TaskName, one_stage: bool) -> Vec<&'a Path> {
+    runs.iter()
+        .filter(|run| run.is_first_of(task))
+        .filter(|run| !one_stage || !matches!(run.method, Method::Fpt(..)))
+        .map(|run| run.directory.as_path())
+        .collect()
 }
 
 /// For each task that the experiment names: short trainings on the full model, one that starts afresh, and one from
@@ -100,10 +131,10 @@ pub fn starts(
 ) -> anyhow::Result<Vec<Planned>> {
     let transfer = &experiment.transfer;
     let mut starts = Vec::new();
-    for &task in &transfer.tasks {
+    for task in &transfer.tasks {
         let sources: Vec<&Planned> = runs
             .iter()
-            .filter(|run| run.task == task && run.seed == 0)
+            .filter(|run| run.is_first_of(task))
             .filter(|run| matches!(run.method, Method::Partial(..)))
             .collect();
         if sources.is_empty() {

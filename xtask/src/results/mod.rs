@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use fpt_prompt::PromptInit;
 use fpt_schedule::{Method, ScheduleConfig};
-use fpt_tasks::TaskKind;
+use fpt_tasks::TaskName;
 use fpt_train::{EvalModel, FinishedRun, MetricRecord};
 use serde::Serialize;
 
@@ -48,8 +48,8 @@ impl Run {
         Ok(Self { finished, metrics })
     }
 
-    fn task(&self) -> TaskKind {
-        self.finished.config.task
+    fn task(&self) -> &TaskName {
+        &self.finished.config.task
     }
 
     fn seed(&self) -> u64 {
@@ -78,9 +78,12 @@ impl Run {
         let start = self.finished.result.no_prompt.as_ref();
         let mut curve = Vec::from_iter(start.map(|scores| (0.0, scores.primary_value())));
         for record in &self.metrics {
-            if let MetricRecord::Eval { flops, test, .. } = record {
+            if let MetricRecord::Eval {
+                flops, reported, ..
+            } = record
+            {
                 let so_far = curve.last().map(|&(_, score)| score);
-                let here = test.as_ref().map(|scores| scores.primary_value());
+                let here = reported.as_ref().map(|scores| scores.primary_value());
                 curve.extend(here.or(so_far).map(|score| (*flops, score)));
             }
         }
@@ -111,7 +114,7 @@ impl Run {
 #[derive(Serialize)]
 pub struct Results {
     /// The tasks, in the paper's order.
-    pub tasks: Vec<TaskKind>,
+    pub tasks: Vec<TaskName>,
     /// A row a method, in the paper's order.
     pub rows: Vec<Row>,
     /// Revisions of the program that made the runs.
@@ -125,7 +128,7 @@ pub struct Results {
 /// A training on the full model that started from some prompt.
 #[derive(Serialize)]
 pub struct Start {
-    pub task: TaskKind,
+    pub task: TaskName,
     /// Name of the method whose prompt it started from; `fresh` for an untrained one.
     pub from: String,
     /// Steps until it scored 95 % of what plain prompt tuning scores in the end, on dev; `None` if it never did.
@@ -148,7 +151,7 @@ pub struct Row {
     /// Whether its scores are the full model's, not a partial one's.
     pub on_full_model: bool,
     /// Its outcome on each task.
-    pub tasks: BTreeMap<TaskKind, Entry>,
+    pub tasks: BTreeMap<TaskName, Entry>,
     /// Mean over the tasks of prompt tuning, if it has them all.
     pub average: Option<f64>,
     /// Mean over the tasks of FLOPs, percent of prompt tuning's.
@@ -210,7 +213,8 @@ impl Results {
         runs.sort_by_key(|run| {
             let method = run.method();
             let schedule = format!("{:?}", run.schedule());
-            (method.is_none(), method, schedule, run.task(), run.seed())
+            let task = run.task().clone();
+            (method.is_none(), method, schedule, task, run.seed())
         });
         let same = |pair: &&[Run]| match pair {
             [a, b] => a.schedule() == b.schedule() && a.task() == b.task() && a.seed() == b.seed(),
@@ -236,7 +240,7 @@ impl Results {
     }
 
     fn of(runs: Vec<Run>, starts: Vec<Start>) -> Self {
-        let mut tasks: Vec<TaskKind> = runs.iter().map(Run::task).collect();
+        let mut tasks: Vec<TaskName> = runs.iter().map(|run| run.task().clone()).collect();
         tasks.sort_unstable();
         tasks.dedup();
         // Equal schedules are neighbours after sorting.
@@ -291,7 +295,7 @@ impl Start {
             _ => "fresh".into(),
         };
         Some(Self {
-            task: run.task(),
+            task: run.task().clone(),
             from,
             steps: reached,
             limit: run.finished.result.steps,
@@ -302,17 +306,17 @@ impl Start {
 }
 
 impl Row {
-    fn of(schedule: &ScheduleConfig, runs: &[Run], tasks: &[TaskKind]) -> Self {
+    fn of(schedule: &ScheduleConfig, runs: &[Run], tasks: &[TaskName]) -> Self {
         let own: Vec<&Run> = runs
             .iter()
             .filter(|run| run.schedule() == schedule)
             .collect();
-        let entries: BTreeMap<TaskKind, Entry> = tasks
+        let entries: BTreeMap<TaskName, Entry> = tasks
             .iter()
-            .filter_map(|&task| Some((task, Entry::of(&own, runs, task)?)))
+            .filter_map(|task| Some((task.clone(), Entry::of(&own, runs, task)?)))
             .collect();
         // An average over other tasks than prompt tuning's would say nothing.
-        let wanted = tasks.iter().filter(|&&task| {
+        let wanted = tasks.iter().filter(|&task| {
             let plain = |run: &&Run| run.task() == task && run.is_plain();
             runs.iter().any(|run| plain(&run))
         });
@@ -342,7 +346,7 @@ impl Row {
 }
 
 impl Entry {
-    fn of(own: &[&Run], runs: &[Run], task: TaskKind) -> Option<Self> {
+    fn of(own: &[&Run], runs: &[Run], task: &TaskName) -> Option<Self> {
         let own: Vec<&Run> = own
             .iter()
             .copied()
@@ -364,7 +368,7 @@ impl Entry {
         };
         let full: Option<Vec<f64>> = own
             .iter()
-            .map(|run| Some(run.finished.result.test_full.as_ref()?.primary_value()))
+            .map(|run| Some(run.finished.result.reported_full.as_ref()?.primary_value()))
             .collect();
         Some(Self {
             metric: first.metric.clone(),
@@ -375,7 +379,7 @@ impl Entry {
                 .as_ref()
                 .map(|scores| scores.primary_value()),
             dev: Summary::of(all(&|run| run.finished.result.dev.primary_value())),
-            test: Summary::of(all(&|run| run.finished.result.test.primary_value())),
+            test: Summary::of(all(&|run| run.finished.result.reported.primary_value())),
             test_full: full.map(Summary::of),
             steps: first.steps,
             flops,
@@ -410,7 +414,7 @@ impl Improve {
             let result = &run.finished.result;
             let stopped = plain.and_then(|plain| interpolate(&plain.test_curve(), result.flops));
             if let Some(stopped) = stopped {
-                let gain = result.test.primary_value() - stopped;
+                let gain = result.reported.primary_value() - stopped;
                 by_seed.entry(run.seed()).or_default().push(gain);
             }
         }

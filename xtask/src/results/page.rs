@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 use fpt_prompt::Similarity;
 use fpt_schedule::{Method, Reduction};
-use fpt_tasks::TaskKind;
+use fpt_tasks::TaskName;
 use fpt_train::{SimilarityReport, TransferReport};
 
 use super::tables::Table;
@@ -60,11 +60,11 @@ impl Results {
             "Dev scores during training (full model) over the FLOPs spent; open rings are expansions. Seed 0.",
             self.tasks
                 .iter()
-                .filter_map(|&task| self.curves(task))
+                .filter_map(|task| self.curves(task))
                 .collect(),
         );
         let mut maps = Vec::new();
-        for &task in &self.tasks {
+        for task in &self.tasks {
             if let Some(report) = read::<SimilarityReport>(directory, "similarity", task)? {
                 maps.extend(similarity_maps(task, &report));
             }
@@ -76,7 +76,7 @@ impl Results {
             maps,
         );
         let mut maps = Vec::new();
-        for &task in &self.tasks {
+        for task in &self.tasks {
             if let Some(report) = read::<TransferReport>(directory, "transfer", task)? {
                 maps.push(transfer_map(&report));
             }
@@ -155,7 +155,7 @@ impl Results {
         })
     }
 
-    fn curves(&self, task: TaskKind) -> Option<Item> {
+    fn curves(&self, task: &TaskName) -> Option<Item> {
         let full = |run: &&Run| !matches!(run.method(), Some(Method::Partial(..)));
         let series: Vec<Series> = self
             .runs
@@ -170,7 +170,7 @@ impl Results {
         let metric = self
             .rows
             .iter()
-            .find_map(|row| row.tasks.get(&task))
+            .find_map(|row| row.tasks.get(task))
             .map(|e| &e.metric);
         (!series.is_empty()).then(|| {
             Item::Curves(Curves {
@@ -213,7 +213,7 @@ fn view(table: Table, directory: &Path) -> TableView {
     }
 }
 
-fn similarity_maps(task: TaskKind, report: &SimilarityReport) -> Vec<Item> {
+fn similarity_maps(task: &TaskName, report: &SimilarityReport) -> Vec<Item> {
     type Value = fn(&Similarity) -> f64;
     let measures: [(&str, Value); 3] = [
         ("cosine of the prompts", |s| s.cosine),
@@ -261,7 +261,7 @@ fn transfer_map(report: &TransferReport) -> Item {
 fn read<T: serde::de::DeserializeOwned>(
     directory: &Path,
     kind: &str,
-    task: TaskKind,
+    task: &TaskName,
 ) -> anyhow::Result<Option<T>> {
     let path = directory.join(format!("{kind}-{task}.json"));
     match std::fs::read_to_string(&path) {

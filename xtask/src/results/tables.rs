@@ -1,7 +1,7 @@
 //! The tables, as rows of cells that the terminal, Markdown and the page share.
 
 use fpt_schedule::Method;
-use fpt_tasks::TaskKind;
+use fpt_tasks::TaskName;
 
 use super::paper::PaperRow;
 use super::{Results, Row};
@@ -37,7 +37,7 @@ impl Results {
             .find(|row| row.method == Some(Method::Pt))?;
         let rows = row.tasks.iter().map(|(task, entry)| {
             vec![
-                cell(task.name()),
+                cell(task.as_str()),
                 cell(&entry.metric),
                 cell(format!("{:.2} ({})", entry.baseline, entry.baseline_name)),
                 cell(number(entry.no_prompt)),
@@ -105,7 +105,7 @@ impl Results {
                 None => format!("> {}", start.limit),
             };
             vec![
-                cell(start.task.name()),
+                cell(start.task.as_str()),
                 cell(&start.from),
                 TableCell {
                     runs: Some(start.run.clone()),
@@ -125,17 +125,19 @@ impl Results {
 
     fn comparison(&self, caption: &str, improve: bool, wanted: impl Fn(&Row) -> bool) -> Table {
         let mut header = vec!["method".to_string()];
-        header.extend(self.tasks.iter().map(|task| self.column(*task)));
+        header.extend(self.tasks.iter().map(|task| self.column(task)));
         header.extend(["avg", "FLOPs %", "wall %"].map(String::from));
         header.extend(improve.then(|| "Improve".to_string()));
         let rows = self.rows.iter().filter(|row| wanted(row)).map(|row| {
             let paper = row.method.and_then(PaperRow::of);
             let mut cells = vec![cell(&row.label)];
-            for &task in &self.tasks {
-                cells.push(match row.tasks.get(&task) {
+            for task in &self.tasks {
+                cells.push(match row.tasks.get(task) {
                     Some(entry) => TableCell {
                         text: entry.test.text(),
-                        paper: paper.map(|paper| format!("{:.2}", paper.score(task))),
+                        paper: paper
+                            .and_then(|paper| paper.score(task))
+                            .map(|score| format!("{score:.2}")),
                         runs: Some(entry.runs.join(", ")),
                     },
                     None => cell("-"),
@@ -176,11 +178,11 @@ impl Results {
     }
 
     /// A task with its metric.
-    fn column(&self, task: TaskKind) -> String {
+    fn column(&self, task: &TaskName) -> String {
         let metric = self
             .rows
             .iter()
-            .find_map(|row| Some(&row.tasks.get(&task)?.metric));
+            .find_map(|row| Some(&row.tasks.get(task)?.metric));
         format!("{task} {}", metric.map_or("", String::as_str))
     }
 }

@@ -4,14 +4,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fpt_tasks::TaskKind;
+use fpt_tasks::TaskName;
 use fpt_train::Experiment;
 use serde_json::{Value, json};
 
 use super::{Results, write};
 
 /// A run: task, method, seed, test score, FLOPs, seconds, and the lines of its metrics.
-struct Fake<'a>(TaskKind, &'a str, u64, f64, f64, f64, Vec<Value>);
+struct Fake<'a>(TaskName, &'a str, u64, f64, f64, f64, Vec<Value>);
 
 fn scores(value: f64) -> Value {
     json!({ "primary": "accuracy", "values": { "accuracy": value } })
@@ -20,7 +20,7 @@ fn scores(value: f64) -> Value {
 fn eval(step: usize, flops: f64, dev: f64, test: Option<f64>) -> Value {
     json!({
         "event": "eval", "step": step, "examples": 10, "dev": scores(dev), "best": test.is_some(), "flops": flops,
-        "test": test.map(scores),
+        "reported": test.map(scores),
     })
 }
 
@@ -35,12 +35,12 @@ impl Fake<'_> {
         overrides
             .extend(init.map(|path| format!("prompt.init={{kind=\"adapter\", path={path:?}}}")));
         let experiment = Experiment::from_file(shipped("configs/mini.toml")).unwrap();
-        let config = experiment.run(task, seed, &overrides).unwrap();
+        let config = experiment.run(&task, seed, &overrides).unwrap();
         let size = json!({ "layers": 2, "d_ff": 4, "heads": 1 });
         let result = json!({
             "task": task, "method": config.schedule.label(), "seed": seed, "metric": "accuracy",
             "baseline": { "name": "majority", "value": 33.0 }, "no_prompt": scores(10.0), "dev": scores(80.0),
-            "test": scores(test), "evaluated": if method.starts_with("ld") { "stage" } else { "full" }, "best_step": 8, "steps": 8, "final_loss": 0.5,
+            "split": "test", "reported": scores(test), "evaluated": if method.starts_with("ld") { "stage" } else { "full" }, "best_step": 8, "steps": 8, "final_loss": 0.5,
             "stages": [{
                 "size": { "encoder": size, "decoder": size }, "steps": 8, "flops": flops, "seconds": seconds,
                 "expansion_seconds": 0.0, "weight_bytes": 1,
@@ -61,20 +61,24 @@ impl Fake<'_> {
 fn directory() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
-    for (task, shift) in [(TaskKind::Mnli, 0.0), (TaskKind::Qqp, 10.0)] {
+    for (task, shift) in [(TaskName::MNLI, 0.0), (TaskName::QQP, 10.0)] {
         let curve = vec![
             eval(4, 400.0, 60.0, Some(50.0 + shift)),
             eval(6, 600.0, 55.0, None),
             eval(8, 1000.0, 80.0, Some(70.0 + shift)),
         ];
-        Fake(task, "pt", 0, 70.0 + shift, 1000.0, 20.0, curve).write(
+        Fake(task.clone(), "pt", 0, 70.0 + shift, 1000.0, 20.0, curve).write(
             path,
             &format!("{task}-pt"),
             None,
         );
-        Fake(task, "ld-1/4", 0, 40.0, 250.0, 6.0, vec![]).write(path, &format!("{task}-ld"), None);
+        Fake(task.clone(), "ld-1/4", 0, 40.0, 250.0, 6.0, vec![]).write(
+            path,
+            &format!("{task}-ld"),
+            None,
+        );
         // At 800 FLOPs prompt tuning is half-way from 50 to 70.
-        Fake(task, "fpt-cr", 0, 66.0 + shift, 800.0, 15.0, vec![]).write(
+        Fake(task.clone(), "fpt-cr", 0, 66.0 + shift, 800.0, 15.0, vec![]).write(
             path,
             &format!("{task}-cr"),
             None,
@@ -87,7 +91,7 @@ fn directory() -> tempfile::TempDir {
         eval(4, 2.0, 76.0, None),
         eval(6, 3.0, 90.0, None),
     ];
-    Fake(TaskKind::Mnli, "pt", 0, 1.0, 1.0, 1.0, metrics).write(
+    Fake(TaskName::MNLI, "pt", 0, 1.0, 1.0, 1.0, metrics).write(
         &path.join("init"),
         "mnli-from-ld",
         Some(source.to_str().unwrap()),
@@ -99,7 +103,7 @@ fn directory() -> tempfile::TempDir {
 fn runs_come_to_what_they_say() {
     let directory = directory();
     let results = Results::read(directory.path()).unwrap();
-    assert_eq!(results.tasks, [TaskKind::Mnli, TaskKind::Qqp]);
+    assert_eq!(results.tasks, [TaskName::MNLI, TaskName::QQP]);
     let labels: Vec<&str> = results.rows.iter().map(|row| row.label.as_str()).collect();
     assert_eq!(labels, ["PT", "LD 1/4", "FPT-CR"]);
 
@@ -126,7 +130,7 @@ fn runs_come_to_what_they_say() {
 fn the_same_run_twice_is_no_seed_more() {
     let directory = directory();
     let path = directory.path();
-    Fake(TaskKind::Qqp, "fpt-cr", 0, 1.0, 800.0, 15.0, vec![]).write(path, "again", None);
+    Fake(TaskName::QQP, "fpt-cr", 0, 1.0, 800.0, 15.0, vec![]).write(path, "again", None);
     let error = Results::read(path).err().unwrap().to_string();
     assert!(
         error.contains("again") && error.contains("qqp-cr"),
@@ -141,7 +145,7 @@ fn an_average_needs_all_tasks() {
     let results = Results::read(directory.path()).unwrap();
     assert_eq!(results.rows[2].average, None);
     assert_eq!(results.rows[2].flops_percent, None);
-    assert_eq!(results.rows[2].tasks[&TaskKind::Mnli].test.mean, 66.0);
+    assert_eq!(results.rows[2].tasks[&TaskName::MNLI].test.mean, 66.0);
 }
 
 #[test]
@@ -167,6 +171,28 @@ fn the_report_is_made_from_run_directories_alone() {
     // Beside ours stand the paper's figures, and every score leads to its run.
     assert!(html.contains("paper 85.13") && html.contains("mnli-cr/"));
     assert!(html.contains("mnli-from-ld"));
+}
+
+#[test]
+fn nothing_stands_beside_a_task_that_the_paper_does_not_have() {
+    let directory = directory();
+    let mut results = Results::read(directory.path()).unwrap();
+    let beside = |results: &Results| {
+        let table = results.table2().unwrap();
+        table.rows[1][1].paper.clone()
+    };
+    assert_eq!(beside(&results).as_deref(), Some("85.13"));
+    // The same scores, but of another task.
+    let reviews = TaskName::new("reviews").unwrap();
+    results.tasks = vec![reviews.clone()];
+    for row in &mut results.rows {
+        let entry = row.tasks.remove(&TaskName::MNLI).unwrap();
+        row.tasks.insert(reviews.clone(), entry);
+    }
+    let table = results.table2().unwrap();
+    assert_eq!(table.header[1], "reviews accuracy");
+    assert_eq!(table.rows[1][1].text, "66.00");
+    assert_eq!(beside(&results), None);
 }
 
 #[test]

@@ -71,7 +71,7 @@ impl Results {
         for run in &self.runs {
             let (config, result) = (&run.finished.config, &run.finished.result);
             let full = result
-                .test_full
+                .reported_full
                 .as_ref()
                 .map(|s| s.primary_value().to_string());
             let directory = run
@@ -84,7 +84,7 @@ impl Results {
                 config.task.to_string(),
                 config.seed.to_string(),
                 result.metric.clone(),
-                result.test.primary_value().to_string(),
+                result.reported.primary_value().to_string(),
                 result.dev.primary_value().to_string(),
                 full.unwrap_or_default(),
                 result.flops.to_string(),

@@ -10,7 +10,7 @@ use fpt_partial::{
 };
 use fpt_prompt::SoftPrompt;
 use fpt_schedule::cost::{BatchShape, true_macs};
-use fpt_t5::{Generation, KvCache, MacCounter, T5, cross_entropy, prepend_visible};
+use fpt_t5::{Generation, KvCache, Lm, LmBatch, Loss, MacCounter, T5, prepend};
 
 const CASES: [&str; 2] = ["gated_untied", "relu_tied"];
 
@@ -56,14 +56,11 @@ fn a_partial_model_is_transformers_with_the_rest_deleted() {
         let model = partial(&case.model, &selection).unwrap();
         let (expected, device) = (&case.expected, Device::flex());
         let labels = expected.ints("labels", &device);
-        let mask = prepend_visible(
-            expected.floats("attention_mask", &device),
-            case.prompt.shape()[0],
-        );
+        let embeddings = model.embed(expected.ints("input_ids", &device));
+        let mask = expected.floats("attention_mask", &device);
+        let prefix = Some(case.prompt.weight.val());
+        let (embeddings, mask) = prepend(prefix, embeddings, mask);
         let real = values(mask.clone());
-        let embeddings = case
-            .prompt
-            .prepend(model.embed(expected.ints("input_ids", &device)));
 
         let encoded = model.encode(embeddings, mask);
         assert_close(
@@ -82,7 +79,7 @@ fn a_partial_model_is_transformers_with_the_rest_deleted() {
             &values(logits.clone().inner()),
             expected.values("logits"),
         );
-        let loss = cross_entropy(logits, labels);
+        let loss = Loss::new(logits, labels).mean();
         assert_close(
             &format!("{name}: loss"),
             &values(loss.clone().inner()),
@@ -175,11 +172,12 @@ fn score(case: &Case, gradients: bool) -> Scores {
     let prompt = SoftPrompt::from_values(case.prompt.values(), case.prompt.shape(), &device);
     let [rows, _] = ids.dims();
     for part in [0..1, 1..rows] {
-        scorer.add(
-            prompt.prepend(case.model.embed(ids.clone().slice([part.clone()]))),
-            prepend_visible(mask.clone().slice([part.clone()]), prompt.shape()[0]),
-            labels.clone().slice([part]),
-        );
+        let batch = LmBatch {
+            source: ids.clone().slice([part.clone()]),
+            mask: mask.clone().slice([part.clone()]),
+            labels: labels.clone().slice([part]),
+        };
+        scorer.add(Some(prompt.weight.val()), &batch);
     }
     scorer.finish().unwrap()
 }
@@ -256,13 +254,12 @@ fn the_true_count_is_what_a_forward_pass_multiplies() {
             let [_, target] = labels.dims();
             let [prompt, _] = case.prompt.shape();
             let mut counter = MacCounter::default();
-            let encoded = model.encode_tapped(
-                case.prompt.prepend(model.embed(ids)),
-                prepend_visible(case.expected.floats("attention_mask", &device), prompt),
-                &mut counter,
-            );
-            let inputs = model.shift_right(labels);
-            model.decode_tapped(inputs, &encoded, &mut KvCache::new(), &mut counter);
+            let batch = LmBatch {
+                source: ids,
+                mask: case.expected.floats("attention_mask", &device),
+                labels,
+            };
+            model.loss(Some(case.prompt.weight.val()), &batch, &mut counter);
             let batch = BatchShape {
                 rows,
                 source,

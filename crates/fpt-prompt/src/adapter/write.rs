@@ -1,9 +1,9 @@
 //! Writing a prompt as an adapter.
 
-use std::fs;
+use std::error::Error;
 use std::path::Path;
 
-use fpt_files::write;
+use fpt_files::{create_directory, write};
 use safetensors::tensor::{Dtype, TensorView};
 use serde::Serialize;
 
@@ -36,11 +36,11 @@ pub fn save_adapter(
     directory: impl AsRef<Path>,
 ) -> Result<(), PromptError> {
     let directory = directory.as_ref();
-    let fail = |path: &Path, source: std::io::Error| PromptError::Write {
-        path: path.to_path_buf(),
-        source,
+    let fail = |error: Box<dyn Error + Send + Sync>| PromptError::Write {
+        path: directory.to_path_buf(),
+        source: std::io::Error::other(error),
     };
-    fs::create_dir_all(directory).map_err(|error| fail(directory, error))?;
+    create_directory(directory)?;
     let [length, d_model] = prompt.shape();
     let config = Config {
         peft_type: "PROMPT_TUNING",
@@ -59,8 +59,7 @@ pub fn save_adapter(
         },
         inference_mode: true,
     };
-    let mut json = serde_json::to_vec_pretty(&config)
-        .map_err(|error| fail(directory, std::io::Error::other(error)))?;
+    let mut json = serde_json::to_vec_pretty(&config).map_err(|error| fail(error.into()))?;
     json.push(b'\n');
 
     let bytes: Vec<u8> = prompt
@@ -73,7 +72,7 @@ pub fn save_adapter(
             let metadata = [("format".to_string(), "pt".to_string())].into();
             safetensors::serialize([(TENSOR, view)], Some(metadata))
         })
-        .map_err(|error| fail(directory, std::io::Error::other(error)))?;
+        .map_err(|error| fail(error.into()))?;
 
     for (name, content) in [(SAFETENSORS, weights), (CONFIG, json)] {
         write(directory.join(name), content)?;

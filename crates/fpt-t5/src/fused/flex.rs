@@ -384,12 +384,11 @@ impl Broadcast {
         let given: [usize; 4] = tensor.shape().dims();
         // The kernel reads whole rows.
         let dense = given[3] == size[3] && (tensor.layout().strides()[3] == 1 || size[3] == 1);
-        let tensor = match dense {
-            true => tensor,
-            false => {
-                let last = [given[0], given[1], given[2], size[3]];
-                expand(tensor, Shape::new(last)).to_contiguous()
-            }
+        let tensor = if dense {
+            tensor
+        } else {
+            let last = [given[0], given[1], given[2], size[3]];
+            expand(tensor, Shape::new(last)).to_contiguous()
         };
         let layout = tensor.layout();
         let stride = |dim: usize| match layout.shape()[dim] {
@@ -435,17 +434,19 @@ fn last_two_of(x: &FlexTensor, offset: usize) -> MatRef<'_, f32> {
 /// `x` itself, unless it runs backwards somewhere or has neither dense rows nor dense columns.
 fn dense(x: FlexTensor) -> FlexTensor {
     let strides = x.layout().strides();
-    match strides[strides.len() - 2..].contains(&1) {
-        true => positive(x),
-        false => x.to_contiguous(),
+    if strides[strides.len() - 2..].contains(&1) {
+        positive(x)
+    } else {
+        x.to_contiguous()
     }
 }
 
 /// `x` itself, unless it runs backwards somewhere.
 fn positive(x: FlexTensor) -> FlexTensor {
-    match x.layout().strides().iter().all(|&stride| stride >= 0) {
-        true => x,
-        false => x.to_contiguous(),
+    if x.layout().strides().iter().all(|&stride| stride >= 0) {
+        x
+    } else {
+        x.to_contiguous()
     }
 }
 

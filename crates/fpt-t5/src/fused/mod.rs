@@ -3,8 +3,9 @@
 //! A prompt-tuning step spends what is not matrix products on passes over activations: a softmax written with
 //! tensor operations reads and writes the scores six times, a gated GELU ten times, and keeps every
 //! intermediate for the backward pass. Here each is one pass forward and one backward, and keeps only its inputs
-//! (attention also its probabilities). On the CPU they run vectorised ([`flex`]); elsewhere, and for other types
-//! than f32, as tensor operations ([`portable`]). Either way [`autodiff`] brings the one backward pass.
+//! (attention also its probabilities). On the CPU they run vectorised ([`flex`]); for other types than f32 as tensor
+//! operations ([`portable`]), which are written for any backend but so far only used there: those listed at
+//! [`FusedOps`] are all that a model runs on. Either way [`autodiff`] brings the one backward pass.
 
 mod autodiff;
 mod few_rows;

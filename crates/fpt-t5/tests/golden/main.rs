@@ -1,7 +1,8 @@
-//! Equality with transformers' T5.
+//! Equality with transformers' T5, and what holds for any language model.
 #![allow(clippy::unwrap_used)]
 
 mod beams;
 mod checkpoints;
+mod lm;
 mod shipped_model;
 mod transformers;

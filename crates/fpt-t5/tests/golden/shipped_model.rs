@@ -6,7 +6,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use fpt_lab::{Expected, assert_close, assert_logits, shipped_model, values};
-use fpt_t5::{Generation, KvCache, T5, T5Tokenizer, cross_entropy};
+use fpt_t5::{Generation, KvCache, Loss, T5, T5Tokenizer};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -51,7 +51,7 @@ fn shipped_model_equals_transformers() {
     let inputs = model.shift_right(labels.clone());
     let logits = model.decode(inputs, &encoded, &mut KvCache::new());
     assert_logits("logits", &values(logits.clone()), expected.values("logits"));
-    let loss = values(cross_entropy(logits, labels));
+    let loss = values(Loss::new(logits, labels).mean());
     assert_close("loss", &loss, expected.values("loss"), 1e-4);
 
     let width = expected.shape("generated")[1];

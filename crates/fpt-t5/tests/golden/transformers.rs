@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Tensor};
 use fpt_lab::{Expected, assert_close, assert_logits, values, visible};
 use fpt_t5::{
-    AttentionKind, EncoderOutput, Generation, KvCache, NoTaps, SaveOptions, StackKind, T5, Taps,
-    cross_entropy, prepend_visible,
+    AttentionKind, EncoderOutput, Generation, KvCache, Loss, NoTaps, SaveOptions, StackKind, T5,
+    Taps, prepend,
 };
 use safetensors::SafeTensors;
 
@@ -19,14 +19,6 @@ fn directory(case: &str) -> PathBuf {
 
 fn expected(case: &str) -> Expected {
     Expected::read(&directory(case).join("expected.safetensors"))
-}
-
-/// The prompt before each row of `embeddings`.
-fn prepend(prompt: Tensor<2>, embeddings: Tensor<3>) -> Tensor<3> {
-    let [count, width] = prompt.dims();
-    let [batch, _, _] = embeddings.dims();
-    let rows = prompt.unsqueeze::<3>().expand([batch, count, width]);
-    Tensor::cat(vec![rows, embeddings], 1)
 }
 
 /// Everything the fixtures hold about one case.
@@ -62,7 +54,7 @@ fn check(case: &str) {
         &values(logits.clone()),
         expected.values("noprompt.logits"),
     );
-    let loss = values(cross_entropy(logits, labels.clone()));
+    let loss = values(Loss::new(logits, labels.clone()).mean());
     assert_close(
         &format!("{case}: loss"),
         &loss,
@@ -74,8 +66,7 @@ fn check(case: &str) {
     let prompt = expected
         .floats("prompt", &device.clone().autodiff())
         .require_grad();
-    let embeddings = prepend(prompt.clone(), model.embed(ids));
-    let mask = prepend_visible(mask, prompt.dims()[0]);
+    let (embeddings, mask) = prepend(Some(prompt.clone()), model.embed(ids), mask);
     let mask_values = values(mask.clone());
     let encoded = model.encode(embeddings, mask);
     assert_close(
@@ -94,7 +85,7 @@ fn check(case: &str) {
         &values(logits.clone().inner()),
         expected.values("logits"),
     );
-    let loss = cross_entropy(logits, labels);
+    let loss = Loss::new(logits, labels).mean();
     assert_close(
         &format!("{case}: prompted loss"),
         &values(loss.clone().inner()),
@@ -212,9 +203,8 @@ fn taps_see_what_hooks_see() {
         let expected = expected(case);
         let ids = expected.ints("input_ids", &device);
         let prompt = expected.floats("prompt", &device);
-        let [count, _] = prompt.dims();
-        let embeddings = prepend(prompt, model.embed(ids));
-        let mask = prepend_visible(expected.floats("attention_mask", &device), count);
+        let mask = expected.floats("attention_mask", &device);
+        let (embeddings, mask) = prepend(Some(prompt), model.embed(ids), mask);
         let source_mask = values(mask.clone());
         let mut taps = Collector::default();
         let encoded = model.encode_tapped(embeddings, mask, &mut taps);

@@ -1,80 +1,12 @@
-//! Tokenizers read from SentencePiece models against transformers' (fixtures and more texts: `make_fixture.py`).
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+//! Tokenizers read from SentencePiece models against transformers' (fixtures: `make_fixture.py`; more texts than these:
+//! `compare.rs`).
+#![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
+mod cases;
 
 use fpt_t5::{SpieceOptions, T5Config, T5Error, T5Tokenizer};
-use serde::Deserialize;
 
-#[derive(Deserialize)]
-struct Case {
-    text: String,
-    ids: Vec<u32>,
-    fixed: Option<Vec<u32>>,
-    fast: Option<Vec<u32>>,
-    decoded: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Header {
-    model: String,
-}
-
-fn fixture(name: &str) -> PathBuf {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tokenizer");
-    directory.join(name)
-}
-
-/// Every case has the slow tokenizer's ids, legacy and not, and its text. Returns the cases.
-fn compare<'a>(model: &str, lines: impl Iterator<Item = &'a str>) -> Vec<Case> {
-    let path = fixture(&format!("{model}.model"));
-    let legacy = T5Tokenizer::from_spiece(&path).unwrap();
-    let options = SpieceOptions {
-        legacy: false,
-        ..SpieceOptions::default()
-    };
-    let fixed = T5Tokenizer::from_spiece_with(&path, &options).unwrap();
-    let cases: Vec<Case> = lines
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    let mut wrong = Vec::new();
-    for case in &cases {
-        let text = &case.text;
-        let mut check = |what: &str, ours: Vec<u32>, theirs: &[u32]| {
-            if ours != theirs {
-                wrong.push(format!(
-                    "{text:?} {what}\n  ours   {ours:?}\n  theirs {theirs:?}"
-                ));
-            }
-        };
-        check("ids", legacy.encode(text).unwrap(), &case.ids);
-        check(
-            "fixed",
-            fixed.encode(text).unwrap(),
-            case.fixed.as_ref().unwrap_or(&case.ids),
-        );
-        let decoded = legacy.decode(&case.ids).unwrap();
-        let expected = case.decoded.as_ref().unwrap_or(text);
-        if decoded != *expected {
-            wrong.push(format!(
-                "{text:?}\n  ours   {decoded:?}\n  theirs {expected:?}"
-            ));
-        }
-    }
-    assert!(
-        wrong.is_empty(),
-        "{} disagreements in {} texts\n{}",
-        wrong.len(),
-        cases.len(),
-        wrong
-            .iter()
-            .take(20)
-            .cloned()
-            .collect::<Vec<_>>()
-            .join("\n")
-    );
-    cases
-}
+use cases::{compare, fixture};
 
 #[test]
 fn t5_model_equals_transformers() {
@@ -90,25 +22,6 @@ fn t5_model_equals_transformers() {
 fn model_with_unusual_options_equals_transformers() {
     let text = std::fs::read_to_string(fixture("options.jsonl")).unwrap();
     assert!(compare("options", text.lines()).len() > 500);
-}
-
-/// Compares the texts of `FPT_TOKENIZER_CASES`, a file that `make_fixture.py --differential` wrote.
-#[test]
-fn more_texts_equal_transformers() {
-    let Some(path) = std::env::var_os("FPT_TOKENIZER_CASES") else {
-        return;
-    };
-    let text = std::fs::read_to_string(path).unwrap();
-    let mut lines = text.lines();
-    let header: Header = serde_json::from_str(lines.next().unwrap()).unwrap();
-    let cases = compare(&header.model, lines);
-    let differs = |other: fn(&Case) -> bool| cases.iter().filter(|case| other(case)).count();
-    println!(
-        "{} texts equal; legacy=False differs from legacy in {}, the fast tokenizer in {}",
-        cases.len(),
-        differs(|case| case.fixed.is_some()),
-        differs(|case| case.fast.is_some()),
-    );
 }
 
 #[test]

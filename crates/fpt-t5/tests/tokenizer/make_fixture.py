@@ -17,9 +17,10 @@ Beside this script:
     pip install sentencepiece==0.2.3 transformers==4.57.1 tokenizers==0.22.2 protobuf
     python crates/fpt-t5/tests/tokenizer/make_fixture.py
 
-More texts, drawn from a seed, for `FPT_TOKENIZER_CASES=FILE cargo test -p fpt-t5 --test tokenizer`; the first line
+More texts, drawn from a seed, for a comparison that is no test (`compare.rs` beside this script); the first line of FILE
 names the model:
     python crates/fpt-t5/tests/tokenizer/make_fixture.py --differential 10000 --seed 1 --out FILE [--model options]
+    cargo run -p fpt-t5 --example compare_tokenizers -- FILE
 """
 
 import argparse

@@ -23,9 +23,10 @@ impl From<usize> for BatchLimits {
 
 impl BatchLimits {
     pub(super) fn check(self) -> Result<Self, BatchError> {
-        match self.examples == 0 || self.tokens == Some(0) {
-            true => Err(BatchError::ZeroSize),
-            false => Ok(self),
+        if self.examples == 0 || self.tokens == Some(0) {
+            Err(BatchError::ZeroSize)
+        } else {
+            Ok(self)
         }
     }
 

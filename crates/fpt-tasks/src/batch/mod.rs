@@ -7,7 +7,7 @@ mod train;
 
 pub use eval::EvalBatches;
 pub use limits::BatchLimits;
-pub use padded::{PadTo, TokenBatch};
+pub use padded::{IGNORED_LABEL, PAD_ID, PadTo, TokenBatch};
 use thiserror::Error;
 pub use train::TrainBatches;
 

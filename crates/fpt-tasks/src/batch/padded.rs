@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::TokenizedExample;
 
 /// The padding id of T5.
-const PAD: i32 = 0;
+pub const PAD_ID: i32 = 0;
 /// The label that the loss passes over.
-const IGNORED: i32 = -100;
+pub const IGNORED_LABEL: i32 = -100;
 
 /// How long a batch becomes. Never shorter than its longest example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,11 +36,11 @@ pub struct TokenBatch {
     pub source_len: usize,
     /// Tokens in a row of `labels`; at least 1, also where targets are hidden.
     pub target_len: usize,
-    /// Token ids, size × source_len, padded with 0.
+    /// Token ids, size × source_len, padded with [`PAD_ID`].
     pub source: Vec<i32>,
     /// Whether a source position holds a token, size × source_len.
     pub source_mask: Vec<bool>,
-    /// Token ids, size × target_len, padded with -100.
+    /// Token ids, size × target_len, padded with [`IGNORED_LABEL`].
     pub labels: Vec<i32>,
 }
 
@@ -66,11 +66,11 @@ impl TokenBatch {
             let example = &examples[index];
             // Vocabularies are far smaller than 2³¹.
             source.extend(example.source.iter().map(|&id| id as i32));
-            source.resize(row * source_len, PAD);
+            source.resize(row * source_len, PAD_ID);
             source_mask.resize(source_mask.len() + example.source.len(), true);
             source_mask.resize(row * source_len, false);
             labels.extend(example.target.iter().map(|&id| id as i32));
-            labels.resize(row * target_len, IGNORED);
+            labels.resize(row * target_len, IGNORED_LABEL);
         }
         Self {
             size: indices.len(),

@@ -10,12 +10,8 @@ use super::{
     CheckOptions, CountTokens, Distribution, Duplicates, Problem, Report, Severity, TextLengths,
 };
 use crate::{
-    Example, Gold, PAPER_SOURCE_LENGTH, TaskError, TaskKind, Warning,
-    read::{Fields, Sink},
-    task,
-    tasks::squad2::NO_ANSWER,
+    Example, Gold, PAPER_SOURCE_LENGTH, SENTINEL, Sink, Task, TaskError, Warning,
     text::split_whitespace,
-    tokenize::SENTINEL,
 };
 
 /// The lengths of one side so far.
@@ -35,7 +31,7 @@ struct Seen {
 
 /// Collects a [`Report`].
 pub(super) struct ReportSink<'a> {
-    kind: TaskKind,
+    task: &'a dyn Task,
     path: &'a Path,
     /// What places are counted in.
     unit: &'static str,
@@ -50,7 +46,7 @@ pub(super) struct ReportSink<'a> {
     ids: HashMap<u64, usize>,
     last_group: Option<usize>,
     duplicates: Duplicates,
-    empty_fields: BTreeMap<&'static str, usize>,
+    empty_fields: BTreeMap<String, usize>,
     errors: usize,
     warnings: usize,
     notes: usize,
@@ -58,9 +54,9 @@ pub(super) struct ReportSink<'a> {
 }
 
 impl<'a> ReportSink<'a> {
-    pub(super) fn new(kind: TaskKind, path: &'a Path, options: &'a CheckOptions<'a>) -> Self {
+    pub(super) fn new(task: &'a dyn Task, path: &'a Path, options: &'a CheckOptions<'a>) -> Self {
         Self {
-            kind,
+            task,
             path,
             unit: match path.extension() {
                 Some(extension) if extension.eq_ignore_ascii_case("parquet") => "row",
@@ -179,15 +175,12 @@ impl<'a> ReportSink<'a> {
             let message = format!("cannot tokenize example `{}`: {reason}", example.id);
             self.push(Severity::Error, Some(line), None, message);
         }
-        let label = match (&example.target, &example.gold, self.kind) {
-            (None, ..) => {
-                self.unlabelled += 1;
-                return;
-            }
-            (Some(label), _, TaskKind::Mnli | TaskKind::Qqp) => label,
-            (_, Gold::Answers(answers), TaskKind::Squad2) if answers.is_empty() => NO_ANSWER,
-            (_, _, TaskKind::Squad2) => "answer",
-            (_, _, TaskKind::Record | TaskKind::Xsum) => return,
+        if example.target.is_none() {
+            self.unlabelled += 1;
+            return;
+        }
+        let Some(label) = self.task.label(example) else {
+            return;
         };
         match self.labels.get_mut(label) {
             Some(count) => *count += 1,
@@ -207,16 +200,14 @@ impl<'a> ReportSink<'a> {
         }
         let counted = self.options.tokens.is_some();
         Report {
-            task: self.kind,
+            task: self.task.name(),
             path: self.path.display().to_string(),
             examples: self.examples,
             queries: self.queries,
             unlabelled: self.unlabelled,
             labels: self.labels,
             source: self.source.lengths(PAPER_SOURCE_LENGTH, counted),
-            target: self
-                .target
-                .lengths(task(self.kind).max_target_length(), counted),
+            target: self.target.lengths(self.task.max_target_length(), counted),
             duplicates: self.duplicates,
             empty_fields: self.empty_fields,
             errors: self.errors,
@@ -228,12 +219,10 @@ impl<'a> ReportSink<'a> {
 }
 
 impl Sink for ReportSink<'_> {
-    fn fields(&mut self, line: usize, fields: Fields<'_>) {
-        for &(name, text) in fields {
-            if text.trim().is_empty() {
-                *self.empty_fields.entry(name).or_default() += 1;
-                self.push(Severity::Note, Some(line), None, format!("empty {name}"));
-            }
+    fn field(&mut self, line: usize, name: &str, text: &str) {
+        if text.trim().is_empty() {
+            *self.empty_fields.entry(name.to_owned()).or_default() += 1;
+            self.push(Severity::Note, Some(line), None, format!("empty {name}"));
         }
     }
 

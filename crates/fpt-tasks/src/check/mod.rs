@@ -11,8 +11,8 @@ pub use lengths::{Distribution, TextLengths};
 pub use report::{Duplicates, Problem, Report, Severity};
 
 use crate::{
-    TaskError, TaskKind,
-    tasks::{open, scan},
+    Task, TaskError,
+    files::{open, scan_whole},
 };
 
 /// Counts the tokens of a text, `</s>` included, or says why it can't.
@@ -51,8 +51,12 @@ impl fmt::Debug for CheckOptions<'_> {
 ///
 /// # Errors
 /// When the file can't be read at all, or is Parquet and this build has not the feature.
-pub fn check(kind: TaskKind, path: &Path, options: &CheckOptions<'_>) -> Result<Report, TaskError> {
-    check_from(kind, &mut open(path)?, path, options)
+pub fn check(
+    task: &dyn Task,
+    path: &Path,
+    options: &CheckOptions<'_>,
+) -> Result<Report, TaskError> {
+    check_from(task, &mut open(path)?, path, options)
 }
 
 /// [`check`] of what `reader` gives; `path` is for messages, and its extension tells the format as
@@ -61,13 +65,13 @@ pub fn check(kind: TaskKind, path: &Path, options: &CheckOptions<'_>) -> Result<
 /// # Errors
 /// As [`check`].
 pub fn check_from(
-    kind: TaskKind,
+    task: &dyn Task,
     reader: &mut dyn BufRead,
     path: &Path,
     options: &CheckOptions<'_>,
 ) -> Result<Report, TaskError> {
-    let mut sink = ReportSink::new(kind, path, options);
-    match scan(kind, reader, path, &mut sink) {
+    let mut sink = ReportSink::new(task, path, options);
+    match scan_whole(task, reader, path, &mut sink) {
         Ok(()) => {}
         Err(error @ (TaskError::Io { .. } | TaskError::NoParquet { .. })) => return Err(error),
         Err(error) => sink.error(error),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::Serialize;
 
 use super::{Distribution, TextLengths};
-use crate::TaskKind;
+use crate::TaskName;
 
 /// How bad a problem is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -48,7 +48,7 @@ pub struct Duplicates {
 #[non_exhaustive]
 pub struct Report {
     /// As what it was read.
-    pub task: TaskKind,
+    pub task: TaskName,
     /// The file.
     pub path: String,
     /// The examples that could be read.
@@ -57,8 +57,8 @@ pub struct Report {
     pub queries: usize,
     /// Examples whose answer the file hides.
     pub unlabelled: usize,
-    /// How often each label occurs: MNLI's and QQP's, of SQuAD 2.0 `answer` and `no answer`; empty
-    /// for the others.
+    /// How often each [label](crate::Task::label) occurs: MNLI's and QQP's, of SQuAD 2.0 `answer` and
+    /// `no answer`; empty for tasks without.
     pub labels: BTreeMap<String, usize>,
     /// The sources; absent without examples.
     pub source: Option<TextLengths>,
@@ -67,7 +67,7 @@ pub struct Report {
     /// Repetitions.
     pub duplicates: Duplicates,
     /// How many rows have an empty text, by the name of the field.
-    pub empty_fields: BTreeMap<&'static str, usize>,
+    pub empty_fields: BTreeMap<String, usize>,
     /// How many problems are errors.
     pub errors: usize,
     /// How many are warnings.

@@ -50,10 +50,12 @@ pub enum ScoreError {
 }
 
 impl Scores {
-    pub(crate) fn new(
-        primary: &'static str,
+    /// Scores of these values in percent, by name. `primary` is the metric of tables, `mean` names those whose mean
+    /// is to be `mean`: at least one.
+    pub fn new<'a>(
+        primary: &str,
         mean: &[&str],
-        values: impl IntoIterator<Item = (&'static str, f64)>,
+        values: impl IntoIterator<Item = (&'a str, f64)>,
     ) -> Self {
         let mut values: BTreeMap<_, _> = values
             .into_iter()
@@ -84,7 +86,10 @@ impl Scores {
 }
 
 /// Trimmed predictions with their accepted answers.
-pub(crate) fn answers<'a>(
+///
+/// # Errors
+/// When the numbers differ, when there is no example, or when an answer is hidden.
+pub fn answers<'a>(
     examples: &'a [Example],
     predictions: &'a [String],
 ) -> Result<Vec<(&'a str, &'a [String])>, ScoreError> {
@@ -109,7 +114,10 @@ pub(crate) fn answers<'a>(
 }
 
 /// Trimmed predictions with the one answer of their examples, trimmed too.
-pub(crate) fn single_answers<'a>(
+///
+/// # Errors
+/// As [`answers`].
+pub fn single_answers<'a>(
     examples: &'a [Example],
     predictions: &'a [String],
 ) -> Result<Vec<(&'a str, &'a str)>, ScoreError> {

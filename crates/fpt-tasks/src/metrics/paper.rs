@@ -5,6 +5,9 @@ use std::collections::HashSet;
 use super::{bag_f1, rouge::lcs_table};
 use crate::text::split_whitespace;
 
+/// What is generated where a question has no answer.
+pub const NO_ANSWER: &str = "no answer";
+
 /// Whether a prediction is one of the answers, as raw strings after trimming.
 pub fn exact_match(prediction: &str, answers: &[String]) -> bool {
     answers
@@ -12,9 +15,9 @@ pub fn exact_match(prediction: &str, answers: &[String]) -> bool {
         .any(|answer| answer.trim() == prediction.trim())
 }
 
-/// F1 of the raw, whitespace-separated words, as a fraction; 0 for the prediction `no answer`.
+/// F1 of the raw, whitespace-separated words, as a fraction; 0 for the prediction [`NO_ANSWER`].
 pub fn word_f1(gold: &str, prediction: &str) -> f64 {
-    if prediction == "no answer" {
+    if prediction == NO_ANSWER {
         return 0.0;
     }
     let words = |text| split_whitespace(text).collect::<Vec<_>>();

@@ -32,7 +32,7 @@ pub enum TaskError {
         /// The file.
         path: PathBuf,
         /// The format in a few words.
-        expected: &'static str,
+        expected: String,
     },
     /// The header line lacks a column.
     #[error("{}:1: no column `{column}` in the header ({found}); is this the task's own file?", path.display())]
@@ -40,9 +40,17 @@ pub enum TaskError {
         /// The file.
         path: PathBuf,
         /// The missing column.
-        column: &'static str,
+        column: String,
         /// The columns there are.
         found: String,
+    },
+    /// The template of a table's sources names a column that the table does not declare.
+    #[error("the source template `{template}` {reason}")]
+    Template {
+        /// The template.
+        template: String,
+        /// What is wrong with it.
+        reason: String,
     },
     /// A row has the right shape but a value that makes no sense.
     #[error("{}:{line}: {reason}", path.display())]

@@ -5,6 +5,7 @@ mod json;
 mod lines;
 mod parquet;
 mod sink;
+mod table;
 mod tsv;
 mod warnings;
 
@@ -12,6 +13,8 @@ pub use error::TaskError;
 pub(crate) use json::{Places, json_error, json_lines};
 pub(crate) use lines::{Lines, read_text, strip_bom};
 pub(crate) use parquet::{TextColumn, read_parquet};
-pub(crate) use sink::{Collect, Fields, Sink};
-pub(crate) use tsv::{Header, read_rows};
+pub(crate) use sink::Collect;
+pub use sink::Sink;
+pub use table::{LabelColumn, TableFormat};
+pub(crate) use tsv::read_rows;
 pub use warnings::{Warning, Warnings};

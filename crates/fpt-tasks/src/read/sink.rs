@@ -4,13 +4,10 @@
 use super::{TaskError, Warning, Warnings};
 use crate::{Dataset, Example};
 
-/// The named texts of a row, as the file has them.
-pub(crate) type Fields<'a> = &'a [(&'static str, &'a str)];
-
 /// Takes what a reader finds, in the order of the file. Lines (of Parquet: rows) count from 1.
-pub(crate) trait Sink {
-    /// The texts of a row or question, before anything is made of them.
-    fn fields(&mut self, _line: usize, _fields: Fields<'_>) {}
+pub trait Sink {
+    /// A named text of a row or question as the file has it, before anything is made of it.
+    fn field(&mut self, _line: usize, _name: &str, _text: &str) {}
 
     /// An example.
     fn example(&mut self, line: usize, example: Example);
@@ -19,6 +16,9 @@ pub(crate) trait Sink {
     fn warn(&mut self, line: usize, warning: Warning);
 
     /// Something wrong. `Ok` asks the reader to go on with the next row.
+    ///
+    /// # Errors
+    /// The error itself, where reading is to stop.
     fn fault(&mut self, error: TaskError) -> Result<(), TaskError>;
 
     /// How many examples there were so far.

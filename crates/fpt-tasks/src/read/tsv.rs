@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{Fields, Lines, Sink, TaskError, Warning};
+use super::{Lines, Sink, TaskError, Warning};
 use crate::example::{Example, Gold};
 
 /// So few malformed rows are accidents, however small the file.
@@ -17,7 +17,7 @@ pub(crate) struct Header {
 
 impl Header {
     /// Reads the first line.
-    pub(crate) fn read(lines: &mut Lines<'_>, expected: &'static str) -> Result<Self, TaskError> {
+    pub(crate) fn read(lines: &mut Lines<'_>, expected: &str) -> Result<Self, TaskError> {
         let path = lines.path();
         let Some((_, line)) = lines.next_line()? else {
             return Err(empty(path, expected));
@@ -38,27 +38,24 @@ impl Header {
 
     /// Where the columns are. Without one of them there is nothing to read, but every missing one
     /// is reported.
-    pub(crate) fn require<const N: usize>(
+    pub(crate) fn require(
         &self,
         path: &Path,
-        columns: [&'static str; N],
+        columns: &[&str],
         sink: &mut dyn Sink,
-    ) -> Result<Option<[usize; N]>, TaskError> {
-        let mut places = [0; N];
-        let mut complete = true;
-        for (place, column) in places.iter_mut().zip(columns) {
-            if let Some(found) = self.find(column) {
-                *place = found;
-                continue;
+    ) -> Result<Option<Vec<usize>>, TaskError> {
+        let mut places = Vec::with_capacity(columns.len());
+        for column in columns {
+            match self.find(column) {
+                Some(place) => places.push(place),
+                None => sink.fault(TaskError::Column {
+                    path: path.to_owned(),
+                    column: (*column).to_owned(),
+                    found: self.columns.join(", "),
+                })?,
             }
-            complete = false;
-            sink.fault(TaskError::Column {
-                path: path.to_owned(),
-                column,
-                found: self.columns.join(", "),
-            })?;
         }
-        Ok(complete.then_some(places))
+        Ok((places.len() == columns.len()).then_some(places))
     }
 }
 
@@ -89,9 +86,9 @@ impl Row<'_> {
         }
     }
 
-    /// Shows the texts of this row.
-    pub(crate) fn fields(&self, sink: &mut dyn Sink, fields: Fields<'_>) {
-        sink.fields(self.line, fields);
+    /// Shows a text of this row.
+    pub(crate) fn field(&self, sink: &mut dyn Sink, name: &str, text: &str) {
+        sink.field(self.line, name, text);
     }
 
     /// Makes an example of this row with a single answer, or with a hidden one. The id is the cell
@@ -164,9 +161,9 @@ pub(crate) fn read_rows(
     Ok(())
 }
 
-fn empty(path: &Path, expected: &'static str) -> TaskError {
+fn empty(path: &Path, expected: &str) -> TaskError {
     TaskError::Empty {
         path: path.to_owned(),
-        expected,
+        expected: expected.to_owned(),
     }
 }

@@ -41,7 +41,8 @@ impl Warnings {
 }
 
 impl Warning {
-    pub(crate) fn at_line(path: &Path, line: usize, reason: impl Into<String>) -> Self {
+    /// A warning about a line of a file.
+    pub fn at_line(path: &Path, line: usize, reason: impl Into<String>) -> Self {
         Self {
             place: format!("{}:{line}", path.display()),
             reason: reason.into(),

@@ -2,28 +2,64 @@
 
 use std::{io::BufRead, path::Path};
 
-use super::Task;
+use super::GLUE;
 use crate::{
-    Dataset, Example, ScoreError, Scores, Split, TaskError, TaskKind,
+    Example, LabelColumn, PaperFigures, ScoreError, Scores, Sink, Split, Stacks, Submission,
+    SubmissionFormat, TableFormat, Task, TaskError, TaskName,
     metrics::{self, classification::accuracy},
-    read::{Header, Lines, Sink, read_rows},
 };
 
-pub(super) const EXPECTED: &str =
-    "a GLUE table with the columns sentence1, sentence2 and gold_label";
-pub(crate) const LABELS: [&str; 3] = ["contradiction", "entailment", "neutral"];
-
 /// MNLI in GLUE's files: columns are found by their names, since train has 12, dev 16 and test 10
-/// of them. Source `hypothesis: {sentence2} premise: {sentence1}`, target the label word.
+/// of them. Source `hypothesis: {sentence2} premise: {sentence1}`, target the label word. Rows whose annotators
+/// did not agree (gold label `-`) are skipped with a warning.
 #[derive(Debug, Clone, Copy)]
 pub struct Mnli;
 
+const TABLE: TableFormat<'_> = TableFormat {
+    expected: "a GLUE table with the columns sentence1, sentence2 and gold_label",
+    id: "index",
+    texts: &["sentence1", "sentence2"],
+    source: "hypothesis: {sentence2} premise: {sentence1}",
+    label: LabelColumn {
+        column: "gold_label",
+        labels: &[
+            ("contradiction", "contradiction"),
+            ("entailment", "entailment"),
+            ("neutral", "neutral"),
+        ],
+        unlabelled: Some("-"),
+    },
+};
+
+const PAPER: PaperFigures = PaperFigures {
+    flops_target: 5,
+    t5_large: &[
+        ("pt", 86.07),
+        ("ld-1/4", 60.34),
+        ("ld-1/2", 63.90),
+        ("ld-3/4", 81.41),
+        ("fr-1/4", 78.18),
+        ("fr-1/2", 82.62),
+        ("fr-3/4", 84.93),
+        ("cr-1/4", 62.53),
+        ("cr-1/2", 64.09),
+        ("cr-3/4", 80.63),
+        ("fpt-ld", 85.72),
+        ("fpt-fr", 86.49),
+        ("fpt-cr", 85.13),
+    ],
+};
+
 impl Task for Mnli {
-    fn kind(&self) -> TaskKind {
-        TaskKind::Mnli
+    fn name(&self) -> TaskName {
+        TaskName::MNLI
     }
 
-    fn file(&self, split: Split) -> &'static str {
+    fn declaration(&self) -> String {
+        "mnli 1".into()
+    }
+
+    fn file(&self, split: Split) -> &str {
         match split {
             Split::Train => "train.tsv",
             Split::Dev => "dev_matched.tsv",
@@ -31,13 +67,29 @@ impl Task for Mnli {
         }
     }
 
-    /// Rows whose annotators did not agree (gold label `-`) are skipped with a warning.
-    fn read_from(&self, reader: &mut dyn BufRead, path: &Path) -> Result<Dataset, TaskError> {
-        super::collect(self.kind(), reader, path)
+    fn expected(&self, _path: &Path) -> &str {
+        TABLE.expected
+    }
+
+    fn scan(
+        &self,
+        reader: &mut dyn BufRead,
+        path: &Path,
+        sink: &mut dyn Sink,
+    ) -> Result<(), TaskError> {
+        TABLE.scan(reader, path, sink)
     }
 
     fn max_target_length(&self) -> usize {
         10
+    }
+
+    fn reduced_stacks(&self) -> Stacks {
+        Stacks::Encoder
+    }
+
+    fn label<'a>(&self, example: &'a Example) -> Option<&'a str> {
+        example.target.as_deref()
     }
 
     /// `accuracy`, which is also the mean.
@@ -50,40 +102,26 @@ impl Task for Mnli {
             [("accuracy", accuracy)],
         ))
     }
-}
 
-/// See [`Mnli::read_from`].
-pub(super) fn scan(
-    reader: &mut dyn BufRead,
-    path: &Path,
-    sink: &mut dyn Sink,
-) -> Result<(), TaskError> {
-    let mut lines = Lines::new(reader, path);
-    let header = Header::read(&mut lines, EXPECTED)?;
-    let Some([premise, hypothesis]) = header.require(path, ["sentence1", "sentence2"], sink)?
-    else {
-        return Ok(());
-    };
-    let label = header.find("gold_label");
-    let id = header.find("index");
-    read_rows(lines, header.len(), sink, &mut |row, sink| {
-        let (premise, hypothesis) = (row.cells[premise], row.cells[hypothesis]);
-        row.fields(sink, &[("sentence1", premise), ("sentence2", hypothesis)]);
-        let target = label.map(|column| row.cells[column]);
-        match target {
-            Some("-") => {
-                row.warn(sink, "no gold label (`-`); skipped");
-                return Ok(());
-            }
-            Some(label) if !LABELS.contains(&label) => {
-                let valid = LABELS.join(", ");
-                let reason = format!("gold_label is `{label}`; expected {valid} or -");
-                return sink.fault(row.error(reason));
-            }
-            _ => {}
+    /// The name is that of the matched test set; predictions for `test_mismatched.tsv` go into `MNLI-mm.tsv`.
+    fn submission(&self) -> Submission<'_> {
+        Submission {
+            file: "MNLI-m.tsv".into(),
+            format: SubmissionFormat::Table {
+                labels: TABLE.label.labels,
+                otherwise: "neutral",
+            },
         }
-        let source = format!("hypothesis: {hypothesis} premise: {premise}");
-        row.example(sink, id, source, target);
-        Ok(())
-    })
+    }
+
+    fn how_to_get(&self, data: &Path) -> Option<String> {
+        let data = data.display();
+        Some(format!(
+            "(mkdir -p {data} && cd {data} && curl -fLO {GLUE}/data/MNLI.zip && unzip MNLI.zip 'MNLI/*.tsv' && mv MNLI mnli)"
+        ))
+    }
+
+    fn paper(&self) -> Option<PaperFigures> {
+        Some(PAPER)
+    }
 }

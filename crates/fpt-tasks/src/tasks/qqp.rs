@@ -2,32 +2,66 @@
 
 use std::{io::BufRead, path::Path};
 
-use super::Task;
+use super::GLUE;
 use crate::{
-    Dataset, Example, ScoreError, Scores, Split, TaskError, TaskKind,
+    Example, LabelColumn, PaperFigures, ScoreError, Scores, Sink, Split, Stacks, Submission,
+    SubmissionFormat, TableFormat, Task, TaskError, TaskName,
     metrics::{
         self,
         classification::{accuracy, binary_f1},
     },
-    read::{Header, Lines, Sink, read_rows},
 };
 
-pub(super) const EXPECTED: &str =
-    "a GLUE table with the columns question1, question2 and is_duplicate";
-pub(crate) const NEGATIVE: &str = "not_duplicate";
-pub(crate) const POSITIVE: &str = "is_duplicate";
+const NEGATIVE: &str = "not_duplicate";
+const POSITIVE: &str = "is_duplicate";
 
 /// QQP in GLUE's files. Source `question1: {question1} question2: {question2}`, target
-/// `not_duplicate` or `is_duplicate`.
+/// `not_duplicate` or `is_duplicate`. The published files have a few rows of the wrong width; they are skipped with
+/// a warning.
 #[derive(Debug, Clone, Copy)]
 pub struct Qqp;
 
+const TABLE: TableFormat<'_> = TableFormat {
+    expected: "a GLUE table with the columns question1, question2 and is_duplicate",
+    id: "id",
+    texts: &["question1", "question2"],
+    source: "question1: {question1} question2: {question2}",
+    label: LabelColumn {
+        column: "is_duplicate",
+        labels: &[("0", NEGATIVE), ("1", POSITIVE)],
+        unlabelled: None,
+    },
+};
+
+const PAPER: PaperFigures = PaperFigures {
+    flops_target: 5,
+    t5_large: &[
+        ("pt", 87.26),
+        ("ld-1/4", 78.29),
+        ("ld-1/2", 80.64),
+        ("ld-3/4", 86.05),
+        ("fr-1/4", 85.19),
+        ("fr-1/2", 86.45),
+        ("fr-3/4", 86.77),
+        ("cr-1/4", 78.38),
+        ("cr-1/2", 78.91),
+        ("cr-3/4", 86.32),
+        ("fpt-ld", 86.51),
+        ("fpt-fr", 87.11),
+        ("fpt-cr", 86.40),
+    ],
+};
+
 impl Task for Qqp {
-    fn kind(&self) -> TaskKind {
-        TaskKind::Qqp
+    fn name(&self) -> TaskName {
+        TaskName::QQP
     }
 
-    fn file(&self, split: Split) -> &'static str {
+    fn declaration(&self) -> String {
+        "qqp 1".into()
+    }
+
+    fn file(&self, split: Split) -> &str {
         match split {
             Split::Train => "train.tsv",
             Split::Dev => "dev.tsv",
@@ -35,13 +69,29 @@ impl Task for Qqp {
         }
     }
 
-    /// The published files have a few rows of the wrong width; they are skipped with a warning.
-    fn read_from(&self, reader: &mut dyn BufRead, path: &Path) -> Result<Dataset, TaskError> {
-        super::collect(self.kind(), reader, path)
+    fn expected(&self, _path: &Path) -> &str {
+        TABLE.expected
+    }
+
+    fn scan(
+        &self,
+        reader: &mut dyn BufRead,
+        path: &Path,
+        sink: &mut dyn Sink,
+    ) -> Result<(), TaskError> {
+        TABLE.scan(reader, path, sink)
     }
 
     fn max_target_length(&self) -> usize {
         10
+    }
+
+    fn reduced_stacks(&self) -> Stacks {
+        Stacks::Encoder
+    }
+
+    fn label<'a>(&self, example: &'a Example) -> Option<&'a str> {
+        example.target.as_deref()
     }
 
     /// `accuracy`; `f1` of `is_duplicate`; `paper_f1`, the same but with every prediction that is
@@ -63,35 +113,26 @@ impl Task for Qqp {
         ];
         Ok(Scores::new("accuracy", &["accuracy", "paper_f1"], values))
     }
-}
 
-/// See [`Qqp::read_from`].
-pub(super) fn scan(
-    reader: &mut dyn BufRead,
-    path: &Path,
-    sink: &mut dyn Sink,
-) -> Result<(), TaskError> {
-    let mut lines = Lines::new(reader, path);
-    let header = Header::read(&mut lines, EXPECTED)?;
-    let Some([first, second]) = header.require(path, ["question1", "question2"], sink)? else {
-        return Ok(());
-    };
-    let label = header.find("is_duplicate");
-    let id = header.find("id");
-    read_rows(lines, header.len(), sink, &mut |row, sink| {
-        let (first, second) = (row.cells[first], row.cells[second]);
-        row.fields(sink, &[("question1", first), ("question2", second)]);
-        let target = match label.map(|column| row.cells[column]) {
-            None => None,
-            Some("0") => Some(NEGATIVE),
-            Some("1") => Some(POSITIVE),
-            Some(other) => {
-                let reason = format!("is_duplicate is `{other}`; expected 0 or 1");
-                return sink.fault(row.error(reason));
-            }
-        };
-        let source = format!("question1: {first} question2: {second}");
-        row.example(sink, id, source, target);
-        Ok(())
-    })
+    /// What is no label goes out as `is_duplicate`, for which the paper's authors take it too.
+    fn submission(&self) -> Submission<'_> {
+        Submission {
+            file: "QQP.tsv".into(),
+            format: SubmissionFormat::Table {
+                labels: TABLE.label.labels,
+                otherwise: "1",
+            },
+        }
+    }
+
+    fn how_to_get(&self, data: &Path) -> Option<String> {
+        let data = data.display();
+        Some(format!(
+            "(mkdir -p {data} && cd {data} && curl -fLO {GLUE}/data/QQP-clean.zip && unzip QQP-clean.zip 'QQP/*.tsv' && mv QQP qqp)"
+        ))
+    }
+
+    fn paper(&self) -> Option<PaperFigures> {
+        Some(PAPER)
+    }
 }

@@ -4,15 +4,15 @@ use std::{io::BufRead, path::Path, sync::Arc};
 
 use serde::Deserialize;
 
-use super::{Baseline, Task, baseline};
+use super::GLUE;
 use crate::{
-    Candidate, Dataset, Example, Gold, ScoreError, Scores, Split, TaskError, TaskKind, Warning,
+    Baseline, Candidate, Example, Gold, PaperFigures, ScoreError, Scores, Sink, Split, Stacks,
+    Submission, SubmissionFormat, Task, TaskError, TaskName, Warning, baseline,
     metrics::{self, paper, record},
-    read::{Lines, Sink, json_lines},
+    read::{Lines, json_lines},
     text::{count_word, distinct},
 };
 
-pub(super) const EXPECTED: &str = "one JSON object with passage and qas a line";
 /// Spans may overlap, but not so that a small file makes huge sources.
 const MOST_COVERAGE: usize = 32;
 const HIGHLIGHT: &str = "\n@highlight\n";
@@ -23,6 +23,25 @@ const END_MARKS: [char; 5] = ['.', '?', '!', '"', '\''];
 /// {passage}`, one example for each distinct answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Record;
+
+const PAPER: PaperFigures = PaperFigures {
+    flops_target: 200,
+    t5_large: &[
+        ("pt", 81.46),
+        ("ld-1/4", 24.75),
+        ("ld-1/2", 39.09),
+        ("ld-3/4", 59.87),
+        ("fr-1/4", 62.90),
+        ("fr-1/2", 74.59),
+        ("fr-3/4", 79.52),
+        ("cr-1/4", 23.99),
+        ("cr-1/2", 29.50),
+        ("cr-3/4", 58.97),
+        ("fpt-ld", 80.23),
+        ("fpt-fr", 81.07),
+        ("fpt-cr", 81.00),
+    ],
+};
 
 #[derive(Deserialize)]
 struct Line {
@@ -56,11 +75,15 @@ struct Answer {
 }
 
 impl Task for Record {
-    fn kind(&self) -> TaskKind {
-        TaskKind::Record
+    fn name(&self) -> TaskName {
+        TaskName::RECORD
     }
 
-    fn file(&self, split: Split) -> &'static str {
+    fn declaration(&self) -> String {
+        "record 1".into()
+    }
+
+    fn file(&self, split: Split) -> &str {
         match split {
             Split::Train => "train.jsonl",
             Split::Dev => "val.jsonl",
@@ -68,14 +91,32 @@ impl Task for Record {
         }
     }
 
+    fn expected(&self, _path: &Path) -> &str {
+        "one JSON object with passage and qas a line"
+    }
+
     /// Entities are deduplicated in order of appearance. Queries with an empty list of answers are
     /// skipped with a warning; those without the key `answers` have a hidden answer.
-    fn read_from(&self, reader: &mut dyn BufRead, path: &Path) -> Result<Dataset, TaskError> {
-        super::collect(self.kind(), reader, path)
+    fn scan(
+        &self,
+        reader: &mut dyn BufRead,
+        path: &Path,
+        sink: &mut dyn Sink,
+    ) -> Result<(), TaskError> {
+        let mut group = 0;
+        json_lines(
+            Lines::new(reader, path),
+            sink,
+            &mut |line, row: Line, sink| row.scan((path, line), &mut group, sink),
+        )
     }
 
     fn max_target_length(&self) -> usize {
         200
+    }
+
+    fn reduced_stacks(&self) -> Stacks {
+        Stacks::Both
     }
 
     /// As the authors: `paper_em` and `paper_f1` (F1 of raw words), whose mean is the mean. As the
@@ -102,79 +143,93 @@ impl Task for Record {
     }
 
     fn baseline(&self, _train: &[Example], eval: &[Example]) -> Result<Baseline, ScoreError> {
-        baseline::most_frequent_entity(self.kind(), eval)
+        baseline::most_frequent_entity(self, eval)
+    }
+
+    fn submission(&self) -> Submission<'_> {
+        Submission {
+            file: "ReCoRD.jsonl".into(),
+            format: SubmissionFormat::JsonLines,
+        }
+    }
+
+    fn how_to_get(&self, data: &Path) -> Option<String> {
+        let data = data.display();
+        Some(format!(
+            "(mkdir -p {data} && cd {data} && curl -fLO {GLUE}/superglue/data/v2/ReCoRD.zip && unzip ReCoRD.zip 'ReCoRD/*.jsonl' && mv ReCoRD record)"
+        ))
+    }
+
+    fn paper(&self) -> Option<PaperFigures> {
+        Some(PAPER)
     }
 }
 
-/// See [`Record::read_from`].
-pub(super) fn scan(
-    reader: &mut dyn BufRead,
-    path: &Path,
-    sink: &mut dyn Sink,
-) -> Result<(), TaskError> {
-    let mut group = 0;
-    json_lines(
-        Lines::new(reader, path),
-        sink,
-        &mut |line, row: Line, sink| {
-            let error = |reason: String| TaskError::Row {
-                path: path.to_owned(),
-                line,
-                reason,
+impl Line {
+    /// The examples of a line, which is at `path` and `line`; `group` is the number of the next query.
+    fn scan(
+        self,
+        (path, line): (&Path, usize),
+        group: &mut usize,
+        sink: &mut dyn Sink,
+    ) -> Result<(), TaskError> {
+        let error = |reason: String| TaskError::Row {
+            path: path.to_owned(),
+            line,
+            reason,
+        };
+        let candidates: Arc<[Candidate]> = match candidates(&self.passage) {
+            Ok(candidates) => candidates.into(),
+            Err(reason) => return sink.fault(error(reason)),
+        };
+        let names: Vec<_> = candidates.iter().map(|c| &*c.text).collect();
+        let context = format!(
+            "entities: {} passage: {}",
+            names.join(", "),
+            plain_passage(&self.passage.text)
+        );
+        for query in self.qas {
+            sink.field(line, "query", &query.query);
+            sink.field(line, "passage", &self.passage.text);
+            let base = Example {
+                id: query
+                    .idx
+                    .map_or_else(|| group.to_string(), |idx| idx.to_string()),
+                source: format!("query: {} {context}", query.query),
+                target: None,
+                gold: Gold::Hidden,
+                group: *group,
+                candidates: Arc::clone(&candidates),
             };
-            let candidates: Arc<[Candidate]> = match candidates(&row.passage) {
-                Ok(candidates) => candidates.into(),
-                Err(reason) => return sink.fault(error(reason)),
+            *group += 1;
+            let Some(answers) = query.answers else {
+                sink.example(line, base);
+                continue;
             };
-            let names: Vec<_> = candidates.iter().map(|c| &*c.text).collect();
-            let context = format!(
-                "entities: {} passage: {}",
-                names.join(", "),
-                plain_passage(&row.passage.text)
-            );
-            for query in row.qas {
-                let fields = [("query", &*query.query), ("passage", &row.passage.text)];
-                sink.fields(line, &fields);
-                let base = Example {
-                    id: query
-                        .idx
-                        .map_or_else(|| group.to_string(), |idx| idx.to_string()),
-                    source: format!("query: {} {context}", query.query),
-                    target: None,
-                    gold: Gold::Hidden,
-                    group,
-                    candidates: Arc::clone(&candidates),
-                };
-                group += 1;
-                let Some(answers) = query.answers else {
-                    sink.example(line, base);
-                    continue;
-                };
-                let answers = distinct(answers.iter().map(|a| &*a.text));
-                if answers.is_empty() {
-                    let reason = format!("query `{}` has no answers; skipped", base.id);
-                    sink.warn(line, Warning::at_line(path, line, reason));
-                }
-                if let Some(answer) = answers.iter().find(|a| !names.contains(a)) {
-                    sink.fault(error(format!(
-                        "answer `{answer}` of query `{}` is none of the passage's entities",
-                        base.id
-                    )))?;
-                    continue;
-                }
-                let gold: Vec<_> = answers.iter().map(|&a| a.to_owned()).collect();
-                for answer in answers {
-                    let example = Example {
-                        target: Some(answer.to_owned()),
-                        gold: Gold::Answers(gold.clone()),
-                        ..base.clone()
-                    };
-                    sink.example(line, example);
-                }
+            let answers = distinct(answers.iter().map(|a| &*a.text));
+            if answers.is_empty() {
+                let reason = format!("query `{}` has no answers; skipped", base.id);
+                sink.warn(line, Warning::at_line(path, line, reason));
             }
-            Ok(())
-        },
-    )
+            if let Some(answer) = answers.iter().find(|a| !names.contains(a)) {
+                sink.fault(error(format!(
+                    "answer `{answer}` of query `{}` is none of the passage's entities",
+                    base.id
+                )))?;
+                continue;
+            }
+            let gold: Vec<_> = answers.iter().map(|&a| a.to_owned()).collect();
+            for answer in answers {
+                let example = Example {
+                    target: Some(answer.to_owned()),
+                    gold: Gold::Answers(gold.clone()),
+                    ..base.clone()
+                };
+                sink.example(line, example);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The distinct entities of a passage, in order of appearance.

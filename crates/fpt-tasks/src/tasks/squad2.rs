@@ -5,26 +5,42 @@ use std::{io::BufRead, path::Path, sync::Arc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::Task;
 use crate::{
-    Dataset, Example, Gold, ScoreError, Scores, Split, TaskError, TaskKind, Warning,
+    Example, Gold, PaperFigures, ScoreError, Scores, Sink, Split, Stacks, Submission,
+    SubmissionFormat, Task, TaskError, TaskName, Warning,
     metrics::{
         self,
         classification::{accuracy, binary_f1},
-        paper, squad,
+        paper::{self, NO_ANSWER},
+        squad,
     },
-    read::{Places, Sink, json_error, read_text, strip_bom},
+    read::{Places, json_error, read_text, strip_bom},
     text::distinct,
 };
-
-pub(super) const EXPECTED: &str = "SQuAD 2.0 JSON: data, paragraphs, qas";
-/// What is generated when there is no answer.
-pub(crate) const NO_ANSWER: &str = "no answer";
 
 /// SQuAD 2.0 in its own JSON. Source `question: {question} context: {context}`, target the first
 /// answer, or `no answer`.
 #[derive(Debug, Clone, Copy)]
 pub struct Squad2;
+
+const PAPER: PaperFigures = PaperFigures {
+    flops_target: 200,
+    t5_large: &[
+        ("pt", 76.09),
+        ("ld-1/4", 48.14),
+        ("ld-1/2", 52.87),
+        ("ld-3/4", 63.97),
+        ("fr-1/4", 66.68),
+        ("fr-1/2", 72.65),
+        ("fr-3/4", 74.73),
+        ("cr-1/4", 48.62),
+        ("cr-1/2", 50.90),
+        ("cr-3/4", 63.42),
+        ("fpt-ld", 75.89),
+        ("fpt-fr", 76.26),
+        ("fpt-cr", 75.63),
+    ],
+};
 
 // Parts stay text until they are parsed one by one, so that an error in one of them hides none of
 // the others.
@@ -61,11 +77,15 @@ struct Answer {
 }
 
 impl Task for Squad2 {
-    fn kind(&self) -> TaskKind {
-        TaskKind::Squad2
+    fn name(&self) -> TaskName {
+        TaskName::SQUAD2
     }
 
-    fn file(&self, split: Split) -> &'static str {
+    fn declaration(&self) -> String {
+        "squad2 1".into()
+    }
+
+    fn file(&self, split: Split) -> &str {
         match split {
             Split::Train => "train-v2.0.json",
             Split::Dev => "dev-v2.0.json",
@@ -73,14 +93,64 @@ impl Task for Squad2 {
         }
     }
 
+    fn expected(&self, _path: &Path) -> &str {
+        "SQuAD 2.0 JSON: data, paragraphs, qas"
+    }
+
     /// A question is impossible when it has no answers; where `is_impossible` says otherwise, a
     /// warning is counted. A question without the key `answers` has a hidden answer.
-    fn read_from(&self, reader: &mut dyn BufRead, path: &Path) -> Result<Dataset, TaskError> {
-        super::collect(self.kind(), reader, path)
+    fn scan(
+        &self,
+        reader: &mut dyn BufRead,
+        path: &Path,
+        sink: &mut dyn Sink,
+    ) -> Result<(), TaskError> {
+        let text = read_text(reader, path, sink)?;
+        let text = strip_bom(&text);
+        let document: Document<'_> =
+            serde_json::from_str(text).map_err(|e| json_error(path, None, &e))?;
+        let mut places = Places::new(path, text);
+        let mut group = 0;
+        for article in document.data {
+            let Some(article) = parse::<Article<'_>>(article, &mut places, sink)? else {
+                continue;
+            };
+            for paragraph in article.paragraphs {
+                let Some(paragraph) = parse::<Paragraph<'_>>(paragraph, &mut places, sink)? else {
+                    continue;
+                };
+                for question in paragraph.qas {
+                    let line = places.line(question);
+                    let Some(question) = parse::<Question>(question, &mut places, sink)? else {
+                        continue;
+                    };
+                    sink.field(line, "question", &question.question);
+                    sink.field(line, "context", &paragraph.context);
+                    if let Some(warning) = contradiction(path, &question) {
+                        sink.warn(line, warning);
+                    }
+                    sink.example(line, example(&paragraph.context, question, group));
+                    group += 1;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn max_target_length(&self) -> usize {
         200
+    }
+
+    fn reduced_stacks(&self) -> Stacks {
+        Stacks::Both
+    }
+
+    /// `answer` or `no answer`.
+    fn label<'a>(&self, example: &'a Example) -> Option<&'a str> {
+        match &example.gold {
+            Gold::Answers(answers) if answers.is_empty() => Some(NO_ANSWER),
+            _ => Some("answer"),
+        }
     }
 
     /// As the authors: `paper_em` (any answer, or `no answer`), `paper_accuracy` (the first
@@ -115,47 +185,27 @@ impl Task for Squad2 {
         let mean = ["paper_accuracy", "paper_em", "paper_f1"];
         Ok(Scores::new("paper_em", &mean, values))
     }
-}
 
-/// See [`Squad2::read_from`].
-pub(super) fn scan(
-    reader: &mut dyn BufRead,
-    path: &Path,
-    sink: &mut dyn Sink,
-) -> Result<(), TaskError> {
-    let text = read_text(reader, path, sink)?;
-    let text = strip_bom(&text);
-    let document: Document<'_> =
-        serde_json::from_str(text).map_err(|e| json_error(path, None, &e))?;
-    let mut places = Places::new(path, text);
-    let mut group = 0;
-    for article in document.data {
-        let Some(article) = parse::<Article<'_>>(article, &mut places, sink)? else {
-            continue;
-        };
-        for paragraph in article.paragraphs {
-            let Some(paragraph) = parse::<Paragraph<'_>>(paragraph, &mut places, sink)? else {
-                continue;
-            };
-            for question in paragraph.qas {
-                let line = places.line(question);
-                let Some(question) = parse::<Question>(question, &mut places, sink)? else {
-                    continue;
-                };
-                let fields = [
-                    ("question", &*question.question),
-                    ("context", &paragraph.context),
-                ];
-                sink.fields(line, &fields);
-                if let Some(warning) = contradiction(path, &question) {
-                    sink.warn(line, warning);
-                }
-                sink.example(line, example(&paragraph.context, question, group));
-                group += 1;
-            }
+    fn submission(&self) -> Submission<'_> {
+        Submission {
+            file: "predictions.json".into(),
+            format: SubmissionFormat::JsonObject {
+                no_answer: NO_ANSWER,
+            },
         }
     }
-    Ok(())
+
+    fn how_to_get(&self, data: &Path) -> Option<String> {
+        let data = data.display();
+        Some(format!(
+            "(mkdir -p {data}/squad2 && cd {data}/squad2 && curl -fL --remote-name-all \
+             'https://rajpurkar.github.io/SQuAD-explorer/dataset/{{train,dev}}-v2.0.json')"
+        ))
+    }
+
+    fn paper(&self) -> Option<PaperFigures> {
+        Some(PAPER)
+    }
 }
 
 /// A part of the document; one that is something else is a fault.

@@ -5,16 +5,13 @@ use std::{io::BufRead, path::Path, sync::Arc};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Baseline, Task, baseline};
 use crate::{
-    Dataset, Example, Gold, ScoreError, Scores, Split, TaskError, TaskKind, Warning,
+    Baseline, Example, Gold, PaperFigures, ScoreError, Scores, Sink, Split, Stacks, Task,
+    TaskError, TaskName, Warning, baseline,
     metrics::{self, paper, rouge},
-    read::{Lines, Sink, TextColumn, json_lines, read_parquet, read_rows},
+    read::{Lines, TextColumn, json_lines, read_parquet, read_rows},
 };
 
-const EXPECTED_TABLE: &str = "rows of document, tab, summary";
-const EXPECTED_LINES: &str = "one JSON object with document, summary and id a line";
-const EXPECTED_PARQUET: &str = "the columns document, summary and id";
 const EMPTY: &str = "empty document or summary; skipped";
 const SEPARATOR: &str = "[SEP]";
 
@@ -25,12 +22,42 @@ const SEPARATOR: &str = "[SEP]";
 #[derive(Debug, Clone, Copy)]
 pub struct Xsum;
 
+const PAPER: PaperFigures = PaperFigures {
+    flops_target: 512,
+    t5_large: &[
+        ("pt", 26.65),
+        ("ld-1/4", 17.40),
+        ("ld-1/2", 19.69),
+        ("ld-3/4", 22.51),
+        ("fr-1/4", 22.46),
+        ("fr-1/2", 24.61),
+        ("fr-3/4", 26.12),
+        ("cr-1/4", 16.49),
+        ("cr-1/2", 18.88),
+        ("cr-3/4", 22.18),
+        ("fpt-ld", 26.27),
+        ("fpt-fr", 26.55),
+        ("fpt-cr", 26.21),
+    ],
+};
+
+/// What a file is, by its extension.
+enum Format {
+    Table,
+    Lines,
+    Parquet,
+}
+
 impl Task for Xsum {
-    fn kind(&self) -> TaskKind {
-        TaskKind::Xsum
+    fn name(&self) -> TaskName {
+        TaskName::XSUM
     }
 
-    fn file(&self, split: Split) -> &'static str {
+    fn declaration(&self) -> String {
+        "xsum 1".into()
+    }
+
+    fn file(&self, split: Split) -> &str {
         match split {
             Split::Train => "xsum_train.tsv",
             Split::Dev => "xsum_dev.tsv",
@@ -38,22 +65,43 @@ impl Task for Xsum {
         }
     }
 
-    fn other_files(&self, split: Split) -> &'static [&'static str] {
+    fn other_files(&self, split: Split) -> Vec<&str> {
         match split {
-            Split::Train => &["xsum_train.jsonl", "xsum_train.parquet"],
-            Split::Dev => &["xsum_dev.jsonl", "xsum_dev.parquet"],
-            Split::Test => &["xsum_test.jsonl", "xsum_test.parquet"],
+            Split::Train => vec!["xsum_train.jsonl", "xsum_train.parquet"],
+            Split::Dev => vec!["xsum_dev.jsonl", "xsum_dev.parquet"],
+            Split::Test => vec!["xsum_test.jsonl", "xsum_test.parquet"],
+        }
+    }
+
+    fn expected(&self, path: &Path) -> &str {
+        match Format::of(path) {
+            Format::Table => "rows of document, tab, summary",
+            Format::Lines => "one JSON object with document, summary and id a line",
+            Format::Parquet => "the columns document, summary and id",
         }
     }
 
     /// Rows whose document or summary is empty are skipped with a warning. In JSON lines and
     /// Parquet a summary that is missing or null is hidden.
-    fn read_from(&self, reader: &mut dyn BufRead, path: &Path) -> Result<Dataset, TaskError> {
-        super::collect(self.kind(), reader, path)
+    fn scan(
+        &self,
+        reader: &mut dyn BufRead,
+        path: &Path,
+        sink: &mut dyn Sink,
+    ) -> Result<(), TaskError> {
+        match Format::of(path) {
+            Format::Table => scan_table(reader, path, sink),
+            Format::Lines => scan_lines(reader, path, sink),
+            Format::Parquet => scan_parquet(reader, path, sink),
+        }
     }
 
     fn max_target_length(&self) -> usize {
         512
+    }
+
+    fn reduced_stacks(&self) -> Stacks {
+        Stacks::Both
     }
 
     /// As the authors (the package `rouge`): `paper_rouge_1`, `paper_rouge_2` and the
@@ -87,7 +135,18 @@ impl Task for Xsum {
     }
 
     fn baseline(&self, train: &[Example], eval: &[Example]) -> Result<Baseline, ScoreError> {
-        baseline::constant_summary(self.kind(), train, eval)
+        baseline::constant_summary(self, train, eval)
+    }
+
+    fn how_to_get(&self, data: &Path) -> Option<String> {
+        let data = data.display();
+        Some(format!(
+            "see the section on XSum in datasets/README.md; the files go to {data}/xsum"
+        ))
+    }
+
+    fn paper(&self) -> Option<PaperFigures> {
+        Some(PAPER)
     }
 }
 
@@ -99,24 +158,22 @@ struct Article {
     id: Option<Value>,
 }
 
-/// See [`Xsum::read_from`]; also says what was expected.
-pub(super) fn scan(
-    reader: &mut dyn BufRead,
-    path: &Path,
-    sink: &mut dyn Sink,
-) -> Result<&'static str, TaskError> {
-    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("");
-    match &*extension.to_ascii_lowercase() {
-        "jsonl" | "json" => scan_lines(reader, path, sink).map(|()| EXPECTED_LINES),
-        "parquet" => scan_parquet(reader, path, sink).map(|()| EXPECTED_PARQUET),
-        _ => scan_table(reader, path, sink).map(|()| EXPECTED_TABLE),
+impl Format {
+    fn of(path: &Path) -> Self {
+        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("");
+        match &*extension.to_ascii_lowercase() {
+            "jsonl" | "json" => Self::Lines,
+            "parquet" => Self::Parquet,
+            _ => Self::Table,
+        }
     }
 }
 
 fn scan_table(reader: &mut dyn BufRead, path: &Path, sink: &mut dyn Sink) -> Result<(), TaskError> {
     read_rows(Lines::new(reader, path), 2, sink, &mut |row, sink| {
         let (document, summary) = (row.cells[0], row.cells[1]);
-        row.fields(sink, &[("document", document), ("summary", summary)]);
+        row.field(sink, "document", document);
+        row.field(sink, "summary", summary);
         if document.trim().is_empty() || summary.trim().is_empty() {
             row.warn(sink, EMPTY);
             return Ok(());
@@ -190,9 +247,11 @@ fn article(
     summary: Option<&str>,
     id: Option<String>,
 ) {
-    let fields = [("document", document), ("summary", summary.unwrap_or(""))];
+    sink.field(line, "document", document);
     // A hidden summary is not an empty one.
-    sink.fields(line, &fields[..1 + usize::from(summary.is_some())]);
+    if let Some(summary) = summary {
+        sink.field(line, "summary", summary);
+    }
     let source = one_line(document);
     let target = summary.map(one_line);
     if source.is_empty() || target.as_deref() == Some("") {

@@ -52,7 +52,7 @@ fn a_small_grid_of_runs_gives_the_pinned_numbers() {
         let mut overrides: Vec<String> = settings.iter().map(|s| (*s).to_string()).collect();
         overrides.push(format!("schedule.method={method}"));
         let config = experiment
-            .run(task.parse().unwrap(), 0, &overrides)
+            .run(&task.parse().unwrap(), 0, &overrides)
             .unwrap();
         let out = lab.path(&format!("run-{number}"));
         let host = Host {
@@ -107,12 +107,12 @@ fn describe(out: &Path, text: &mut String) {
                 dev,
                 best,
                 flops,
-                test,
+                reported,
             } => {
-                let test = test.as_ref().map(scores);
+                let reported = reported.as_ref().map(scores);
                 writeln!(
                     text,
-                    "eval {step} of {examples} best {best} flops {flops:?} dev {} reported {test:?}",
+                    "eval {step} of {examples} best {best} flops {flops:?} dev {} reported {reported:?}",
                     scores(&dev)
                 )
                 .unwrap();
@@ -120,6 +120,7 @@ fn describe(out: &Path, text: &mut String) {
             MetricRecord::StageEnd { stage, step, dev } => {
                 writeln!(text, "end of stage {stage} at {step}: dev {}", scores(&dev)).unwrap();
             }
+            other => panic!("{other:?} is not pinned"),
         }
     }
     let result = &run.result;
@@ -155,8 +156,8 @@ fn describe(out: &Path, text: &mut String) {
     for (name, of) in [
         ("no prompt", result.no_prompt.as_ref()),
         ("dev", Some(&result.dev)),
-        ("reported", Some(&result.test)),
-        ("on the full model", result.test_full.as_ref()),
+        ("reported", Some(&result.reported)),
+        ("on the full model", result.reported_full.as_ref()),
     ] {
         writeln!(text, "{name} {:?}", of.map(scores)).unwrap();
     }

@@ -1,3 +1,5 @@
+//! The corpus: what its documents say is true, and as hard as asked for.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use fpt_world::world::Label;
@@ -259,9 +261,10 @@ fn comparisons_are_right_in_every_form() {
                 .iter()
                 .find_map(|join| pair.split_once(join))
                 .unwrap();
-            let same = match first.contains(' ') {
-                true => reader::statement(first) == reader::statement(second),
-                false => first == second,
+            let same = if first.contains(' ') {
+                reader::statement(first) == reader::statement(second)
+            } else {
+                first == second
             };
             let says_same = ["same", "yes", "true"].contains(&segment.text.as_str());
             assert_eq!(same, says_same, "{}", document.text());

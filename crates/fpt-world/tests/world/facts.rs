@@ -1,3 +1,5 @@
+//! Facts and what is said about them, read back independently.
+
 use std::collections::HashSet;
 
 use fpt_world::relation::{Relation, Slot};

@@ -1,9 +1,12 @@
+//! The task files: what they claim is what their stories say.
+
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use fpt_tasks::{Split, TaskKind, read_split};
+use fpt_files::FileError;
+use fpt_tasks::{Split, Tasks, read_split};
 use fpt_world::entities::{NAMES, TOWNS};
 use fpt_world::fact::Fact;
 use fpt_world::relation::{Relation, Slot};
@@ -73,9 +76,9 @@ pub fn generated() -> &'static Path {
 /// All sources and targets as a model sees them, less the sentinel.
 pub fn verbalised(directory: &Path) -> Vec<String> {
     let mut texts = Vec::new();
-    for kind in TaskKind::ALL {
+    for task in Tasks::paper().iter() {
         for split in [Split::Train, Split::Dev, Split::Test] {
-            for example in read_split(directory, kind, split).unwrap().examples {
+            for example in read_split(directory, task, split).unwrap().examples {
                 texts.push(example.source);
                 texts.push(example.target.unwrap());
             }
@@ -330,13 +333,13 @@ fn summaries_of_xsum_are_right() {
 
 #[test]
 fn our_readers_find_nothing_to_complain_about() {
-    for kind in TaskKind::ALL {
+    for task in Tasks::paper().iter() {
         for (split, count) in [
             (Split::Train, 8000),
             (Split::Dev, 1000),
             (Split::Test, 1000),
         ] {
-            let data = read_split(generated(), kind, split).unwrap();
+            let data = read_split(generated(), task, split).unwrap();
             assert_eq!(data.examples.len(), count);
             assert_eq!(data.warnings, fpt_tasks::Warnings::default());
         }
@@ -406,7 +409,7 @@ fn an_unwritable_directory_is_named() {
     let file = directory.path().join("file");
     fs::write(&file, "").unwrap();
     let error = write_tasks(&file, &OPTIONS).unwrap_err();
-    assert!(matches!(error, WorldError::Write { .. }));
+    assert!(matches!(error, WorldError::File(FileError::Write { .. })));
     assert!(
         error.to_string().contains(&file.display().to_string()),
         "{error}"

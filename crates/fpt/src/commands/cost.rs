@@ -4,8 +4,8 @@ use clap::Args as ClapArgs;
 use comfy_table::{CellAlignment, Table, presets};
 use fpt_partial::shape;
 use fpt_schedule::{Method, ModelShape};
-use fpt_tasks::TaskKind;
-use fpt_train::Experiment;
+use fpt_tasks::{TaskName, task};
+use fpt_train::{Experiment, Plan};
 use serde::Serialize;
 
 use super::{print_json, print_line};
@@ -28,7 +28,7 @@ pub struct Args {
 
     /// Only these tasks; may be repeated.
     #[arg(long)]
-    task: Vec<TaskKind>,
+    task: Vec<TaskName>,
 
     /// Methods; by default those of the experiment's tables. May be repeated.
     #[arg(long)]
@@ -83,20 +83,22 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 fn row(
     experiment: &Experiment,
     model: &ModelShape,
-    tasks: &[TaskKind],
+    tasks: &[TaskName],
     overrides: &[String],
 ) -> anyhow::Result<Row> {
     let (mut linear, mut real, mut weights, mut activations) = (0.0, 0.0, 0, 0);
     let mut shown = String::new();
     let mut label = String::new();
-    for &kind in tasks {
-        let config = experiment.run(kind, 0, overrides)?;
-        let price = price(&config, model)?;
+    for name in tasks {
+        let config = experiment.run(name, 0, overrides)?;
+        let task = task(name)?;
+        let plan = Plan::new(&config, &*task, model)?;
+        let price = price(&*task, &plan);
         linear += price.linear_share;
         real += price.true_share;
         weights = weights.max(price.weight_bytes);
         activations = activations.max(price.activation_bytes);
-        let stages = describe(&price.schedule);
+        let stages = describe(&plan.schedule);
         if !shown.split("; ").any(|known| known == stages) {
             shown = match shown.is_empty() {
                 true => stages,

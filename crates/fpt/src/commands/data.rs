@@ -2,8 +2,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 use fpt_t5::T5Tokenizer;
-use fpt_tasks::TaskKind;
 use fpt_tasks::check::{CheckOptions, check};
+use fpt_tasks::{TaskName, task};
 
 use super::{print_json, print_line};
 use crate::model;
@@ -25,7 +25,7 @@ pub enum Command {
 pub struct CheckArgs {
     /// Task: mnli, qqp, squad2, record or xsum.
     #[arg(long)]
-    task: TaskKind,
+    task: TaskName,
 
     /// The file.
     #[arg(value_name = "FILE")]
@@ -61,7 +61,7 @@ pub fn run(command: &Command) -> anyhow::Result<()> {
         tokens: tokenizer.is_some().then_some(&count),
         max_problems: args.problems,
     };
-    let report = check(args.task, &args.path, &options)?;
+    let report = check(&*task(&args.task)?, &args.path, &options)?;
     match args.json {
         true => print_json(&report)?,
         false => print_line(report.to_string().trim_end())?,

@@ -6,8 +6,8 @@ use fpt_hub::ModelSource;
 use fpt_partial::shape;
 use fpt_schedule::PartialSize;
 use fpt_t5::T5Config;
-use fpt_tasks::{Split, TaskKind, split_path};
-use fpt_train::{Experiment, RunConfig};
+use fpt_tasks::{Split, split_path, task};
+use fpt_train::{Experiment, Plan, RunConfig};
 use serde::Serialize;
 
 use super::{print_json, print_line};
@@ -16,7 +16,7 @@ use crate::price::price;
 
 /// What a run is and needs.
 #[derive(Serialize)]
-struct Plan<'a> {
+struct Shown<'a> {
     config: &'a RunConfig,
     model: ModelPlan,
     data: Vec<DataPlan>,
@@ -74,9 +74,10 @@ pub fn show(experiment: &Experiment, config: &RunConfig, json: bool) -> anyhow::
         Some(directory) => T5Config::from_file(directory.join("config.json"))?,
         None => experiment.model_config()?,
     };
+    let task = task(&config.task)?;
     let mut data = Vec::new();
     for split in [Split::Train, Split::Dev, config.eval.report] {
-        let path = split_path(&config.data, config.task, split);
+        let path = split_path(&config.data, &*task, split);
         if data.iter().any(|known: &DataPlan| known.path == path) {
             continue;
         }
@@ -84,13 +85,16 @@ pub fn show(experiment: &Experiment, config: &RunConfig, json: bool) -> anyhow::
         if bytes.is_none() {
             missing.push(Missing {
                 what: format!("the {split} split, {}", path.display()),
-                how: how_to_get_data(config.task, &config.data),
+                how: task.how_to_get(&config.data).unwrap_or_else(|| {
+                    "has no source that is known here; put the file there".into()
+                }),
             });
         }
         data.push(DataPlan { split, path, bytes });
     }
-    let price = price(config, &shape(&model_config))?;
-    let plan = Plan {
+    let plan = Plan::new(config, &*task, &shape(&model_config))?;
+    let price = price(&*task, &plan);
+    let shown = Shown {
         config,
         model: ModelPlan {
             name,
@@ -102,9 +106,9 @@ pub fn show(experiment: &Experiment, config: &RunConfig, json: bool) -> anyhow::
             vocabulary: model_config.vocab_size,
         },
         data,
-        stages: (price.schedule.stages().iter())
+        stages: (plan.stages.iter())
             .map(|stage| StagePlan {
-                steps: stage.steps,
+                steps: stage.steps.len(),
                 size: stage.size,
             })
             .collect(),
@@ -115,13 +119,14 @@ pub fn show(experiment: &Experiment, config: &RunConfig, json: bool) -> anyhow::
         activation_bytes: price.activation_bytes,
         missing,
     };
-    match json {
-        true => print_json(&plan),
-        false => print_line(&describe(&plan)?),
+    if json {
+        print_json(&shown)
+    } else {
+        print_line(&describe(&shown)?)
     }
 }
 
-fn describe(plan: &Plan<'_>) -> anyhow::Result<String> {
+fn describe(plan: &Shown<'_>) -> anyhow::Result<String> {
     let config = plan.config;
     let model = &plan.model;
     let mut lines = vec![
@@ -204,37 +209,10 @@ fn bytes_text(bytes: u64) -> String {
 fn how_to_get_model(model: &Path) -> String {
     match ModelSource::parse(&model.to_string_lossy()) {
         Ok(ModelSource::Hub(id)) => format!(
-            "is downloaded by the run itself; beforehand: huggingface-cli download {} --revision {}",
+            "is downloaded by the run itself; beforehand: hf download {} --revision {}",
             id.repository(),
             id.revision()
         ),
-        _ => format!(
-            "huggingface-cli download OWNER/NAME --local-dir {}",
-            model.display()
-        ),
-    }
-}
-
-/// The command for one task's files; `datasets/README.md` of the project has checksums and licences.
-fn how_to_get_data(task: TaskKind, data: &Path) -> String {
-    let glue = "https://dl.fbaipublicfiles.com/glue";
-    let data = data.display();
-    match task {
-        TaskKind::Mnli => format!(
-            "(mkdir -p {data} && cd {data} && curl -fLO {glue}/data/MNLI.zip && unzip MNLI.zip 'MNLI/*.tsv' && mv MNLI mnli)"
-        ),
-        TaskKind::Qqp => format!(
-            "(mkdir -p {data} && cd {data} && curl -fLO {glue}/data/QQP-clean.zip && unzip QQP-clean.zip 'QQP/*.tsv' && mv QQP qqp)"
-        ),
-        TaskKind::Squad2 => format!(
-            "(mkdir -p {data}/squad2 && cd {data}/squad2 && curl -fL --remote-name-all \
-             'https://rajpurkar.github.io/SQuAD-explorer/dataset/{{train,dev}}-v2.0.json')"
-        ),
-        TaskKind::Record => format!(
-            "(mkdir -p {data} && cd {data} && curl -fLO {glue}/superglue/data/v2/ReCoRD.zip && unzip ReCoRD.zip 'ReCoRD/*.jsonl' && mv ReCoRD record)"
-        ),
-        TaskKind::Xsum => {
-            format!("see the section on XSum in datasets/README.md; the files go to {data}/xsum")
-        }
+        _ => format!("hf download OWNER/NAME --local-dir {}", model.display()),
     }
 }

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
-use fpt_tasks::{Example, Scores, Split, TaskKind, task, write_submission};
+use fpt_tasks::{Example, Scores, Split, Task, TaskName, write_submission};
 use fpt_train::Session;
 use serde::Serialize;
 
@@ -29,8 +29,9 @@ pub struct Args {
     split: Split,
 
     /// Write the answers in the format of the task's leaderboard (GLUE, SuperGLUE, SQuAD; XSum: one a line). Of a split
-    /// without answers, such as the test files of the leaderboards, nothing else comes out.
-    #[arg(long, value_name = "FILE", conflicts_with = "limit")]
+    /// without answers, such as the test files of the leaderboards, nothing else comes out. In a directory the file
+    /// gets the name that the leaderboard expects.
+    #[arg(long, value_name = "FILE|DIR", conflicts_with = "limit")]
     submission: Option<PathBuf>,
 
     /// Only the first so many examples.
@@ -48,7 +49,7 @@ pub struct Args {
 
 #[derive(Serialize)]
 struct Report {
-    task: TaskKind,
+    task: TaskName,
     split: Split,
     examples: usize,
     scores: Scores,
@@ -68,7 +69,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         progress::note(&format!("warning: {warnings}"));
     }
     let examples = args.limit.unwrap_or(usize::MAX).min(data.tokens.len());
-    let bar = progress::bar(examples, args.run.task.name());
+    let bar = progress::bar(examples, args.run.task.as_str());
     let labelled = data.examples()[..examples]
         .iter()
         .all(|e| e.target.is_some());
@@ -88,15 +89,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     )?;
     bar.finish_and_clear();
     if let Some(path) = &args.submission {
-        submit(args.run.task, data.examples(), &answers, path)?;
+        submit(&*session.task, data.examples(), &answers, path)?;
     }
     if !labelled {
         return Ok(());
     }
-    let scores = task(args.run.task).score(&data.examples()[..examples], &answers)?;
+    let scores = session.task.score(&data.examples()[..examples], &answers)?;
     if args.json {
         return print_json(&Report {
-            task: args.run.task,
+            task: args.run.task.clone(),
             split: args.split,
             examples,
             scores,
@@ -109,15 +110,20 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Write answers as a leaderboard takes them, under a temporary name first.
+/// Write answers as a leaderboard takes them, under a temporary name first; in a directory under the leaderboard's.
 fn submit(
-    kind: TaskKind,
+    task: &dyn Task,
     examples: &[Example],
     answers: &[String],
     path: &Path,
 ) -> anyhow::Result<()> {
+    let path = if path.is_dir() {
+        &path.join(&*task.submission().file)
+    } else {
+        path
+    };
     let mut bytes = Vec::new();
-    let submitted = write_submission(kind, examples, answers, &mut bytes)?;
+    let submitted = write_submission(task, examples, answers, &mut bytes)?;
     fpt_files::write(path, bytes)?;
     let replaced = match submitted.replaced {
         0 => String::new(),

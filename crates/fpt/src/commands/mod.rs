@@ -16,7 +16,7 @@ use burn::tensor::Device;
 use clap::Args;
 use fpt_prompt::{SoftPrompt, load_prompt};
 use fpt_schedule::Method;
-use fpt_tasks::TaskKind;
+use fpt_tasks::TaskName;
 use fpt_train::{Experiment, RunConfig};
 use serde::Serialize;
 
@@ -29,7 +29,7 @@ pub struct RunArgs {
 
     /// Task: mnli, qqp, squad2, record or xsum.
     #[arg(long)]
-    pub task: TaskKind,
+    pub task: TaskName,
 
     /// Seed of data order and prompt initialisation.
     #[arg(long, default_value_t = 0)]
@@ -54,7 +54,7 @@ impl RunArgs {
         if let Some(method) = self.method {
             overrides.push(format!("schedule.method={method}"));
         }
-        let config = experiment.run(self.task, self.seed, &overrides)?;
+        let config = experiment.run(&self.task, self.seed, &overrides)?;
         Ok((experiment, config))
     }
 }

@@ -1,18 +1,23 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use fpt_train::{Event, MetricRecord, finished_run, train};
+use fpt_tasks::Split;
+use fpt_train::{
+    Event, Fingerprinter, MetricRecord, RunConfig, RunResult, TrainError, finished_run, set_aside,
+    train,
+};
+use indicatif::ProgressBar;
 
 use super::{RunArgs, dry_run, print_json, print_line};
 use crate::device::DeviceName;
 use crate::host::host;
-use crate::progress;
+use crate::{model, progress};
 
 /// Train a prompt for one task.
 ///
 /// Leaves a directory with the resolved configuration, the metrics of every step, the prompt that was best on
-/// dev as a PEFT adapter, the predictions on test, and the result. The directory appears when the run is
-/// complete; a finished run of the same configuration is not repeated.
+/// dev as a PEFT adapter, the predictions, and the result. The directory appears when the run is complete; a finished
+/// run of the same configuration and the same inputs is not repeated.
 ///
 /// Example: fpt train --config configs/mini.toml --task mnli --out runs/mnli
 #[derive(ClapArgs)]
@@ -21,7 +26,7 @@ pub struct Args {
     #[command(flatten)]
     run: RunArgs,
 
-    /// Directory for the run; it must not exist yet.
+    /// Directory for the run. Until it is complete it has `.partial` added to its name.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
@@ -38,6 +43,11 @@ pub struct Args {
     /// on this machine with the command that gets it.
     #[arg(long)]
     dry_run: bool,
+
+    /// If --out holds a finished run of another configuration or of other inputs (model, tokenizer, data: by content),
+    /// move that into `set-aside` beside it and train anew.
+    #[arg(long)]
+    force_new: bool,
 
     /// Print every event as a line of JSON on standard output instead of showing a progress bar.
     #[arg(long)]
@@ -61,7 +71,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         "--out {} is the directory of the cache; choose another --out or --cache",
         args.out.display()
     );
-    if let Some(result) = finished_run(&args.out, &config)? {
+    if let Some(result) = args.finished(&config)? {
         progress::note(&format!(
             "{} holds this very run, finished; nothing to do",
             args.out.display()
@@ -74,76 +84,102 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
 
-    let bar = progress::bar(1, args.run.task.name());
+    let bar = progress::bar(1, args.run.task.as_str());
     let mut last_printed = Ok(());
-    let result = train(
-        &config,
-        &args.out,
-        &args.cache(),
-        &host(args.device),
-        &args.device.open(),
-        &mut |event| {
-            if args.json {
-                if last_printed.is_ok() {
-                    last_printed = print_json(&event);
-                }
-                return;
-            }
-            match event {
-                Event::Tokenized {
-                    split,
-                    examples,
-                    of,
-                } => {
-                    bar.set_length(of as u64);
-                    bar.set_position(examples as u64);
-                    bar.set_message(format!("tokenizing {split}"));
-                }
-                Event::Loaded {
-                    steps, warnings, ..
-                } => {
-                    bar.reset();
-                    bar.set_message("");
-                    bar.set_length(steps as u64);
-                    for warning in warnings {
-                        bar.suspend(|| progress::note(&format!("warning: {warning}")));
-                    }
-                }
-                Event::Metric(MetricRecord::Step { step, loss, .. }) => {
-                    bar.set_position(step as u64);
-                    bar.set_message(format!("loss {loss:.3}"));
-                }
-                Event::Metric(MetricRecord::Eval { step, dev, .. }) => bar.suspend(|| {
-                    progress::note(&format!(
-                        "step {step}: dev {} {:.2}",
-                        dev.primary,
-                        dev.primary_value()
-                    ));
-                }),
-                _ => {}
-            }
-        },
-    )?;
+    let mut listen = |event: &Event| {
+        if !args.json {
+            show(event, &bar);
+        } else if last_printed.is_ok() {
+            last_printed = print_json(event);
+        }
+    };
+    let (cache, host, device) = (args.cache(), host(args.device), args.device.open());
+    let result = train(&config, &args.out, &cache, &host, &device, &mut listen)?;
     bar.finish_and_clear();
     last_printed?;
-    if !args.json {
-        print_line(&format!(
-            "{} of {} on {}: test {:.2}, dev {:.2} (best at step {} of {}); {} {:.2}{}\n\
-             adapter: {}",
-            result.metric,
-            result.method,
-            result.task,
-            result.test.primary_value(),
-            result.dev.primary_value(),
-            result.best_step,
-            result.steps,
-            result.baseline.name,
-            result.baseline.value,
-            result.no_prompt.map_or_else(String::new, |scores| {
-                format!(", without prompt {:.2}", scores.primary_value())
-            }),
-            args.out.join("adapter").display(),
-        ))?;
+    if args.json {
+        return Ok(());
     }
-    Ok(())
+    print_line(&summary(&result))?;
+    let adapter = args.out.join("adapter");
+    print_line(&format!("adapter: {}", adapter.display()))
+}
+
+impl Args {
+    /// The result of this run, if it is finished. Another run in its place is set aside, if that is wanted.
+    fn finished(&self, config: &RunConfig) -> anyhow::Result<Option<RunResult>> {
+        let mut fingerprinter = Fingerprinter::new(model::find);
+        match finished_run(&self.out, config, &mut fingerprinter) {
+            Err(error @ TrainError::OtherRun { .. }) if self.force_new => {
+                let kept = set_aside(&self.out)?;
+                progress::note(&format!("{error}: it is {} now", kept.display()));
+                Ok(None)
+            }
+            found => Ok(found?),
+        }
+    }
+}
+
+/// Let a bar follow the run.
+fn show(event: &Event, bar: &ProgressBar) {
+    match event {
+        Event::SetAside { path } => bar.suspend(|| {
+            progress::note(&format!(
+                "what a run before this one left unfinished is in {} now",
+                path.display()
+            ));
+        }),
+        Event::Tokenized {
+            split,
+            examples,
+            of,
+        } => {
+            bar.set_length(*of as u64);
+            bar.set_position(*examples as u64);
+            bar.set_message(format!("tokenizing {split}"));
+        }
+        Event::Loaded { steps, warnings } => {
+            bar.reset();
+            bar.set_message("");
+            bar.set_length(*steps as u64);
+            for warning in warnings {
+                bar.suspend(|| progress::note(&format!("warning: {warning}")));
+            }
+        }
+        Event::Metric(MetricRecord::Step { step, loss, .. }) => {
+            bar.set_position(*step as u64);
+            bar.set_message(format!("loss {loss:.3}"));
+        }
+        Event::Metric(MetricRecord::Eval { step, dev, .. }) => bar.suspend(|| {
+            let (name, value) = (&dev.primary, dev.primary_value());
+            progress::note(&format!("step {step}: dev {name} {value:.2}"));
+        }),
+        _ => {}
+    }
+}
+
+/// What came out, in a line.
+fn summary(result: &RunResult) -> String {
+    let reported = match result.split {
+        // Then it is the next figure.
+        Split::Dev => String::new(),
+        split => format!("{split} {:.2}, ", result.reported.primary_value()),
+    };
+    let no_prompt = result
+        .no_prompt
+        .as_ref()
+        .map_or_else(String::new, |scores| {
+            format!(", without prompt {:.2}", scores.primary_value())
+        });
+    format!(
+        "{} of {} on {}: {reported}dev {:.2} (best at step {} of {}); {} {:.2}{no_prompt}",
+        result.metric,
+        result.method,
+        result.task,
+        result.dev.primary_value(),
+        result.best_step,
+        result.steps,
+        result.baseline.name,
+        result.baseline.value,
+    )
 }

@@ -218,7 +218,7 @@ fn eval_agrees_with_the_result_of_training() {
     let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
     let result = fs::read_to_string(lab.path("run/result.json")).unwrap();
     let result: Value = serde_json::from_str(&result).unwrap();
-    assert_eq!(report["scores"], result["test"]);
+    assert_eq!(report["scores"], result["reported"]);
     assert_eq!(report["examples"], 12);
 }
 

@@ -115,7 +115,7 @@ fn a_partial_model_is_evaluated_itself_and_its_prompt_on_the_full_model() {
     assert_eq!(result["evaluated"], "stage");
     assert_eq!(result["stages"][0]["size"]["encoder"]["heads"], 2);
     let score = |key: &str| result[key]["values"]["paper_rouge_l"].as_f64().unwrap();
-    assert_ne!(score("test"), score("test_full"));
+    assert_ne!(score("reported"), score("reported_full"));
     // The prompt before the full model, evaluated anew.
     let arguments = ["eval", "--config", "lab.toml", "--task", "xsum", "--json"];
     let output = lab.fpt(
@@ -123,7 +123,7 @@ fn a_partial_model_is_evaluated_itself_and_its_prompt_on_the_full_model() {
         "",
     );
     let again: Value = serde_json::from_str(&stdout(&output)).unwrap();
-    assert_eq!(again["scores"], result["test_full"]);
+    assert_eq!(again["scores"], result["reported_full"]);
 }
 
 #[test]

@@ -89,22 +89,23 @@ fn training_evaluation_submission_and_answers() {
         .collect();
     assert_eq!(layers, [6, 12, 18, 24]);
     // Reported is dev: of test nobody has the answers.
-    assert_eq!(result["dev"], result["test"]);
+    assert_eq!(result["dev"], result["reported"]);
 
     let adapter = ["--adapter", "run/adapter"];
     run(
         &[&["eval"], &on[..], &adapter, &["--split", "dev"]].concat(),
         "",
     );
-    let submit = [
-        &["eval"],
-        &on[..],
-        &adapter,
-        &["--split", "test", "--submission", "MNLI-m.tsv"],
-    ]
-    .concat();
-    run(&submit, "");
-    let submission = fs::read_to_string(lab.path("MNLI-m.tsv")).unwrap();
+    let submit = |to| {
+        let submission = ["--split", "test", "--submission", to];
+        run(&[&["eval"], &on[..], &adapter, &submission].concat(), "")
+    };
+    submit("answers.tsv");
+    let submission = fs::read_to_string(lab.path("answers.tsv")).unwrap();
+    // In a directory the file has the leaderboard's name.
+    submit("data");
+    let named = fs::read_to_string(lab.path("data/MNLI-m.tsv")).unwrap();
+    assert_eq!(named, submission);
     assert_eq!(submission.lines().next(), Some("index\tprediction"));
     assert_eq!(submission.lines().count(), 13);
 
@@ -218,8 +219,13 @@ fn what_is_missing_is_listed_with_the_way_to_get_it() {
         assert_eq!(plan["stages"].as_array().unwrap().len(), 4);
         let missing = plan["missing"].as_array().unwrap();
         assert_eq!(missing.len(), 3, "{missing:?}");
-        assert!(missing[0]["how"].as_str().unwrap().contains(name));
-        assert!(missing[1]["how"].as_str().unwrap().contains("curl"));
+        let how = |part: usize| missing[part]["how"].as_str().unwrap();
+        assert!(how(0).contains(&format!("hf download {name}")));
+        assert_eq!(
+            how(1),
+            "(mkdir -p nowhere/squad2 && cd nowhere/squad2 && curl -fL --remote-name-all \
+             'https://rajpurkar.github.io/SQuAD-explorer/dataset/{train,dev}-v2.0.json')"
+        );
     }
     // A model of the hub that is not there, without a network to get it from.
     let output = lab.fpt_in(

@@ -1,3 +1,5 @@
+//! SentencePiece models: what is read, and what is refused.
+
 #![allow(clippy::unwrap_used)]
 
 use std::fmt::Debug;

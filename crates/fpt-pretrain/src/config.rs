@@ -1,0 +1,187 @@
+//! The recipe: everything that determines the weights.
+
+use std::path::Path;
+
+use fpt_t5::{FeedForwardKind, T5Config};
+use fpt_world::Difficulty;
+use serde::{Deserialize, Serialize};
+
+use crate::PretrainError;
+
+/// Everything that determines the pre-trained weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PretrainConfig {
+    /// Seed of weights and corpus.
+    pub seed: u64,
+    /// Optimizer steps.
+    pub steps: usize,
+    /// Documents a step.
+    pub batch_size: usize,
+    /// Parts of a batch that are computed on a thread each. Part of the recipe, not of the machine: it
+    /// fixes the order of summation, so the weights do not depend on the number of cores.
+    pub shards: usize,
+    /// Batches that are drawn together and sorted by length, to spare padding.
+    pub pool: usize,
+    /// Steps of linear warm-up.
+    pub warmup_steps: usize,
+    /// Share of the steps after which the learning rates decay linearly to `final_rate`.
+    pub decay_from: f64,
+    /// What is left of the learning rates at the end.
+    pub final_rate: f64,
+    /// Learning rate of Muon, for the matrices of the blocks, scaled by `0.2·sqrt(max(rows, columns))`.
+    pub muon_learning_rate: f64,
+    /// Weight decay of Muon.
+    pub muon_weight_decay: f32,
+    /// Learning rate of AdamW, for everything else.
+    pub adam_learning_rate: f64,
+    /// Factor on AdamW's learning rate for the relative-position bias.
+    pub bias_rate_factor: f64,
+    /// Standard deviation of the initial relative-position bias.
+    pub bias_std: f64,
+    /// Steps between saved states.
+    pub save_every: usize,
+    /// Examples a skill in the final measurement.
+    pub probe_examples: usize,
+    /// How the stories grow.
+    pub curriculum: Curriculum,
+    /// Shape of the model; the vocabulary is the tokenizer's.
+    pub model: ModelShape,
+}
+
+/// How documents become harder: every `share` of the steps adds a fact to the longest stories, up to
+/// `max_facts`, while statements are repeated in other words ever more often.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Curriculum {
+    /// Share of all steps a level takes.
+    pub share: f64,
+    /// Facts of the longest stories at the end.
+    pub max_facts: usize,
+    /// Probability of other words at the start.
+    pub other_wording_start: f64,
+    /// What each level adds to it.
+    pub other_wording_step: f64,
+    /// Probability of other words at the end.
+    pub other_wording_end: f64,
+    /// Shares of the steps between which the corpus moves from copying and comparing to inference and
+    /// questions about stories.
+    pub applied: [f64; 2],
+}
+
+impl Curriculum {
+    /// Difficulty at `progress` in 0..1.
+    pub fn at(&self, progress: f64) -> Difficulty {
+        let level = progress / self.share;
+        Difficulty {
+            max_facts: (1 + level as usize).min(self.max_facts),
+            other_wording: (self.other_wording_start + level * self.other_wording_step)
+                .min(self.other_wording_end),
+            applied: ((progress - self.applied[0]) / (self.applied[1] - self.applied[0]))
+                .clamp(0.0, 1.0),
+        }
+    }
+
+    /// The hardest documents.
+    pub fn full(&self) -> Difficulty {
+        Difficulty {
+            max_facts: self.max_facts,
+            other_wording: self.other_wording_end,
+            applied: 1.0,
+        }
+    }
+}
+
+/// The shape of the scale model, in Hugging Face's names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelShape {
+    /// Width of the residual stream.
+    pub d_model: usize,
+    /// Width of a head.
+    pub d_kv: usize,
+    /// Neurons of a feed-forward network.
+    pub d_ff: usize,
+    /// Heads of a layer.
+    pub num_heads: usize,
+    /// Encoder layers.
+    pub num_layers: usize,
+    /// Decoder layers.
+    pub num_decoder_layers: usize,
+    /// Buckets of the relative-position bias.
+    pub relative_attention_num_buckets: usize,
+    /// Distance from which on all positions share the last bucket.
+    pub relative_attention_max_distance: usize,
+}
+
+impl PretrainConfig {
+    /// Read a TOML file.
+    ///
+    /// # Errors
+    /// [`PretrainError::Config`] names file, line and key.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, PretrainError> {
+        let path = path.as_ref();
+        let fail = |reason: String| PretrainError::Config {
+            path: path.to_path_buf(),
+            reason,
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+        let config: Self = toml::from_str(&text).map_err(|error| fail(error.to_string()))?;
+        for (key, value) in [
+            ("steps", config.steps),
+            ("batch_size", config.batch_size),
+            ("shards", config.shards),
+            ("pool", config.pool),
+            ("save_every", config.save_every),
+            ("probe_examples", config.probe_examples),
+        ] {
+            if value == 0 {
+                return Err(fail(format!("`{key}` must be at least 1")));
+            }
+        }
+        if config.shards > config.batch_size {
+            return Err(fail("`shards` must not exceed `batch_size`".into()));
+        }
+        if config.curriculum.applied[0] >= config.curriculum.applied[1] {
+            return Err(fail(
+                "`curriculum.applied` must be two increasing shares of the steps".into(),
+            ));
+        }
+        Ok(config)
+    }
+
+    /// The model's configuration for a tokenizer of `vocab_size` entries.
+    pub fn model_config(&self, vocab_size: usize) -> T5Config {
+        let shape = &self.model;
+        T5Config {
+            vocab_size,
+            d_model: shape.d_model,
+            d_kv: shape.d_kv,
+            d_ff: shape.d_ff,
+            num_heads: shape.num_heads,
+            num_layers: shape.num_layers,
+            num_decoder_layers: Some(shape.num_decoder_layers),
+            relative_attention_num_buckets: shape.relative_attention_num_buckets,
+            relative_attention_max_distance: shape.relative_attention_max_distance,
+            layer_norm_epsilon: 1e-6,
+            feed_forward_proj: FeedForwardKind::GatedGelu,
+            tie_word_embeddings: false,
+            scale_decoder_outputs: None,
+            pad_token_id: 0,
+            eos_token_id: 1,
+            decoder_start_token_id: 0,
+        }
+    }
+
+    /// The factor on all learning rates at `step` (from 0).
+    pub fn rate(&self, step: usize) -> f64 {
+        let warmup = ((step + 1) as f64 / self.warmup_steps.max(1) as f64).min(1.0);
+        let progress = step as f64 / self.steps as f64;
+        let decay = if progress < self.decay_from {
+            1.0
+        } else {
+            (1.0 - progress) / (1.0 - self.decay_from)
+        };
+        warmup * decay.max(self.final_rate)
+    }
+}

@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+
+mod batch;
+mod config;
+mod error;
+mod files;
+mod init;
+mod log;
+mod optimizer;
+mod probe;
+mod run;
+mod shards;
+mod state;
+mod stream;
+
+pub use config::{Curriculum, ModelShape, PretrainConfig};
+pub use error::PretrainError;
+pub use log::{LossPoint, PretrainEvent, PretrainLog};
+pub use run::pretrain;

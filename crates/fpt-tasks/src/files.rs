@@ -1,0 +1,70 @@
+//! Where the files of tasks lie, and reading them whole.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+};
+
+use crate::{Dataset, Sink, Split, Task, TaskError};
+
+/// Where a split lies: `<dir>/<task>/<file>`, for example `data/squad2/dev-v2.0.json`. Where that
+/// file is missing but one of [`Task::other_files`] is there, that one.
+pub fn split_path(dir: &Path, task: &dyn Task, split: Split) -> PathBuf {
+    let dir = dir.join(task.name().as_str());
+    let path = dir.join(task.file(split));
+    if path.exists() {
+        return path;
+    }
+    let others = task.other_files(split).into_iter();
+    let mut others = others.map(|name| dir.join(name));
+    others.find(|other| other.exists()).unwrap_or(path)
+}
+
+/// Reads a split from [`split_path`]. Dev and test come as
+/// [evaluation sets](Dataset::evaluation), every query once.
+///
+/// # Errors
+/// As [`Task::read`], and when an example of train or dev has no label.
+pub fn read_split(dir: &Path, task: &dyn Task, split: Split) -> Result<Dataset, TaskError> {
+    let path = split_path(dir, task, split);
+    let dataset = task.read(&path)?;
+    if split != Split::Test
+        && let Some(example) = dataset.examples.iter().find(|e| e.target.is_none())
+    {
+        return Err(TaskError::Unlabelled {
+            path,
+            id: example.id.clone(),
+        });
+    }
+    Ok(match split {
+        Split::Train => dataset,
+        Split::Dev | Split::Test => dataset.evaluation(),
+    })
+}
+
+/// Opens a file for reading.
+pub(crate) fn open(path: &Path) -> Result<BufReader<File>, TaskError> {
+    let file = File::open(path).map_err(|source| TaskError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(BufReader::with_capacity(1 << 16, file))
+}
+
+/// [`Task::scan`] of a file that must have examples.
+pub(crate) fn scan_whole<T: Task + ?Sized>(
+    task: &T,
+    reader: &mut dyn BufRead,
+    path: &Path,
+    sink: &mut dyn Sink,
+) -> Result<(), TaskError> {
+    task.scan(reader, path, sink)?;
+    if sink.found() > 0 {
+        return Ok(());
+    }
+    sink.fault(TaskError::Empty {
+        path: path.to_owned(),
+        expected: task.expected(path).to_owned(),
+    })
+}

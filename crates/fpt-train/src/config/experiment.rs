@@ -1,0 +1,233 @@
+//! The experiment file.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use fpt_prompt::PromptInit;
+use fpt_schedule::{Method, ScheduleConfig};
+use fpt_t5::T5Config;
+use fpt_tasks::TaskName;
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+use super::merge::{join, join_model, join_value, merge, parse_assignment};
+use super::{EvalConfig, LengthConfig, PromptConfig, RunConfig, SelectionConfig, TrainConfig};
+use crate::{Precision, TrainError};
+
+/// An experiment file: settings for all tasks, and under `[task.NAME]` what differs for one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    /// Model directory, relative to the file; or a model of the hub, `owner/name` or `owner/name@revision`, which a
+    /// program must bring to this machine before anything is run.
+    pub model: PathBuf,
+    /// A copy of the model's `config.json`, so that schedules can be checked and priced where the model itself is
+    /// not there; relative to the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_config: Option<PathBuf>,
+    /// Directory of the tasks' data; relative to the file.
+    pub data: PathBuf,
+    /// The tasks of the experiment.
+    pub tasks: Vec<TaskName>,
+    /// Numbers that the model computes with.
+    #[serde(default)]
+    pub precision: Precision,
+    /// The prompt.
+    pub prompt: PromptConfig,
+    /// Training.
+    pub train: TrainConfig,
+    /// Evaluation.
+    pub eval: EvalConfig,
+    /// Lengths and padding.
+    pub lengths: LengthConfig,
+    /// Which partial models are trained on, and for how long; absent means prompt tuning on the full model.
+    #[serde(default)]
+    pub schedule: ScheduleConfig,
+    /// What stays of the model in them.
+    #[serde(default)]
+    pub selection: SelectionConfig,
+    /// What `reproduce` compares.
+    #[serde(default)]
+    pub methods: MethodLists,
+    /// What `reproduce` tries the prompts of partial models for.
+    #[serde(default)]
+    pub transfer: TransferConfig,
+    /// If the data is made, not fetched: how. Then it may be absent at first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generate: Option<GenerateConfig>,
+    /// Settings of single tasks, with the same keys as above.
+    #[serde(default)]
+    pub task: BTreeMap<TaskName, Table>,
+}
+
+/// Sizes of generated data; the same for every task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GenerateConfig {
+    /// Seed.
+    pub seed: u64,
+    /// Training examples.
+    pub train: usize,
+    /// Dev examples.
+    pub dev: usize,
+    /// Test examples.
+    pub test: usize,
+}
+
+/// The methods of the paper's two tables.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MethodLists {
+    /// The task of a first impression, prompt tuning against FPT-CR; absent means the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quick: Option<TaskName>,
+    /// Table 1: partial models alone.
+    pub table1: Vec<Method>,
+    /// Table 2: progressive training.
+    pub table2: Vec<Method>,
+}
+
+/// Trying prompts on each other's models, and as the start of another training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TransferConfig {
+    /// The tasks to do so for.
+    pub tasks: Vec<TaskName>,
+    /// Dev examples of each score.
+    pub examples: usize,
+    /// Steps of the trainings on the full model that start with another run's prompt.
+    pub steps: usize,
+    /// Steps between their evaluations.
+    pub every: usize,
+}
+
+impl Default for TransferConfig {
+    fn default() -> Self {
+        Self {
+            tasks: Vec::new(),
+            examples: 250,
+            steps: 1000,
+            every: 50,
+        }
+    }
+}
+
+impl Default for MethodLists {
+    fn default() -> Self {
+        Self {
+            quick: None,
+            table1: vec![Method::Pt],
+            table2: vec![Method::Pt],
+        }
+    }
+}
+
+impl MethodLists {
+    /// The methods of both tables, each once.
+    pub fn all(&self) -> Vec<Method> {
+        let mut methods: Vec<Method> = self.table1.iter().chain(&self.table2).copied().collect();
+        methods.sort_unstable();
+        methods.dedup();
+        methods
+    }
+}
+
+impl Experiment {
+    /// Read an experiment file; its paths become relative to the working directory.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] names file, line and key.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, TrainError> {
+        let path = path.as_ref();
+        let fail = |reason: String| TrainError::Config {
+            path: path.to_path_buf(),
+            reason,
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+        let mut experiment: Self =
+            toml::from_str(&text).map_err(|error| fail(error.to_string()))?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        experiment.model = join_model(base, &experiment.model);
+        experiment.data = join(base, &experiment.data);
+        if let Some(config) = &mut experiment.model_config {
+            *config = join(base, config);
+        }
+        if let PromptInit::Adapter { path } = &mut experiment.prompt.init {
+            *path = join(base, path);
+        }
+        if let Some(scores) = &mut experiment.selection.scores {
+            *scores = join(base, scores);
+        }
+        for settings in experiment.task.values_mut() {
+            join_value(base, settings, &["model"], join_model);
+            let keys: [&[&str]; 3] = [
+                &["data"],
+                &["selection", "scores"],
+                &["prompt", "init", "path"],
+            ];
+            for key in keys {
+                join_value(base, settings, key, join);
+            }
+        }
+        // A mistake in the settings of any task is reported now, not when its turn comes.
+        for task in experiment.task.keys() {
+            experiment
+                .run(task, 0, &[])
+                .map_err(|error| fail(format!("in [task.{task}]: {error}")))?;
+        }
+        Ok(experiment)
+    }
+
+    /// The model's configuration: its own, or, where the model is not there, the copy that the file names.
+    ///
+    /// # Errors
+    /// [`TrainError::Model`] if it can't be read.
+    pub fn model_config(&self) -> Result<T5Config, TrainError> {
+        let own = self.model.join("config.json");
+        match &self.model_config {
+            Some(copy) if !own.exists() => Ok(T5Config::from_file(copy)?),
+            _ => Ok(T5Config::from_file(own)?),
+        }
+    }
+
+    /// The run of `task` with `seed`. Each of `overrides` is `key=value` with a dotted key and a TOML value,
+    /// such as `train.steps=50`; it wins over the file.
+    ///
+    /// # Errors
+    /// [`TrainError::Value`] names the key.
+    pub fn run(
+        &self,
+        task: &TaskName,
+        seed: u64,
+        overrides: &[String],
+    ) -> Result<RunConfig, TrainError> {
+        let config = RunConfig {
+            task: task.clone(),
+            model: self.model.clone(),
+            data: self.data.clone(),
+            seed,
+            precision: self.precision,
+            prompt: self.prompt.clone(),
+            train: self.train.clone(),
+            eval: self.eval.clone(),
+            lengths: self.lengths.clone(),
+            schedule: self.schedule.clone(),
+            selection: self.selection.clone(),
+        };
+        let invalid = |key: &'static str| move |reason: String| TrainError::Value { key, reason };
+        let mut table = Table::try_from(&config)
+            .map_err(|error| invalid("task")(format!("can't be merged: {error}")))?;
+        if let Some(settings) = self.task.get(task) {
+            merge(&mut table, settings);
+        }
+        for assignment in overrides {
+            let parsed: Table = parse_assignment(assignment).map_err(invalid("--set"))?;
+            merge(&mut table, &parsed);
+        }
+        let config: RunConfig = table
+            .try_into()
+            .map_err(|error| invalid("task or --set")(format!("does not fit: {error}")))?;
+        config.check()?;
+        Ok(config)
+    }
+}

@@ -1,0 +1,13 @@
+//! Configuration: an [`Experiment`] file names models, data and tasks; what it says about one task, resolved, is a
+//! [`RunConfig`].
+
+mod check;
+mod experiment;
+mod merge;
+mod run;
+
+pub use experiment::{Experiment, GenerateConfig, MethodLists, TransferConfig};
+pub use run::{
+    EvalConfig, EvalModel, LengthConfig, PromptConfig, RunConfig, ScoreConfig, SelectionConfig,
+    TrainConfig,
+};

@@ -1,0 +1,196 @@
+//! One run, fully resolved.
+
+use std::path::PathBuf;
+
+use fpt_partial::SelectionRules;
+use fpt_prompt::PromptInit;
+use fpt_schedule::ScheduleConfig;
+use fpt_tasks::{BatchLimits, PadTo, Split, TaskName};
+use serde::{Deserialize, Serialize};
+
+use crate::Precision;
+
+/// One run, fully resolved; written into its directory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// The task.
+    pub task: TaskName,
+    /// Model directory in Hugging Face layout.
+    pub model: PathBuf,
+    /// Directory that holds the data of the task at `<task>/<file>`.
+    pub data: PathBuf,
+    /// Seed of all random streams: data order and prompt initialisation.
+    pub seed: u64,
+    /// Numbers that the model computes with.
+    #[serde(default)]
+    pub precision: Precision,
+    /// The prompt.
+    pub prompt: PromptConfig,
+    /// Training.
+    pub train: TrainConfig,
+    /// Evaluation.
+    pub eval: EvalConfig,
+    /// Lengths and padding.
+    pub lengths: LengthConfig,
+    /// The stages.
+    #[serde(default)]
+    pub schedule: ScheduleConfig,
+    /// What stays of the model in them.
+    #[serde(default)]
+    pub selection: SelectionConfig,
+}
+
+/// The prompt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromptConfig {
+    /// Number of vectors; the paper has 20.
+    pub length: usize,
+    /// How it starts.
+    pub init: PromptInit,
+}
+
+/// Training. The paper's optimizer is Adafactor without relative steps and parameter scaling.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Optimizer steps.
+    pub steps: usize,
+    /// Examples a step; the paper has 32.
+    pub batch_size: usize,
+    /// The most source tokens a step, padding included: batches of long examples get fewer of them. Absent means that
+    /// only `batch_size` counts, as in the paper.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_tokens: Option<usize>,
+    /// Constant learning rate; the paper has 0.3.
+    pub learning_rate: f64,
+    /// Decoupled weight decay; the paper has 1e-5.
+    pub weight_decay: f32,
+    /// Limit of the gradient's norm; the paper has 1.
+    pub gradient_clip: f32,
+    /// Start with a fresh prompt after each expansion, instead of the one trained so far.
+    #[serde(default)]
+    pub reset_prompt: bool,
+    /// Start with a fresh optimizer after each expansion; the paper has one for all stages.
+    #[serde(default)]
+    pub reset_optimizer: bool,
+}
+
+/// Evaluation by greedy decoding.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvalConfig {
+    /// Steps between evaluations on dev examples; the paper has 500.
+    pub every: usize,
+    /// Examples a batch.
+    pub batch_size: usize,
+    /// The most source tokens a batch, padding included, so that memory has a bound and batches of short examples may
+    /// be large. Absent means that only `batch_size` counts. The answers do not depend on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_tokens: Option<usize>,
+    /// How many dev examples the evaluations during training use; absent means all. The best prompt is
+    /// evaluated on all of dev and of the reported split at the end in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dev_examples: Option<usize>,
+    /// The split whose scores are reported. The test files of GLUE, SQuAD and SuperGLUE have no answers:
+    /// the paper reports dev.
+    #[serde(default = "test_split", skip_serializing_if = "is_test_split")]
+    pub report: Split,
+    /// What is evaluated; absent means the full model, unless the schedule ends with a partial one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<EvalModel>,
+    /// Whether to measure also what other runs are compared with: the frozen model without a prompt, and the
+    /// reported score of every prompt that was the best so far. Absent means only in plain prompt tuning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<bool>,
+}
+
+fn test_split() -> Split {
+    Split::Test
+}
+
+fn is_test_split(split: &Split) -> bool {
+    *split == Split::Test
+}
+
+/// Which model is evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EvalModel {
+    /// The full model, whatever is trained on.
+    Full,
+    /// The partial model of the current stage.
+    Stage,
+}
+
+/// What stays of a model in a partial one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SelectionConfig {
+    /// How layers, neurons and heads are chosen.
+    pub rules: SelectionRules,
+    /// How they are scored, where the rules need scores.
+    pub score: ScoreConfig,
+    /// A file of scores of this model, instead of scoring it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scores: Option<PathBuf>,
+}
+
+/// How the parts of a model are scored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScoreConfig {
+    /// On examples of which split. The paper's authors took dev; training examples are the honest default.
+    pub split: Split,
+    /// On how many; the paper has 1000. They are spread evenly over the split.
+    pub examples: usize,
+    /// Examples a batch.
+    pub batch_size: usize,
+    /// Whether an untrained prompt goes before them, as in the paper.
+    pub prompt: bool,
+}
+
+impl Default for ScoreConfig {
+    fn default() -> Self {
+        Self {
+            split: Split::Train,
+            examples: 1000,
+            batch_size: 32,
+            prompt: true,
+        }
+    }
+}
+
+/// Lengths, in tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LengthConfig {
+    /// Longest source, `</s>` included, prompt excluded; the paper has 492.
+    pub max_source: usize,
+    /// Longest target, which also limits generation; absent means the paper's limit of the task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_target: Option<usize>,
+    /// How far batches are padded.
+    pub pad_to: PadTo,
+}
+
+impl TrainConfig {
+    /// How large a batch may be.
+    pub fn batch_limits(&self) -> BatchLimits {
+        BatchLimits {
+            examples: self.batch_size,
+            tokens: self.batch_tokens,
+        }
+    }
+}
+
+impl EvalConfig {
+    /// How large a batch may be.
+    pub fn batch_limits(&self) -> BatchLimits {
+        BatchLimits {
+            examples: self.batch_size,
+            tokens: self.batch_tokens,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The end of a run: the best prompt's scores on all of dev and of the reported split, its adapter, its answers.
+
+use std::path::Path;
+
+use fpt_prompt::{AdapterInfo, InitKind, PromptInit, save_adapter};
+use fpt_tasks::{Example, Scores, Split};
+
+use crate::record::{Log, RunResult};
+use crate::run_dir::RunDir;
+use crate::state::{Best, State};
+use crate::trainer::{Stage, Trainer, no_steps};
+use crate::{EvalModel, Host, RunConfig, TrainError};
+
+/// Score the best prompt, write it and its answers into `directory`, and sum the run up.
+pub(crate) fn finish(
+    trainer: &Trainer<'_>,
+    last: &Stage<'_>,
+    mut state: State,
+    no_prompt: Option<Scores>,
+    host: &Host,
+    directory: &RunDir,
+    log: &mut Log<'_>,
+) -> Result<RunResult, TrainError> {
+    let (plan, inputs) = (trainer.plan, trainer.inputs);
+    let config = &inputs.session.config;
+    let full = &inputs.session.model;
+    // The last step is always evaluated.
+    let Best { step, prompt, .. } = state.best.take().ok_or_else(no_steps)?;
+    let judged = trainer.judged(last);
+    let all = usize::MAX;
+    let (prompt_of, state_of) = (Some(&prompt), &mut state);
+    let dev = trainer.score(judged, prompt_of, &inputs.dev, all, state_of, log)?;
+    let (reported, answers) =
+        trainer.answer(judged, prompt_of, &inputs.reported, all, state_of, log)?;
+    let reported_full = if plan.evaluated == EvalModel::Stage && !plan.ends_full() {
+        Some(trainer.score(full, prompt_of, &inputs.reported, all, state_of, log)?)
+    } else {
+        None
+    };
+
+    let info = AdapterInfo {
+        base_model: base_model(config),
+        num_attention_heads: full.config().num_heads,
+        num_layers: full.config().num_layers,
+        init: match config.prompt.init {
+            PromptInit::Uniform | PromptInit::Adapter { .. } => InitKind::Random,
+            PromptInit::SampledVocabulary { .. } => InitKind::SampleVocab,
+            PromptInit::Text { .. } => InitKind::Text,
+        },
+    };
+    save_adapter(&prompt, &info, directory.path().join("adapter"))?;
+    write_predictions(directory, plan.report, inputs.reported.examples(), &answers)?;
+
+    let mut seconds = inputs.seconds;
+    seconds.train = state.training.as_secs_f64();
+    seconds.evaluate = state.evaluating.as_secs_f64();
+    Ok(RunResult {
+        task: config.task.clone(),
+        method: config.schedule.label(),
+        seed: config.seed,
+        metric: reported.primary.clone(),
+        split: plan.report,
+        baseline: inputs.baseline.clone(),
+        no_prompt,
+        dev,
+        reported,
+        evaluated: plan.evaluated,
+        reported_full,
+        best_step: step,
+        steps: plan.steps,
+        final_loss: state.final_loss(),
+        stages: state.stages,
+        flops: state.flops,
+        seconds,
+        peak_memory: (host.peak_memory)(),
+        revision: host.revision.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        device: host.device.clone(),
+    })
+}
+
+/// `predictions.<split>.jsonl`: id and answer, a line an example.
+fn write_predictions(
+    directory: &RunDir,
+    split: Split,
+    examples: &[Example],
+    answers: &[String],
+) -> Result<(), TrainError> {
+    let mut lines = String::new();
+    for (example, answer) in examples.iter().zip(answers) {
+        let line = serde_json::json!({ "id": example.id, "prediction": answer });
+        lines.push_str(&format!("{line}\n"));
+    }
+    directory.write(&format!("predictions.{split}.jsonl"), lines.as_bytes())
+}
+
+/// The model's name for PEFT, where the revision of a model of the hub is no part of it. A directory may have any name.
+fn base_model(config: &RunConfig) -> String {
+    let text = config.model.to_string_lossy();
+    if Path::new(&*config.model).is_dir() {
+        return text.into_owned();
+    }
+    let name = text.split_once('@').map_or(&*text, |(name, _)| name);
+    name.to_string()
+}

@@ -1,0 +1,16 @@
+//! What a library does not ask the system itself.
+
+use crate::FindModel;
+
+/// What the caller knows of the machine.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Source revision of the program.
+    pub revision: String,
+    /// Name of the device, such as `cpu`.
+    pub device: String,
+    /// Peak memory of the process in bytes, where the system tells.
+    pub peak_memory: fn() -> Option<u64>,
+    /// Where models are.
+    pub find_model: FindModel,
+}

@@ -1,0 +1,193 @@
+//! What inputs are, by content: a path says where something lies, not what it is.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use fpt_files::Fingerprint;
+use fpt_prompt::PromptInit;
+use fpt_t5::{T5Tokenizer, weight_files};
+use fpt_tasks::{Dataset, Example, Gold, Split, Task, TaskName, read_split, task};
+use serde::{Deserialize, Serialize};
+
+use super::{FindModel, Session};
+use crate::{RunConfig, TrainError};
+
+/// SHA-256 of all that a run reads; `inputs.json` of its directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fingerprints {
+    /// The model's `config.json` and weights.
+    pub model: String,
+    /// The tokenizer's file.
+    pub tokenizer: String,
+    /// What the task is: how examples are made and scored.
+    pub task: String,
+    /// The examples of each split that is read.
+    pub splits: BTreeMap<Split, String>,
+    /// The prompt that training starts from, where that is another run's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// The scores that layers, neurons and heads are chosen by, where the configuration names a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scores: Option<String>,
+}
+
+impl Fingerprints {
+    /// Of a run on these splits.
+    pub(super) fn of<const N: usize>(
+        session: &Session,
+        splits: [(Split, &Dataset); N],
+    ) -> Result<Self, TrainError> {
+        let splits = splits.map(|(split, data)| (split, examples(&data.examples)));
+        let model = model(&session.directory)?;
+        Self::with(&session.config, &*session.task, model, splits.into())
+    }
+
+    fn with(
+        config: &RunConfig,
+        task: &dyn Task,
+        (model, tokenizer): (String, String),
+        splits: BTreeMap<Split, String>,
+    ) -> Result<Self, TrainError> {
+        let prompt = match &config.prompt.init {
+            PromptInit::Adapter { path } => Some(adapter(path)?),
+            _ => None,
+        };
+        let scores = config.selection.scores.as_deref();
+        Ok(Self {
+            model,
+            tokenizer,
+            task: Fingerprint::new().text(&task.declaration()).hex(),
+            splits,
+            prompt,
+            scores: scores.map(file).transpose()?,
+        })
+    }
+
+    /// What differs in `other`, a phrase each.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut compare = |same: bool, what: &str| {
+            if !same {
+                found.push(format!("{what} another content"));
+            }
+        };
+        compare(
+            self.model == other.model,
+            "the model's weights or config.json have",
+        );
+        compare(self.tokenizer == other.tokenizer, "the tokenizer has");
+        compare(self.task == other.task, "the task's declaration has");
+        for split in Split::ALL {
+            if let (Some(ours), Some(theirs)) = (self.splits.get(&split), other.splits.get(&split))
+            {
+                compare(ours == theirs, &format!("the {split} split has"));
+            }
+        }
+        compare(
+            self.prompt == other.prompt,
+            "the adapter in `prompt.init` has",
+        );
+        compare(
+            self.scores == other.scores,
+            "the file of `selection.scores` has",
+        );
+        found
+    }
+}
+
+/// Finds the [`Fingerprints`] of runs before they are run, each model and each split only once.
+pub struct Fingerprinter {
+    find: FindModel,
+    models: HashMap<PathBuf, (String, String)>,
+    splits: HashMap<(PathBuf, TaskName, Split), String>,
+}
+
+impl Fingerprinter {
+    /// One that has seen nothing; `find` finds models.
+    pub fn new(find: FindModel) -> Self {
+        Self {
+            find,
+            models: HashMap::new(),
+            splits: HashMap::new(),
+        }
+    }
+
+    /// What the run of `config` would read.
+    ///
+    /// # Errors
+    /// [`TrainError`] if something of it is not there or can't be read.
+    pub fn of(&mut self, config: &RunConfig) -> Result<Fingerprints, TrainError> {
+        if !self.models.contains_key(&config.model) {
+            let found = model(&(self.find)(&config.model)?)?;
+            self.models.insert(config.model.clone(), found);
+        }
+        let model = self.models[&config.model].clone();
+        let task = task(&config.task)?;
+        let mut splits = BTreeMap::new();
+        for split in [Split::Train, Split::Dev, config.eval.report] {
+            let place = (config.data.clone(), config.task.clone(), split);
+            let known = match self.splits.get(&place) {
+                Some(known) => known.clone(),
+                None => {
+                    let data = read_split(&config.data, &*task, split)?;
+                    let found = examples(&data.examples);
+                    self.splits.insert(place, found.clone());
+                    found
+                }
+            };
+            splits.insert(split, known);
+        }
+        Fingerprints::with(config, &*task, model, splits)
+    }
+}
+
+/// Of the model in `directory` and of its tokenizer.
+fn model(directory: &Path) -> Result<(String, String), TrainError> {
+    let mut hash = Fingerprint::new();
+    hash.file(directory.join("config.json"))?;
+    for path in weight_files(directory)? {
+        hash.file(path)?;
+    }
+    let tokenizer = T5Tokenizer::from_directory(directory)?;
+    Ok((hash.hex(), file(tokenizer.path())?))
+}
+
+/// Of the adapter or `.npy` file that training starts from.
+fn adapter(path: &Path) -> Result<String, TrainError> {
+    if !path.is_dir() {
+        return file(path);
+    }
+    // Any of the files of weights, as the reader takes them.
+    let [first, second] =
+        ["adapter_model.safetensors", "adapter_model.bin"].map(|name| path.join(name));
+    if !first.exists() && second.exists() {
+        return file(&second);
+    }
+    file(&first)
+}
+
+fn file(path: &Path) -> Result<String, TrainError> {
+    Ok(Fingerprint::new().file(path)?.hex())
+}
+
+/// Of everything that training, answers and scores depend on.
+fn examples(examples: &[Example]) -> String {
+    let mut hash = Fingerprint::new();
+    for example in examples {
+        hash.text(&example.id).text(&example.source);
+        hash.bytes(&[u8::from(example.target.is_some())]);
+        hash.text(example.target.as_deref().unwrap_or_default());
+        match &example.gold {
+            Gold::Hidden => hash.bytes(&[0]),
+            Gold::Answers(answers) => {
+                hash.bytes(&[1]).number(answers.len() as u64);
+                for answer in answers {
+                    hash.text(answer);
+                }
+                &mut hash
+            }
+        };
+    }
+    hash.hex()
+}

@@ -1,0 +1,115 @@
+//! What a run works with: model, tokenizer, data, what each stage keeps of the model, and what all that is by content.
+
+mod fingerprint;
+mod score_cache;
+mod selections;
+mod session;
+mod token_cache;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use fpt_partial::Selection;
+use fpt_tasks::{Split, Warnings};
+
+pub use fingerprint::{Fingerprinter, Fingerprints};
+pub use session::{FindModel, Session, SplitData, model_directory};
+
+use crate::record::{BaselineScore, Event, Log, Seconds};
+use crate::{Plan, TrainError};
+
+/// Everything that training reads and never changes.
+pub(crate) struct Inputs {
+    pub(crate) session: Session,
+    pub(crate) train: Arc<SplitData>,
+    pub(crate) dev: Arc<SplitData>,
+    /// The split whose scores are reported.
+    pub(crate) reported: Arc<SplitData>,
+    pub(crate) baseline: BaselineScore,
+    /// What each stage keeps of the model.
+    pub(crate) selections: Vec<Selection>,
+    pub(crate) fingerprints: Fingerprints,
+    /// Time of loading and of scoring.
+    pub(crate) seconds: Seconds,
+}
+
+impl Inputs {
+    /// Read and tokenize the data of `plan`, and choose what its stages keep of the model. `since` is when loading began.
+    pub(crate) fn load(
+        session: Session,
+        plan: &Plan,
+        cache: &Path,
+        since: Instant,
+        log: &mut Log<'_>,
+    ) -> Result<Self, TrainError> {
+        let mut tokenized = |split, examples, of| {
+            log.progress(Event::Tokenized {
+                split,
+                examples,
+                of,
+            });
+        };
+        let mut read = |split| {
+            session
+                .read_cached(split, cache, &mut tokenized)
+                .map(Arc::new)
+        };
+        let (train, dev) = (read(Split::Train)?, read(Split::Dev)?);
+        let reported = match plan.report {
+            Split::Train => Arc::clone(&train),
+            Split::Dev => Arc::clone(&dev),
+            Split::Test => read(Split::Test)?,
+        };
+        session.check_reported(&reported)?;
+        let baseline = session
+            .task
+            .baseline(train.examples(), reported.examples())?;
+        let splits = [
+            (Split::Train, &train.dataset),
+            (Split::Dev, &dev.dataset),
+            (plan.report, &reported.dataset),
+        ];
+        let fingerprints = Fingerprints::of(&session, splits)?;
+        let mut seconds = Seconds {
+            load: since.elapsed().as_secs_f64(),
+            ..Seconds::default()
+        };
+        log.emit(Event::Loaded {
+            steps: plan.steps,
+            warnings: [&train, &dev, &reported]
+                .iter()
+                .filter_map(|data| describe(&data.dataset.warnings))
+                .collect(),
+        })?;
+        let clock = Instant::now();
+        let data = [&*train, &*dev];
+        let selections = selections::of(&session, plan, data, &fingerprints.model, cache)?;
+        seconds.score = clock.elapsed().as_secs_f64();
+        Ok(Self {
+            baseline: BaselineScore {
+                name: baseline.name.to_string(),
+                value: baseline.value(),
+            },
+            session,
+            train,
+            dev,
+            reported,
+            selections,
+            fingerprints,
+            seconds,
+        })
+    }
+
+    /// Dev examples of the evaluations during training.
+    pub(crate) fn dev_limit(&self) -> usize {
+        let wanted = self.session.config.eval.dev_examples;
+        wanted.unwrap_or(usize::MAX).min(self.dev.tokens.len())
+    }
+}
+
+/// A line about a file's oddities, or nothing.
+fn describe(warnings: &Warnings) -> Option<String> {
+    let text = warnings.to_string();
+    (!text.is_empty()).then_some(text)
+}

@@ -1,0 +1,239 @@
+//! Model, tokenizer and settings: what training and evaluation share.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use fpt_prompt::{PromptInit, SoftPrompt};
+use fpt_t5::{Generation, T5, T5Tokenizer};
+use fpt_tasks::{
+    Dataset, Example, Lengths, Scores, Split, Task, TokenizedExample, read_split, task, tokenize,
+};
+
+use super::token_cache;
+use crate::{Compute, Predictor, RunConfig, TrainError};
+
+/// Finds the directory of a model as a configuration names it: a directory, or a model of the hub, which it may
+/// download. Fails with [`TrainError::NoModel`].
+pub type FindModel = fn(&Path) -> Result<PathBuf, TrainError>;
+
+/// A [`FindModel`] for models that are named by their directory.
+pub fn model_directory(model: &Path) -> Result<PathBuf, TrainError> {
+    Ok(model.to_path_buf())
+}
+
+/// So many examples between two signs of life.
+const TOKENIZED_AT_ONCE: usize = 1 << 14;
+
+/// A split, read and tokenised.
+pub struct SplitData {
+    /// The examples and what was odd about the file.
+    pub dataset: Dataset,
+    /// Their token ids, in the same order.
+    pub tokens: Vec<TokenizedExample>,
+}
+
+impl SplitData {
+    /// The examples.
+    pub fn examples(&self) -> &[Example] {
+        &self.dataset.examples
+    }
+}
+
+/// Model, tokenizer and settings of a run: what training and evaluation share.
+pub struct Session {
+    /// The run.
+    pub config: RunConfig,
+    /// Its task.
+    pub task: Arc<dyn Task>,
+    /// Where and how precisely it computes.
+    pub compute: Compute,
+    /// Where the model was read from.
+    pub directory: PathBuf,
+    /// The frozen model.
+    pub model: T5,
+    /// Its tokenizer.
+    pub tokenizer: T5Tokenizer,
+}
+
+impl Session {
+    /// Load model and tokenizer onto `device`, frozen, from where `find` says.
+    ///
+    /// # Errors
+    /// Those of `find`, [`TrainError::Name`] if there is no such task, and [`TrainError::Model`] if model and tokenizer
+    /// can't be read or do not fit each other.
+    pub fn load(config: &RunConfig, find: FindModel, device: &Device) -> Result<Self, TrainError> {
+        let compute = Compute::new(config, device);
+        let task = task(&config.task)?;
+        let directory = find(&config.model)?;
+        let tokenizer = T5Tokenizer::from_directory(&directory)?;
+        let model = T5::from_pretrained(&directory, compute.device())?;
+        tokenizer.check_fits(model.config())?;
+        Ok(Self {
+            config: config.clone(),
+            task,
+            compute,
+            directory,
+            model,
+            tokenizer,
+        })
+    }
+
+    /// That a split can be reported.
+    ///
+    /// # Errors
+    /// [`TrainError::Value`] if it has no answers.
+    pub(super) fn check_reported(&self, data: &SplitData) -> Result<(), TrainError> {
+        if data.examples().iter().all(|e| e.target.is_some()) {
+            return Ok(());
+        }
+        let split = self.config.eval.report;
+        Err(TrainError::Value {
+            key: "eval.report",
+            reason: format!(
+                "is {split}, whose file has no answers, as those of the leaderboards: report dev, as the paper does, \
+                 and write a submission with `fpt eval --split {split} --submission FILE`"
+            ),
+        })
+    }
+
+    /// Read and tokenise a split of the task.
+    ///
+    /// # Errors
+    /// [`TrainError::Task`] names file and line.
+    pub fn read(&self, split: Split) -> Result<SplitData, TrainError> {
+        let dataset = self.examples(split)?;
+        let tokens = self.tokenize(&dataset.examples, &mut |_, _| {})?;
+        Ok(SplitData { dataset, tokens })
+    }
+
+    /// [`Session::read`]; the tokens of large data are taken from `cache`, or else kept there for other runs. While
+    /// such data are tokenised, `on_tokenized` hears of which split, how many examples and of how many.
+    ///
+    /// # Errors
+    /// As [`Session::read`], and [`TrainError::Output`] if the tokens can't be kept.
+    pub fn read_cached(
+        &self,
+        split: Split,
+        cache: &Path,
+        on_tokenized: &mut dyn FnMut(Split, usize, usize),
+    ) -> Result<SplitData, TrainError> {
+        let dataset = self.examples(split)?;
+        let examples = &dataset.examples;
+        let place = (&self.config.task, split);
+        let file = token_cache::file(cache, place, &self.tokenizer, examples, self.limits())?;
+        let known = file
+            .as_ref()
+            .and_then(|file| token_cache::read(file, examples.len()));
+        let tokens = match known {
+            Some(tokens) => tokens,
+            None => {
+                let tokens =
+                    self.tokenize(examples, &mut |done, of| on_tokenized(split, done, of))?;
+                if let Some(file) = file {
+                    token_cache::write(&file, &tokens)?;
+                }
+                tokens
+            }
+        };
+        Ok(SplitData { dataset, tokens })
+    }
+
+    fn limits(&self) -> Lengths {
+        self.config.limits(&*self.task)
+    }
+
+    fn examples(&self, split: Split) -> Result<Dataset, TrainError> {
+        Ok(read_split(&self.config.data, &*self.task, split)?)
+    }
+
+    fn tokenize(
+        &self,
+        examples: &[Example],
+        on_tokenized: &mut dyn FnMut(usize, usize),
+    ) -> Result<Vec<TokenizedExample>, TrainError> {
+        let mut tokens = Vec::with_capacity(examples.len());
+        for part in examples.chunks(TOKENIZED_AT_ONCE) {
+            let encode = |text: &str| self.tokenizer.encode(text);
+            tokens.extend(tokenize(part, encode, self.limits())?);
+            if examples.len() > TOKENIZED_AT_ONCE {
+                on_tokenized(tokens.len(), examples.len());
+            }
+        }
+        Ok(tokens)
+    }
+
+    /// An untrained prompt, as the configuration wants it.
+    ///
+    /// # Errors
+    /// [`TrainError::Prompt`].
+    pub fn fresh_prompt(&self, seed: u64, device: &Device) -> Result<SoftPrompt, TrainError> {
+        let prompt = &self.config.prompt;
+        let encode = |text: &str| self.tokenizer.encode(text);
+        Ok(prompt
+            .init
+            .prompt(prompt.length, &self.model, seed, encode, device)?)
+    }
+
+    /// The prompt that models are scored with: untrained, and the same for all seeds and all starts, so that one
+    /// scoring serves them all.
+    ///
+    /// # Errors
+    /// [`TrainError::Prompt`].
+    pub fn score_prompt(&self, device: &Device) -> Result<SoftPrompt, TrainError> {
+        let length = self.config.prompt.length;
+        let encode = |text: &str| self.tokenizer.encode(text);
+        let init = match &self.config.prompt.init {
+            PromptInit::Adapter { .. } => &PromptInit::Uniform,
+            init => init,
+        };
+        Ok(init.prompt(length, &self.model, 0, encode, device)?)
+    }
+
+    /// The answers of `model` (this session's, or a partial one of it) to the first `limit` examples of `data`.
+    ///
+    /// # Errors
+    /// As [`Predictor::predict`].
+    pub fn answer(
+        &self,
+        model: &T5,
+        prompt: Option<&SoftPrompt>,
+        data: &SplitData,
+        limit: usize,
+        on_batch: &mut dyn FnMut(usize),
+    ) -> Result<Vec<String>, TrainError> {
+        let limit = limit.min(data.tokens.len());
+        let predictor = Predictor {
+            model,
+            tokenizer: &self.tokenizer,
+            prompt,
+            generation: Generation {
+                vocabulary: Some(self.tokenizer.vocab_size()),
+                ..Generation::greedy(self.limits().max_target)
+            },
+        };
+        predictor.predict(
+            &data.tokens[..limit],
+            self.config.eval.batch_limits(),
+            on_batch,
+        )
+    }
+
+    /// [`Session::answer`], and the scores of the answers.
+    ///
+    /// # Errors
+    /// As [`Predictor::predict`], and [`TrainError::Score`] if the examples have no answers.
+    pub fn evaluate(
+        &self,
+        model: &T5,
+        prompt: Option<&SoftPrompt>,
+        data: &SplitData,
+        limit: usize,
+        on_batch: &mut dyn FnMut(usize),
+    ) -> Result<(Scores, Vec<String>), TrainError> {
+        let answers = self.answer(model, prompt, data, limit, on_batch)?;
+        let answered = &data.examples()[..answers.len()];
+        let scores = self.task.score(answered, &answers)?;
+        Ok((scores, answers))
+    }
+}

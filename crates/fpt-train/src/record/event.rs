@@ -1,0 +1,118 @@
+//! What happens during a run.
+
+use std::path::PathBuf;
+
+use fpt_schedule::PartialSize;
+use fpt_tasks::{Scores, Split};
+use serde::{Deserialize, Serialize};
+
+use super::RunResult;
+
+/// What happens during a run, for progress bars and logs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// What another run had left under the name of this one's unfinished directory was moved out of the way.
+    SetAside {
+        /// Where to.
+        path: PathBuf,
+    },
+    /// Examples of large data were tokenized.
+    Tokenized {
+        /// Of which split.
+        split: Split,
+        /// How many so far.
+        examples: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// Model and data are there.
+    Loaded {
+        /// Optimizer steps to come.
+        steps: usize,
+        /// What was odd about the data, a line a file.
+        warnings: Vec<String>,
+    },
+    /// The frozen model without a prompt was evaluated.
+    NoPrompt {
+        /// On this split.
+        split: Split,
+        /// The scores.
+        scores: Scores,
+    },
+    /// Examples were evaluated.
+    Evaluated {
+        /// How many more.
+        examples: usize,
+    },
+    /// The run is finished.
+    Finished {
+        /// Its outcome.
+        result: Box<RunResult>,
+    },
+    /// A line of `metrics.jsonl`.
+    #[serde(untagged)]
+    Metric(MetricRecord),
+}
+
+impl From<MetricRecord> for Event {
+    fn from(record: MetricRecord) -> Self {
+        Self::Metric(record)
+    }
+}
+
+/// A line of `metrics.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum MetricRecord {
+    /// A stage begins.
+    Stage {
+        /// Its number, from 0.
+        stage: usize,
+        /// Steps taken before it.
+        step: usize,
+        /// How much of the model it trains on.
+        size: PartialSize,
+    },
+    /// An optimizer step.
+    Step {
+        /// Steps taken, this one included.
+        step: usize,
+        /// Loss before the step, nats a token.
+        loss: f64,
+        /// Norm of the prompt's gradient before clipping.
+        gradient_norm: f64,
+        /// Seconds of training so far, expansions included, evaluation excluded.
+        seconds: f64,
+        /// Floating-point operations of training so far, forward and backward, counted from the shapes that
+        /// were really multiplied.
+        flops: f64,
+    },
+    /// An evaluation on dev examples by greedy decoding.
+    Eval {
+        /// Steps taken.
+        step: usize,
+        /// Examples used.
+        examples: usize,
+        /// The scores.
+        dev: Scores,
+        /// Whether the prompt is the best so far.
+        best: bool,
+        /// Floating-point operations of training so far.
+        flops: f64,
+        /// The scores on all of the reported split, if the prompt is the best so far and the run is a reference.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reported: Option<Scores>,
+    },
+    /// A partial stage ends: the prompt is evaluated on the stage's own model, too.
+    StageEnd {
+        /// The stage.
+        stage: usize,
+        /// Steps taken.
+        step: usize,
+        /// Dev scores on the partial model.
+        dev: Scores,
+    },
+}

@@ -1,0 +1,9 @@
+//! What a run tells and writes down.
+
+mod event;
+mod log;
+mod result;
+
+pub use event::{Event, MetricRecord};
+pub(crate) use log::Log;
+pub use result::{BaselineScore, RunResult, Seconds, StageRecord};

@@ -1,0 +1,87 @@
+//! Who writes a directory: an advisory lock, which ends with the process that holds it, however that ends.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use crate::TrainError;
+
+/// The name of the lock within the directory.
+const NAME: &str = "lock";
+
+/// The lock of a directory, held until it is dropped.
+pub(super) struct Lock {
+    _file: File,
+}
+
+/// What a directory's lock says.
+pub(super) enum Owner {
+    /// No process: what is there was left behind. Nobody else takes it as long as this value lives.
+    Nobody(Option<Lock>),
+    /// A process at work.
+    Process(String),
+}
+
+impl Lock {
+    /// Lock the directory, which nobody else knows yet.
+    pub(super) fn new(directory: &Path) -> Result<Self, TrainError> {
+        let path = directory.join(NAME);
+        let failed = |error| TrainError::output(&path, error);
+        let mut file = File::create_new(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) | Err(TryLockError::WouldBlock) => {}
+            // A file system without locks: nothing protects the directory then.
+            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        writeln!(file, "process {}", std::process::id()).map_err(failed)?;
+        Ok(Self { _file: file })
+    }
+
+    /// Who holds the lock of a directory that was found.
+    pub(super) fn owner(directory: &Path) -> Result<Owner, TrainError> {
+        let path = directory.join(NAME);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Owner::Nobody(None)),
+            Err(error) => return Err(TrainError::output(&path, error)),
+        };
+        match file.try_lock() {
+            // The directory may have been replaced between the two calls: then its lock is another file.
+            Ok(()) if is_at(&file, &path) => Ok(Owner::Nobody(Some(Self { _file: file }))),
+            Ok(()) | Err(TryLockError::WouldBlock) => {
+                let text = fs::read_to_string(&path).unwrap_or_default();
+                let name = text.trim();
+                Ok(Owner::Process(if name.is_empty() {
+                    "another process".into()
+                } else {
+                    name.into()
+                }))
+            }
+            Err(TryLockError::Error(_)) => Ok(Owner::Nobody(None)),
+        }
+    }
+
+    /// Remove the lock of a directory that is finished.
+    pub(super) fn remove(&self, directory: &Path) {
+        // A lock that stays is no more than a small file.
+        let _ = fs::remove_file(directory.join(NAME));
+    }
+}
+
+/// Whether an open file is the one that lies at `path` now.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+
+    let place = |data: fs::Metadata| (data.dev(), data.ino());
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(open), Ok(there)) => place(open) == place(there),
+        _ => false,
+    }
+}
+
+#[cfg(not(unix))]
+fn is_at(_file: &File, _path: &Path) -> bool {
+    true
+}

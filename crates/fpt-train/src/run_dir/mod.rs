@@ -1,0 +1,12 @@
+//! Directories of runs: one that is being written belongs to one process, a finished one is never changed.
+
+mod finished;
+mod identity;
+mod lock;
+mod open;
+mod set_aside;
+
+pub use finished::FinishedRun;
+pub use identity::finished_run;
+pub(crate) use open::RunDir;
+pub use set_aside::set_aside;
