@@ -12,7 +12,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use fpt_files::Fingerprint;
-use fpt_lab::Lab;
+use fpt_lab::{Lab, assert_pinned};
 use fpt_tasks::Scores;
 use fpt_train::{Experiment, Host, MetricRecord, model_directory, train};
 
@@ -47,7 +47,7 @@ const STAGES: &[&str] = &["train.steps=7", "schedule.partial_steps=[3, 1, 1]"];
 fn a_small_grid_of_runs_gives_the_pinned_numbers() {
     let lab = Lab::new();
     let experiment = Experiment::from_file(lab.path("lab.toml")).unwrap();
-    let mut text = format!("processor {}\n", vector_units());
+    let mut text = String::new();
     for (number, (task, method, settings)) in RUNS.iter().enumerate() {
         let mut overrides: Vec<String> = settings.iter().map(|s| (*s).to_string()).collect();
         overrides.push(format!("schedule.method={method}"));
@@ -68,18 +68,7 @@ fn a_small_grid_of_runs_gives_the_pinned_numbers() {
     }
 
     let pinned = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pinned/runs.txt");
-    if std::env::var_os("FPT_PIN").is_some_and(|value| value == "write") {
-        fs::write(&pinned, &text).unwrap();
-    }
-    let expected = fs::read_to_string(&pinned).unwrap();
-    if text.lines().next() == expected.lines().next() {
-        for (number, (ours, theirs)) in text.lines().zip(expected.lines()).enumerate() {
-            assert_eq!(ours, theirs, "line {} of {}", number + 1, pinned.display());
-        }
-        assert_eq!(text.lines().count(), expected.lines().count());
-    } else {
-        assert_close(&text, &expected);
-    }
+    assert_pinned(&text, &pinned, assert_close);
 }
 
 /// Everything that a run computed, a fact a line.
@@ -212,20 +201,4 @@ fn assert_close(ours: &str, theirs: &str) {
             );
         }
     }
-}
-
-/// What decides the order of sums.
-fn vector_units() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if std::is_x86_feature_detected!("avx512f") {
-            return "x86-64 with AVX-512";
-        }
-        if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
-            return "x86-64 with AVX2";
-        }
-        "x86-64"
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    std::env::consts::ARCH
 }
