@@ -8,8 +8,6 @@ use fpt::terminal;
 use fpt_train::{Experiment, GenerateConfig};
 use fpt_world::{TaskOptions, write_tasks};
 
-use crate::shell;
-
 /// Generate the task data that an experiment asks for, in the native formats of the five tasks.
 #[derive(ClapArgs)]
 pub struct Args {
@@ -58,5 +56,5 @@ pub fn ensure(directory: &Path, generate: &GenerateConfig) -> anyhow::Result<()>
         _ => {}
     }
     write_tasks(directory, &options)?;
-    shell::save(&stamp_path, &stamp)
+    Ok(fpt_files::write(&stamp_path, &stamp)?)
 }

@@ -38,6 +38,6 @@ pub fn environment(directory: &Path, packages: &[&str]) -> anyhow::Result<PathBu
             .stdout(Stdio::null()),
     )?;
     // The stamp comes last, so that an environment that is half made is made again.
-    shell::save(&stamp_path, &stamp)?;
+    fpt_files::write(&stamp_path, &stamp)?;
     Ok(python)
 }

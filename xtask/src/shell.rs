@@ -7,14 +7,6 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
-/// Write a text under a temporary name, then rename it.
-pub fn save(path: &Path, text: &str) -> anyhow::Result<()> {
-    let temporary = path.with_extension("tmp");
-    std::fs::write(&temporary, text)
-        .and_then(|()| std::fs::rename(&temporary, path))
-        .with_context(|| format!("failed to write {}", path.display()))
-}
-
 /// The part of Cargo's JSON messages that tells where a program lies.
 #[derive(Deserialize)]
 struct Artifact {

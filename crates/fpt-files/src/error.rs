@@ -22,6 +22,14 @@ pub enum FileError {
         /// Why.
         source: io::Error,
     },
+    /// It is not what it should be.
+    #[error("{}: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 impl FileError {
@@ -33,5 +41,12 @@ impl FileError {
     pub(crate) fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         |source| Self::Write { path, source }
+    }
+
+    pub(crate) fn damaged(path: &Path, reason: String) -> Self {
+        Self::Damaged {
+            path: path.to_path_buf(),
+            reason,
+        }
     }
 }

@@ -74,6 +74,16 @@ impl Fingerprint {
     }
 }
 
+/// Whether a text is what [`Fingerprint::hex`] gives: 64 lower-case hexadecimal digits.
+#[must_use]
+pub fn is_sha256(text: &str) -> bool {
+    is_lower_hex(text, 64)
+}
+
+pub(crate) fn is_lower_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -90,6 +100,8 @@ mod tests {
             Fingerprint::new().hex(),
             "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
         );
+        let hex = Fingerprint::new().hex();
+        assert!(is_sha256(&hex) && !is_sha256(&hex[1..]) && !is_sha256(&hex.to_uppercase()));
     }
 
     #[test]

@@ -66,13 +66,21 @@ pub fn write_path(
     whole().map_err(FileError::write(path))
 }
 
+/// Create a directory, and those above it, unless it is there already.
+///
+/// # Errors
+/// [`FileError::Write`].
+pub fn create_directory(path: impl AsRef<Path>) -> Result<(), FileError> {
+    let path = path.as_ref();
+    fs::create_dir_all(path).map_err(FileError::write(path))
+}
+
 /// Create the directories above `path` that are not there yet.
 ///
 /// # Errors
 /// [`FileError::Write`] of the directory.
 pub fn create_parents(path: impl AsRef<Path>) -> Result<(), FileError> {
-    let parent = directory(path.as_ref());
-    fs::create_dir_all(parent).map_err(FileError::write(parent))
+    create_directory(directory(path.as_ref()))
 }
 
 /// The file to replace: `path`, or what it points to as a symbolic link. None where there is a device, a pipe or the

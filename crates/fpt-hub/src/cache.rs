@@ -4,11 +4,11 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use fpt_files::{ModelId, WeightIndex, create_parents, is_commit_hash, is_index};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
 use crate::error::HubError;
-use crate::files::{FileSet, is_index, shards};
-use crate::source::{ModelId, is_commit_hash};
+use crate::files::FileSet;
 
 /// One model in the cache.
 pub(crate) struct ModelCache {
@@ -38,13 +38,9 @@ impl ModelCache {
         if is_commit_hash(&self.revision) {
             return Some(self.revision.clone());
         }
-        let path = self
-            .root
-            .join(&self.folder)
-            .join("refs")
-            .join(&self.revision);
-        let commit = fs::read_to_string(path).ok()?.trim().to_owned();
-        is_commit_hash(&commit).then_some(commit)
+        let commit = fs::read_to_string(self.reference()).ok()?;
+        let commit = commit.trim();
+        is_commit_hash(commit).then(|| commit.to_owned())
     }
 
     /// Notes which commit the revision stands for.
@@ -52,8 +48,17 @@ impl ModelCache {
         if self.revision == commit || self.commit().as_deref() == Some(commit) {
             return Ok(());
         }
-        let at = self.root.join(&self.folder).join("refs");
-        self.repo.create_ref(commit).map_err(io_error(&at))
+        let path = self.reference();
+        create_parents(&path)?;
+        Ok(fpt_files::write(&path, commit)?)
+    }
+
+    /// The file that says which commit the revision stands for.
+    fn reference(&self) -> PathBuf {
+        self.root
+            .join(&self.folder)
+            .join("refs")
+            .join(&self.revision)
     }
 
     pub(crate) fn snapshot(&self, commit: &str) -> PathBuf {
@@ -71,7 +76,7 @@ impl ModelCache {
             .join(".locks")
             .join(&self.folder)
             .join(format!("{etag}.lock"));
-        create_parent(&path)?;
+        create_parents(&path)?;
         let file = File::options()
             .write(true)
             .create(true)
@@ -90,7 +95,7 @@ impl ModelCache {
     /// Gives a blob its name in a snapshot.
     pub(crate) fn link(&self, commit: &str, file: &str, etag: &str) -> Result<PathBuf, HubError> {
         let pointer = self.snapshot(commit).join(file);
-        create_parent(&pointer)?;
+        create_parents(&pointer)?;
         if fs::symlink_metadata(&pointer).is_ok() {
             fs::remove_file(&pointer).map_err(io_error(&pointer))?;
         }
@@ -107,7 +112,7 @@ impl ModelCache {
     /// Notes that a commit has no such file, so that it need not be asked again.
     pub(crate) fn set_absent(&self, commit: &str, file: &str) -> Result<(), HubError> {
         let path = self.absent(commit, file);
-        create_parent(&path)?;
+        create_parents(&path)?;
         File::create(&path).map(drop).map_err(io_error(&path))
     }
 
@@ -135,12 +140,10 @@ impl ModelCache {
                 .find(|name| snapshot.join(name).exists())
             {
                 Some(name) if is_index(name) => {
-                    let shards = read_index(&snapshot.join(name))?;
-                    if let Some(shard) = shards
-                        .into_iter()
-                        .find(|shard| !snapshot.join(shard).exists())
-                    {
-                        return Ok(Some(shard));
+                    let index = WeightIndex::read(snapshot.join(name))?;
+                    let mut shards = index.shards().into_iter();
+                    if let Some(shard) = shards.find(|shard| !snapshot.join(shard).exists()) {
+                        return Ok(Some(shard.to_owned()));
                     }
                 }
                 Some(_) => {}
@@ -160,26 +163,9 @@ impl ModelCache {
     }
 }
 
-/// The shards that an index file lists.
-pub(crate) fn read_index(path: &Path) -> Result<Vec<String>, HubError> {
-    let text = fs::read_to_string(path).map_err(io_error(path))?;
-    let shards = shards(&text).map_err(|reason| HubError::Index {
-        path: path.to_owned(),
-        reason,
-    })?;
-    Ok(shards.into_iter().collect())
-}
-
 pub(crate) fn io_error(path: &Path) -> impl FnOnce(io::Error) -> HubError {
     let path = path.to_owned();
     move |source| HubError::Io { path, source }
-}
-
-pub(crate) fn create_parent(path: &Path) -> Result<(), HubError> {
-    match path.parent() {
-        Some(parent) => fs::create_dir_all(parent).map_err(io_error(parent)),
-        None => Ok(()),
-    }
 }
 
 #[cfg(unix)]

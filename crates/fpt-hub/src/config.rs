@@ -1,3 +1,5 @@
+//! Settings: where the hub is, where its files are kept, and what the environment says of both.
+
 use std::env;
 use std::ffi::OsString;
 use std::fmt;

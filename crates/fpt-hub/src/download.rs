@@ -4,14 +4,13 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
+use fpt_files::{Fingerprint, create_parents, is_sha256};
 use ureq::http::StatusCode;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 
-use crate::cache::{create_parent, io_error};
+use crate::cache::io_error;
 use crate::error::HubError;
 use crate::http::{Failure, FileMeta, Reply, Retry, shown};
-use crate::source::is_lower_hex;
 
 /// A download that got on by this much may fail as often as a new one.
 const HEADWAY: u64 = 1 << 20;
@@ -185,30 +184,23 @@ struct Partial {
     path: PathBuf,
     file: File,
     len: u64,
-    digest: Sha256,
+    digest: Fingerprint,
 }
 
 impl Partial {
     fn open(path: PathBuf) -> Result<Self, HubError> {
-        create_parent(&path)?;
-        let open = || -> io::Result<(File, u64, Sha256)> {
+        create_parents(&path)?;
+        let open = || -> io::Result<(File, u64, Fingerprint)> {
             let mut file = File::options()
                 .read(true)
                 .write(true)
                 .create(true)
                 .truncate(false)
                 .open(&path)?;
-            let mut digest = Sha256::new();
-            let mut chunk = vec![0; CHUNK];
-            let mut len = 0;
-            loop {
-                let n = file.read(&mut chunk)?;
-                if n == 0 {
-                    return Ok((file, len, digest));
-                }
-                digest.update(&chunk[..n]);
-                len += n as u64;
-            }
+            let mut digest = Fingerprint::new();
+            digest.reader(&mut file)?;
+            let len = file.stream_position()?;
+            Ok((file, len, digest))
         };
         let (file, len, digest) = open().map_err(io_error(&path))?;
         Ok(Self {
@@ -221,7 +213,7 @@ impl Partial {
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), HubError> {
         self.file.write_all(bytes).map_err(io_error(&self.path))?;
-        self.digest.update(bytes);
+        self.digest.bytes(bytes);
         self.len += bytes.len() as u64;
         Ok(())
     }
@@ -232,7 +224,7 @@ impl Partial {
             .and_then(|()| self.file.seek(SeekFrom::Start(0)))
             .map_err(io_error(&self.path))?;
         self.len = 0;
-        self.digest = Sha256::new();
+        self.digest = Fingerprint::new();
         Ok(())
     }
 
@@ -243,9 +235,8 @@ impl Partial {
                 self.len
             ));
         }
-        if meta.etag.len() == 64 && is_lower_hex(&meta.etag) {
-            let digest = self.digest.clone().finalize();
-            let found: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        if is_sha256(&meta.etag) {
+            let found = self.digest.hex();
             if found != meta.etag {
                 return Err(format!(
                     "its SHA-256 should be {}, but is {found}",

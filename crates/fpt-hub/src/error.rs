@@ -1,9 +1,10 @@
+//! Why a model cannot be had.
+
 use std::io;
 use std::path::PathBuf;
 
+use fpt_files::{FileError, ModelId};
 use thiserror::Error;
-
-use crate::source::ModelId;
 
 /// Why a model cannot be had. No error shows the access token.
 #[derive(Debug, Error)]
@@ -167,6 +168,17 @@ pub enum HubError {
         /// The cause.
         source: io::Error,
     },
+}
+
+impl From<FileError> for HubError {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::Read { path, source } | FileError::Write { path, source } => {
+                Self::Io { path, source }
+            }
+            FileError::Damaged { path, reason } => Self::Index { path, reason },
+        }
+    }
 }
 
 fn denied(

@@ -1,18 +1,20 @@
+//! From a model's name to a directory with its files.
+
 use std::collections::HashSet;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use fpt_files::{ModelId, WeightIndex, is_commit_hash, is_index};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use crate::cache::{ModelCache, read_index};
+use crate::cache::ModelCache;
 use crate::config::HubConfig;
 use crate::download::{Failed, Progress, download};
 use crate::error::HubError;
-use crate::files::{FileSet, is_index, is_plain};
+use crate::files::{FileSet, is_plain};
 use crate::http::{Client, Failure, Retry, shown};
-use crate::source::{ModelId, is_commit_hash};
 
 const IN_URL: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -144,8 +146,8 @@ impl Hub {
         for name in chosen {
             let path = fetch.file(name, progress)?;
             if is_index(name) {
-                for shard in read_index(&path)? {
-                    fetch.file(&shard, progress)?;
+                for shard in WeightIndex::read(&path)?.shards() {
+                    fetch.file(shard, progress)?;
                 }
             }
         }

@@ -8,11 +8,11 @@ mod error;
 mod files;
 mod http;
 mod hub;
-mod source;
+
+pub use fpt_files::{ModelId, ModelSource, SourceError};
 
 pub use config::{HubConfig, Token};
 pub use download::Progress;
 pub use error::HubError;
 pub use files::{FileChoice, FileSet};
 pub use hub::{Hub, Snapshot};
-pub use source::{ModelId, ModelSource, SourceError};

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::store::RecordError;
+use fpt_files::FileError;
 use fpt_t5::T5Error;
 use fpt_world::WorldError;
 
@@ -70,5 +71,15 @@ impl PretrainError {
     pub(crate) fn state(path: &Path) -> impl FnOnce(RecordError) -> Self {
         let path = path.to_path_buf();
         |source| Self::State { path, source }
+    }
+}
+
+impl From<FileError> for PretrainError {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::Read { path, source } => Self::Read { path, source },
+            FileError::Write { path, source } => Self::Write { path, source },
+            FileError::Damaged { path, reason } => Self::Config { path, reason },
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use fpt_files::FileError;
+
 /// Why a prompt can't be made, read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -53,4 +55,18 @@ pub enum PromptError {
     /// Two prompts can't be compared.
     #[error("these prompts can't be compared: {0}")]
     Incomparable(String),
+}
+
+/// Damaged files that `fpt-files` reads are safetensors of an adapter.
+impl From<FileError> for PromptError {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::Read { path, source } => Self::Read { path, source },
+            FileError::Write { path, source } => Self::Write { path, source },
+            FileError::Damaged { path, reason } => Self::Adapter {
+                path,
+                reason: format!("not a complete safetensors file: {reason}"),
+            },
+        }
+    }
 }

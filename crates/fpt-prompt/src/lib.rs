@@ -2,14 +2,13 @@
 
 mod adapter;
 mod error;
-mod floats;
 mod init;
 mod load;
 mod npy;
 mod prompt;
 mod similarity;
 
-pub use adapter::{AdapterInfo, InitKind, load_adapter, save_adapter};
+pub use adapter::{AdapterInfo, InitKind, adapter_weights, load_adapter, save_adapter};
 pub use error::PromptError;
 pub use init::PromptInit;
 pub use load::load_prompt;

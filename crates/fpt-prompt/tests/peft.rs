@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use fpt_lab::shipped_model;
 use fpt_prompt::{
     AdapterInfo, InitKind, PromptError, SoftPrompt, load_adapter, load_prompt, save_adapter,
 };
@@ -70,7 +71,7 @@ fn adapters_written_by_peft_give_the_same_answers_here() {
 #[test]
 fn our_adapter_gives_the_same_answers_in_peft() {
     let device = Device::flex();
-    let model = T5::from_pretrained(here("../../datasets/mini-world/model"), &device).unwrap();
+    let model = T5::from_pretrained(shipped_model(), &device).unwrap();
     let directory = here("tests/peft/written_by_us");
     let prompt = load_adapter(&directory, model.config().d_model, &device).unwrap();
     assert_eq!(prompt.shape(), [20, 64]);

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use fpt_files::FileError;
+
 /// Why a checkpoint or a tokenizer can't be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -74,4 +76,15 @@ pub enum T5Error {
     /// A text can't be encoded or ids can't be decoded.
     #[error("cannot tokenize: {0}")]
     Tokenize(String),
+}
+
+/// Damaged files that `fpt-files` reads are files of weights.
+impl From<FileError> for T5Error {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::Read { path, source } => Self::Read { path, source },
+            FileError::Write { path, source } => Self::Write { path, source },
+            FileError::Damaged { path, reason } => Self::Weights { path, reason },
+        }
+    }
 }

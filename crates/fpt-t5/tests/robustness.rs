@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
+use fpt_lab::shipped_model;
 use fpt_t5::{T5, T5Config, T5Tokenizer};
 use proptest::prelude::*;
 
@@ -148,8 +149,7 @@ proptest! {
 
     #[test]
     fn tokenizer(damage in damage(), text in ".{0,40}") {
-        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/mini-world/model");
-        let whole = fs::read(model.join("tokenizer.json")).unwrap();
+        let whole = fs::read(shipped_model().join("tokenizer.json")).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("tokenizer.json");
         fs::write(&path, damage.to(&whole)).unwrap();

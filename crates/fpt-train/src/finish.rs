@@ -1,7 +1,6 @@
 //! The end of a run: the best prompt's scores on all of dev and of the reported split, its adapter, its answers.
 
-use std::path::Path;
-
+use fpt_files::without_revision;
 use fpt_prompt::{AdapterInfo, InitKind, PromptInit, save_adapter};
 use fpt_tasks::{Example, Scores, Split};
 
@@ -9,7 +8,7 @@ use crate::record::{Log, RunResult};
 use crate::run_dir::RunDir;
 use crate::state::{Best, State};
 use crate::trainer::{Stage, Trainer, no_steps};
-use crate::{EvalModel, Host, RunConfig, TrainError};
+use crate::{EvalModel, Host, TrainError};
 
 /// Score the best prompt, write it and its answers into `directory`, and sum the run up.
 pub(crate) fn finish(
@@ -39,7 +38,8 @@ pub(crate) fn finish(
     };
 
     let info = AdapterInfo {
-        base_model: base_model(config),
+        // Revisions of the hub are no part of a name in PEFT.
+        base_model: without_revision(&config.model.to_string_lossy()).to_string(),
         num_attention_heads: full.config().num_heads,
         num_layers: full.config().num_layers,
         init: match config.prompt.init {
@@ -92,14 +92,4 @@ fn write_predictions(
         lines.push_str(&format!("{line}\n"));
     }
     directory.write(&format!("predictions.{split}.jsonl"), lines.as_bytes())
-}
-
-/// The model's name for PEFT, where the revision of a model of the hub is no part of it. A directory may have any name.
-fn base_model(config: &RunConfig) -> String {
-    let text = config.model.to_string_lossy();
-    if Path::new(&*config.model).is_dir() {
-        return text.into_owned();
-    }
-    let name = text.split_once('@').map_or(&*text, |(name, _)| name);
-    name.to_string()
 }

@@ -1,19 +1,14 @@
 //! What can go wrong while data are made.
 
-use std::path::{Path, PathBuf};
+use fpt_files::FileError;
 
 /// Why data can't be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorldError {
     /// A file can't be written.
-    #[error("cannot write {}: {source}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The world has too few different examples of a task for what was asked.
     #[error("the world has no more different {task} examples after {found}; ask for fewer")]
     Exhausted {
@@ -25,11 +20,4 @@ pub enum WorldError {
     /// The tokenizer failed.
     #[error("tokenizer: {0}")]
     Tokenize(String),
-}
-
-impl WorldError {
-    pub(crate) fn write(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.to_path_buf();
-        |source| Self::Write { path, source }
-    }
 }

@@ -4,7 +4,6 @@ mod corpus;
 pub mod entities;
 mod error;
 pub mod fact;
-mod files;
 mod forms;
 pub mod relation;
 mod tasks;

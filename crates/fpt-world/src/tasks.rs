@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::fmt::Write;
 use std::path::Path;
 
+use fpt_files::create_directory;
 use serde_json::json;
 
+use crate::WorldError;
 use crate::relation::{QuestionKind, Relation};
 use crate::world::{Label, NearMisses, QuestionPair, Said, World, everybody, sentences};
-use crate::{WorldError, files};
 
 /// Changes whenever the same options would give other files.
 pub const GENERATOR_VERSION: u32 = 4;
@@ -55,7 +56,7 @@ trait Format {
 /// split or in two. The same options write the same bytes on every machine.
 ///
 /// # Errors
-/// [`WorldError::Write`], and [`WorldError::Exhausted`] if more examples are asked for than there are.
+/// [`WorldError::File`], and [`WorldError::Exhausted`] if more examples are asked for than there are.
 pub fn write_tasks(directory: impl AsRef<Path>, options: &TaskOptions) -> Result<(), WorldError> {
     let directory = directory.as_ref();
     write_task::<Mnli>(directory, options)?;
@@ -75,7 +76,7 @@ pub fn write_mnli(directory: impl AsRef<Path>, options: &TaskOptions) -> Result<
 
 fn write_task<F: Format>(directory: &Path, options: &TaskOptions) -> Result<(), WorldError> {
     let directory = directory.join(F::TASK);
-    std::fs::create_dir_all(&directory).map_err(WorldError::write(&directory))?;
+    create_directory(&directory)?;
     // Each task has a stream of its own, and test and dev come first: asking for more training examples
     // leaves them as they are.
     let salt: u64 = F::TASK
@@ -100,7 +101,7 @@ fn write_task<F: Format>(directory: &Path, options: &TaskOptions) -> Result<(), 
                 found: seen.len(),
             })?);
         }
-        files::write(&directory.join(file), F::file(&examples, split).as_bytes())?;
+        fpt_files::write(directory.join(file), F::file(&examples, split))?;
     }
     Ok(())
 }

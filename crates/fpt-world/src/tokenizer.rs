@@ -109,7 +109,7 @@ pub fn tokenizer() -> Result<Tokenizer, WorldError> {
 /// Write `tokenizer.json` and the `tokenizer_config.json` with which transformers' `AutoTokenizer` loads it.
 ///
 /// # Errors
-/// [`WorldError::Write`].
+/// [`WorldError::File`].
 pub fn write_tokenizer(directory: impl AsRef<Path>) -> Result<(), WorldError> {
     let directory = directory.as_ref();
     let json = tokenizer()?
@@ -124,9 +124,7 @@ pub fn write_tokenizer(directory: impl AsRef<Path>) -> Result<(), WorldError> {
         "clean_up_tokenization_spaces": false,
         "model_max_length": 512,
     });
-    crate::files::write(&directory.join("tokenizer.json"), (json + "\n").as_bytes())?;
-    crate::files::write(
-        &directory.join("tokenizer_config.json"),
-        format!("{config:#}\n").as_bytes(),
-    )
+    fpt_files::write(directory.join("tokenizer.json"), json + "\n")?;
+    let path = directory.join("tokenizer_config.json");
+    Ok(fpt_files::write(path, format!("{config:#}\n"))?)
 }

@@ -2,7 +2,6 @@
 
 mod allocator;
 mod commands;
-mod files;
 mod price;
 
 use std::process::ExitCode;

@@ -2,17 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use fpt_t5::T5Tokenizer;
 use fpt_tasks::{
-    Lengths, Mnli, PadTo, Split, Squad2, Task, TaskName, TokenBatch, TrainBatches, Xsum,
-    read_split, split_path, task, tokenize,
+    Lengths, Mnli, PadTo, Split, Squad2, Task, TokenBatch, TrainBatches, Xsum, read_split,
+    split_path, tokenize,
 };
 use fpt_world::world::{World, sentences};
 use fpt_world::{TaskOptions, write_mnli};
 use serde_json::json;
-
-use crate::shell;
 
 /// The lines of MNLI's training file.
 pub const MNLI_LINES: usize = 392_702;
@@ -26,6 +24,36 @@ const SQUAD_PARAGRAPH: usize = 735;
 const XSUM_ARTICLE: usize = 2200;
 const BATCH: usize = 32;
 
+/// A task that has a large training set.
+pub struct Large {
+    task: &'static dyn Task,
+    /// Makes the file `path` of `<directory>/<task>`, of so many lines, paragraphs or articles.
+    make: fn(directory: &Path, path: &Path, size: usize) -> anyhow::Result<()>,
+}
+
+pub const MNLI: Large = Large {
+    task: &Mnli,
+    make: |directory, _, size| {
+        let options = TaskOptions {
+            seed: 1,
+            train: size,
+            dev: 10,
+            test: 10,
+        };
+        Ok(write_mnli(directory, &options)?)
+    },
+};
+
+pub const SQUAD2: Large = Large {
+    task: &Squad2,
+    make: |_, path, size| Ok(fpt_files::write(path, squad(size))?),
+};
+
+pub const XSUM: Large = Large {
+    task: &Xsum,
+    make: |_, path, size| Ok(fpt_files::write(path, xsum(size))?),
+};
+
 pub struct LargeData {
     task: &'static dyn Task,
     tokenizer: T5Tokenizer,
@@ -33,36 +61,18 @@ pub struct LargeData {
 }
 
 impl LargeData {
-    /// Write the training file of `task`, `<task>/<file>`, of so many lines, paragraphs or articles, and the scale
+    /// Write the training file of a task, `<task>/<file>`, of so many lines, paragraphs or articles, and the scale
     /// model's tokenizer; files that are there already are kept.
-    pub fn save(
-        directory: &Path,
-        task: &TaskName,
-        size: usize,
-        model: &Path,
-    ) -> anyhow::Result<()> {
+    pub fn save(directory: &Path, large: &Large, size: usize, model: &Path) -> anyhow::Result<()> {
         let copy = directory.join("tokenizer.json");
         if copy.exists() {
             return Ok(());
         }
-        let path = split_path(directory, &*self::task(task)?, Split::Train);
-        let parent = directory.join(task.as_str());
+        let path = split_path(directory, large.task, Split::Train);
+        let parent = directory.join(large.task.name().as_str());
         std::fs::create_dir_all(&parent)
             .with_context(|| format!("failed to create {}", parent.display()))?;
-        match task.as_str() {
-            "mnli" => write_mnli(
-                directory,
-                &TaskOptions {
-                    seed: 1,
-                    train: size,
-                    dev: 10,
-                    test: 10,
-                },
-            )?,
-            "squad2" => shell::save(&path, &squad(size))?,
-            "xsum" => shell::save(&path, &xsum(size))?,
-            _ => bail!("there is no large {task}"),
-        }
+        (large.make)(directory, &path, size)?;
         std::fs::copy(model.join("tokenizer.json"), &copy)
             .with_context(|| format!("failed to write {}", copy.display()))?;
         Ok(())
@@ -71,8 +81,7 @@ impl LargeData {
     /// What [`LargeData::save`] wrote.
     pub fn load(directory: &Path) -> anyhow::Result<Self> {
         let found = |task: &&'static dyn Task| split_path(directory, *task, Split::Train).exists();
-        let tasks: [&'static dyn Task; 3] = [&Mnli, &Squad2, &Xsum];
-        let mut tasks = tasks.into_iter();
+        let mut tasks = [MNLI, SQUAD2, XSUM].into_iter().map(|large| large.task);
         Ok(Self {
             task: tasks.find(found).context("there are no large data")?,
             tokenizer: T5Tokenizer::from_directory(directory)?,

@@ -10,7 +10,7 @@ use fpt_tasks::TaskName;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::large::{LargeData, MNLI_LINES, SQUAD_PARAGRAPHS, XSUM_ARTICLES};
+use super::large::{self, Large, LargeData, MNLI_LINES, SQUAD_PARAGRAPHS, XSUM_ARTICLES};
 use super::stats::{median, quartiles};
 use super::work::{BASE, Batches, EXPERIMENT, SMALL, Work};
 use super::worker::{Answer, Kind};
@@ -82,9 +82,9 @@ fn save(work: anyhow::Result<Work>, directory: &Path) -> anyhow::Result<usize> {
     Ok(work.batches.len())
 }
 
-fn large(task: &TaskName, size: usize, directory: &Path) -> anyhow::Result<usize> {
+fn large(large: &Large, size: usize, directory: &Path) -> anyhow::Result<usize> {
     let model = fpt_train::Experiment::from_file(EXPERIMENT)?.model;
-    LargeData::save(directory, task, size, &model)?;
+    LargeData::save(directory, large, size, &model)?;
     Ok(1)
 }
 
@@ -129,25 +129,25 @@ const CASES: [Case; 10] = [
         name: "393 k lines of MNLI",
         kind: Kind::Tokenize,
         turns: None,
-        save: |to| large(&TaskName::MNLI, MNLI_LINES, to),
+        save: |to| large(&large::MNLI, MNLI_LINES, to),
     },
     Case {
         name: "133 k questions of SQuAD, 42 MB",
         kind: Kind::Tokenize,
         turns: None,
-        save: |to| large(&TaskName::SQUAD2, SQUAD_PARAGRAPHS, to),
+        save: |to| large(&large::SQUAD2, SQUAD_PARAGRAPHS, to),
     },
     Case {
         name: "20 k articles of XSum",
         kind: Kind::Tokenize,
         turns: None,
-        save: |to| large(&TaskName::XSUM, 20_000, to),
+        save: |to| large(&large::XSUM, 20_000, to),
     },
     Case {
         name: "XSum whole, 204 k articles",
         kind: Kind::Tokenize,
         turns: Some(2),
-        save: |to| large(&TaskName::XSUM, XSUM_ARTICLES, to),
+        save: |to| large(&large::XSUM, XSUM_ARTICLES, to),
     },
 ];
 

@@ -18,7 +18,7 @@ pub fn measure() -> anyhow::Result<Benchmark> {
     let fpt = shell::build_fpt()?;
     let experiment = fpt_train::Experiment::from_file(EXPERIMENT)?;
     let input = std::path::Path::new("target/bench/one.txt");
-    shell::save(
+    fpt_files::write(
         input,
         "mnli hypothesis: the cat sleeps premise: the cat is asleep\n",
     )?;

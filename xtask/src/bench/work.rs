@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
+use fpt_files::numbers;
 use fpt_partial::{PartialSize, Selection, even_layers, full_size, shape};
 use fpt_prompt::{PromptInit, SoftPrompt};
 use fpt_schedule::cost::{BatchShape, true_macs};
@@ -281,7 +282,7 @@ impl Work {
         let prompt = tensor("prompt".into())?;
         let shape = [prompt.shape()[0], prompt.shape()[1]];
         let prompt = SoftPrompt::from_values(
-            numbers(prompt.data(), f32::from_le_bytes),
+            numbers(prompt.data(), f32::from_le_bytes).collect(),
             shape,
             &device.clone().autodiff(),
         );
@@ -295,9 +296,9 @@ impl Work {
                 size: source.shape()[0],
                 source_len: source.shape()[1],
                 target_len: labels.shape()[1],
-                source: numbers(source.data(), i32::from_le_bytes),
-                source_mask: mask.iter().map(|&m| m == 1).collect(),
-                labels: numbers(labels.data(), i32::from_le_bytes),
+                source: numbers(source.data(), i32::from_le_bytes).collect(),
+                source_mask: mask.map(|m| m == 1).collect(),
+                labels: numbers(labels.data(), i32::from_le_bytes).collect(),
             });
         }
         ensure!(!batches.is_empty(), "batches.safetensors holds no batch");
@@ -344,9 +345,4 @@ impl Work {
 
 fn bytes<T: Copy>(values: &[T], convert: fn(T) -> [u8; 4]) -> Vec<u8> {
     values.iter().copied().flat_map(convert).collect()
-}
-
-fn numbers<T>(bytes: &[u8], convert: fn([u8; 4]) -> T) -> Vec<T> {
-    let (chunks, _) = bytes.as_chunks();
-    chunks.iter().copied().map(convert).collect()
 }

@@ -10,7 +10,6 @@ use serde::Serialize;
 use super::criterion::Benchmark;
 use super::peer::{Comparison, Timing};
 use super::relations::Relation;
-use crate::shell;
 
 #[derive(Serialize)]
 pub struct Report {
@@ -122,8 +121,8 @@ impl Report {
         let directory = out.join(format!("{}-{slug}{name}", self.date));
         std::fs::create_dir_all(&directory)
             .with_context(|| format!("failed to create {}", directory.display()))?;
-        shell::save(&directory.join("README.md"), &self.readme())?;
-        shell::save(&directory.join("raw.csv"), &self.csv())?;
+        fpt_files::write(&directory.join("README.md"), &self.readme())?;
+        fpt_files::write(&directory.join("raw.csv"), &self.csv())?;
         Ok(directory)
     }
 

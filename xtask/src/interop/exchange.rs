@@ -232,7 +232,7 @@ fn write_texts(
         text += &example.source.replace(['\n', '\r'], " ");
         text.push('\n');
     }
-    shell::save(path, &text)?;
+    fpt_files::write(path, &text)?;
     Ok(wanted)
 }
 
@@ -252,7 +252,7 @@ fn write_examples(directory: &Path, task: &dyn Task, path: &Path) -> anyhow::Res
         text.push('\n');
     }
     ensure!(!text.is_empty(), "the train split has no answers");
-    shell::save(path, &text)
+    Ok(fpt_files::write(path, &text)?)
 }
 
 /// An interpreter that runs the script.

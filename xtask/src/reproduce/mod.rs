@@ -247,7 +247,7 @@ fn compare(
         let message = String::from_utf8_lossy(&output.stderr);
         bail!("{}", message.trim().trim_start_matches("error: "));
     }
-    shell::save(&path, &String::from_utf8_lossy(&output.stdout))
+    Ok(fpt_files::write(&path, &output.stdout)?)
 }
 
 /// Whether the file is a comparison of just these runs, by just these arguments, made after all of them.

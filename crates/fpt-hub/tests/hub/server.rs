@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
+use fpt_files::Fingerprint;
 
 pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 pub const REPOSITORY: &str = "fast/t5-tiny";
@@ -132,12 +132,7 @@ impl Drop for FakeHub {
 }
 
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::new(), |mut hex, byte| {
-            write!(hex, "{byte:02x}").unwrap();
-            hex
-        })
+    Fingerprint::new().bytes(bytes).hex()
 }
 
 /// In place of git's SHA-1: as long, and as unlike other contents'.

@@ -1,13 +1,10 @@
 //! Equality with transformers' T5 on partial models: the fixtures of `make_fixtures.py`.
 #![allow(clippy::unwrap_used)]
 
-#[path = "../../../fpt-t5/tests/golden/fixture.rs"]
-mod fixture;
-
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use fixture::{Expected, assert_close, assert_logits, values};
+use fpt_lab::{Expected, assert_close, assert_logits, values, visible};
 use fpt_partial::{
     HeadRule, NeuronRule, Scorer, Scores, Selection, SelectionRules, full_size, partial, shape,
 };
@@ -66,17 +63,10 @@ fn a_partial_model_is_transformers_with_the_rest_deleted() {
         let real = values(mask.clone());
 
         let encoded = model.encode(embeddings, mask);
-        let width = model.config().d_model;
-        let visible = |values: &[f64]| -> Vec<f64> {
-            let rows = values.chunks_exact(width).zip(&real);
-            rows.filter(|(_, real)| **real == 1.0)
-                .flat_map(|(row, _)| row.to_vec())
-                .collect()
-        };
         assert_close(
             &format!("{name}: encoder output"),
-            &visible(&values(encoded.hidden.clone().inner())),
-            &visible(expected.values("encoder_output")),
+            &visible(&values(encoded.hidden.clone().inner()), &real),
+            &visible(expected.values("encoder_output"), &real),
             1e-4,
         );
         let logits = model.decode(

@@ -4,6 +4,8 @@ mod read;
 mod weights;
 mod write;
 
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
 
 pub use read::load_adapter;
@@ -20,6 +22,18 @@ const PYTORCH: &str = "adapter_model.bin";
 
 /// The one tensor of a prompt-tuning adapter. Every version of PEFT has called it so.
 const TENSOR: &str = "prompt_embeddings";
+
+/// The file of the adapter in `directory` that holds the prompt: `adapter_model.safetensors`, or where there is none
+/// `adapter_model.bin`, if that is there.
+pub fn adapter_weights(directory: impl AsRef<Path>) -> PathBuf {
+    let path = directory.as_ref().join(SAFETENSORS);
+    let older = directory.as_ref().join(PYTORCH);
+    if !path.exists() && older.exists() {
+        older
+    } else {
+        path
+    }
+}
 
 /// PEFT's names of the initialisations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

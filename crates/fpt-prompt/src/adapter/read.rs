@@ -1,3 +1,5 @@
+//! Reading an adapter as a prompt.
+
 use std::path::Path;
 
 use burn::tensor::Device;

@@ -1,15 +1,14 @@
 //! The tensor of an adapter. Only its own bytes are read: an adapter may hold the model's embedding too.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::ErrorKind;
 use std::path::Path;
 
+use fpt_files::{FloatFormat, SafetensorsFile};
 use pytorch_reader::PytorchReader;
-use safetensors::tensor::{Dtype, Metadata};
 
-use super::{PYTORCH, SAFETENSORS, TENSOR};
+use super::{PYTORCH, TENSOR, adapter_weights};
 use crate::PromptError;
-use crate::floats::Floats;
 
 /// What `adapter_config.json` says of the tensor.
 pub(super) struct Layout {
@@ -45,8 +44,8 @@ impl Layout {
     }
 
     /// The size of the part that is used. No larger than a tensor that passed [`Layout::check`].
-    fn bytes(&self, floats: Floats) -> usize {
-        self.tokens * self.d_model * floats.size()
+    fn bytes(&self, format: FloatFormat) -> usize {
+        self.tokens * self.d_model * format.size()
     }
 }
 
@@ -55,33 +54,26 @@ impl Layout {
 /// # Errors
 /// [`PromptError::Read`] or [`PromptError::Adapter`] of the file.
 pub(super) fn read(directory: &Path, layout: &Layout) -> Result<Vec<f32>, PromptError> {
-    let path = directory.join(SAFETENSORS);
-    if path.exists() {
-        return safetensors(&path, layout);
+    let path = adapter_weights(directory);
+    if !path.exists() {
+        let reason = format!("there is neither this file nor {PYTORCH} beside it");
+        return Err(read_error(
+            &path,
+            std::io::Error::new(ErrorKind::NotFound, reason),
+        ));
     }
-    let older = directory.join(PYTORCH);
-    if older.exists() {
-        return pytorch(&older, layout);
+    if path.ends_with(PYTORCH) {
+        pytorch(&path, layout)
+    } else {
+        safetensors(&path, layout)
     }
-    Err(PromptError::Read {
-        path,
-        source: std::io::Error::new(
-            ErrorKind::NotFound,
-            format!("there is neither this file nor {PYTORCH} beside it"),
-        ),
-    })
 }
 
-fn open(path: &Path) -> Result<(File, u64), PromptError> {
-    File::open(path)
-        .and_then(|file| {
-            let length = file.metadata()?.len();
-            Ok((file, length))
-        })
-        .map_err(|source| PromptError::Read {
-            path: path.to_path_buf(),
-            source,
-        })
+fn read_error(path: &Path, source: std::io::Error) -> PromptError {
+    PromptError::Read {
+        path: path.to_path_buf(),
+        source,
+    }
 }
 
 fn unusable(path: &Path, reason: String) -> PromptError {
@@ -95,82 +87,42 @@ fn absent() -> String {
     format!("it has no tensor `{TENSOR}`")
 }
 
-fn no_floats(dtype: &str) -> String {
-    format!("`{TENSOR}` is of type {dtype}; supported are f32, bf16, f16 and f64")
+fn float_format(dtype: &str) -> Result<FloatFormat, String> {
+    FloatFormat::from_name(dtype).ok_or_else(|| {
+        format!("`{TENSOR}` is of type {dtype}; supported are f32, bf16, f16 and f64")
+    })
 }
 
 fn safetensors(path: &Path, layout: &Layout) -> Result<Vec<f32>, PromptError> {
-    /// The largest header that the format allows.
-    const MAX_HEADER: u64 = 100_000_000;
+    /// Elements that are read at a time.
+    const CHUNK: usize = 1 << 16;
     let unusable = |reason: String| unusable(path, reason);
-    let incomplete =
-        |reason: String| unusable(format!("not a complete safetensors file: {reason}"));
-    let (mut file, length) = open(path)?;
-
-    let mut start = [0; 8].to_vec();
-    file.read_exact(&mut start)
-        .map_err(|_| incomplete("it ends within the length of its header".into()))?;
-    let header = start
-        .iter()
-        .rev()
-        .fold(0, |n, &byte| n << 8 | u64::from(byte));
-    if header > MAX_HEADER || header > length.saturating_sub(8) {
-        return Err(incomplete(format!(
-            "its header should be {header} bytes long, but the file has {length}"
-        )));
-    }
-    let read_error = |source| PromptError::Read {
-        path: path.to_path_buf(),
-        source,
-    };
-    (&mut file)
-        .take(header)
-        .read_to_end(&mut start)
-        .map_err(read_error)?;
-    // Reading the header checks it. `SafeTensors::read_metadata` does too, but wants the whole file.
-    let metadata: Metadata =
-        serde_json::from_slice(&start[8..]).map_err(|error| incomplete(error.to_string()))?;
-    let data = 8 + header;
-    if metadata.data_len() as u64 != length - data {
-        return Err(incomplete(format!(
-            "it should have {} bytes of tensors, but has {}",
-            metadata.data_len(),
-            length - data
-        )));
-    }
-
-    let tensor = metadata.info(TENSOR).ok_or_else(|| unusable(absent()))?;
+    let file = SafetensorsFile::open(path)?;
+    let tensor = file.tensor(TENSOR).ok_or_else(|| unusable(absent()))?;
     layout.check(&tensor.shape).map_err(unusable)?;
-    let floats = match tensor.dtype {
-        Dtype::F64 => Floats::F64,
-        Dtype::F32 => Floats::F32,
-        Dtype::F16 => Floats::F16,
-        Dtype::BF16 => Floats::Bf16,
-        other => return Err(unusable(no_floats(&format!("{other:?}")))),
-    };
-    // The format was checked: the tensor is as long as its shape says, and lies within the file.
-    let mut bytes = vec![0; layout.bytes(floats)];
-    file.seek(SeekFrom::Start(data + tensor.data_offsets.0 as u64))
-        .and_then(|_| file.read_exact(&mut bytes))
-        .map_err(read_error)?;
-    Ok(floats.to_f32(&bytes))
+    let format = float_format(&format!("{:?}", tensor.dtype)).map_err(unusable)?;
+    let (start, _) = tensor.data_offsets;
+    let mut values = Vec::with_capacity(layout.tokens * layout.d_model);
+    let place = start..start + layout.bytes(format);
+    file.read(place, CHUNK * format.size(), &mut |bytes| {
+        format.append(bytes, &mut values);
+    })
+    .map_err(|source| read_error(path, source))?;
+    Ok(values)
 }
 
 /// `torch.save` of a state dictionary. The pickle is interpreted as data: nothing in it is ever called.
 fn pytorch(path: &Path, layout: &Layout) -> Result<Vec<f32>, PromptError> {
     let unusable = |reason: String| unusable(path, reason);
-    let (_, length) = open(path)?;
+    let length = File::open(path)
+        .and_then(|file| file.metadata())
+        .map_err(|source| read_error(path, source))?
+        .len();
     let reader = PytorchReader::new(path)
         .map_err(|error| unusable(format!("not a complete file of torch.save: {error}")))?;
     let tensor = reader.get(TENSOR).ok_or_else(|| unusable(absent()))?;
     layout.check(tensor.shape()).map_err(unusable)?;
-    let floats = match tensor.dtype() {
-        pytorch_reader::DType::F64 => Floats::F64,
-        pytorch_reader::DType::F32 => Floats::F32,
-        pytorch_reader::DType::F16 => Floats::F16,
-        pytorch_reader::DType::BF16 => Floats::Bf16,
-        other => return Err(unusable(no_floats(&format!("{other:?}")))),
-    };
+    let format = float_format(&format!("{:?}", tensor.dtype())).map_err(unusable)?;
     // A view may repeat its storage: both shapes could agree on more than there is.
     if tensor.byte_len() as u64 > length {
         return Err(unusable(format!(
@@ -179,6 +131,6 @@ fn pytorch(path: &Path, layout: &Layout) -> Result<Vec<f32>, PromptError> {
         )));
     }
     let mut bytes = tensor.read().map_err(|error| unusable(error.to_string()))?;
-    bytes.truncate(layout.bytes(floats));
-    Ok(floats.to_f32(&bytes))
+    bytes.truncate(layout.bytes(format));
+    Ok(format.decode(&bytes))
 }

@@ -1,6 +1,9 @@
-use std::fs;
+//! Writing a prompt as an adapter.
+
+use std::error::Error;
 use std::path::Path;
 
+use fpt_files::{create_directory, write};
 use safetensors::tensor::{Dtype, TensorView};
 use serde::Serialize;
 
@@ -23,7 +26,7 @@ struct Config<'a> {
 }
 
 /// Write `prompt` as a PEFT adapter into `directory`, which is created; PEFT's
-/// `PeftModel.from_pretrained` loads it. Files are written under temporary names, then renamed.
+/// `PeftModel.from_pretrained` loads it. Each file appears whole or not at all.
 ///
 /// # Errors
 /// [`PromptError::Write`] if that fails.
@@ -33,11 +36,11 @@ pub fn save_adapter(
     directory: impl AsRef<Path>,
 ) -> Result<(), PromptError> {
     let directory = directory.as_ref();
-    let fail = |path: &Path, source: std::io::Error| PromptError::Write {
-        path: path.to_path_buf(),
-        source,
+    let fail = |error: Box<dyn Error + Send + Sync>| PromptError::Write {
+        path: directory.to_path_buf(),
+        source: std::io::Error::other(error),
     };
-    fs::create_dir_all(directory).map_err(|error| fail(directory, error))?;
+    create_directory(directory)?;
     let [length, d_model] = prompt.shape();
     let config = Config {
         peft_type: "PROMPT_TUNING",
@@ -56,8 +59,7 @@ pub fn save_adapter(
         },
         inference_mode: true,
     };
-    let mut json = serde_json::to_vec_pretty(&config)
-        .map_err(|error| fail(directory, std::io::Error::other(error)))?;
+    let mut json = serde_json::to_vec_pretty(&config).map_err(|error| fail(error.into()))?;
     json.push(b'\n');
 
     let bytes: Vec<u8> = prompt
@@ -70,14 +72,10 @@ pub fn save_adapter(
             let metadata = [("format".to_string(), "pt".to_string())].into();
             safetensors::serialize([(TENSOR, view)], Some(metadata))
         })
-        .map_err(|error| fail(directory, std::io::Error::other(error)))?;
+        .map_err(|error| fail(error.into()))?;
 
     for (name, content) in [(SAFETENSORS, weights), (CONFIG, json)] {
-        let path = directory.join(name);
-        let temporary = directory.join(format!("{name}.tmp"));
-        fs::write(&temporary, content)
-            .and_then(|()| fs::rename(&temporary, &path))
-            .map_err(|error| fail(&path, error))?;
+        write(directory.join(name), content)?;
     }
     Ok(())
 }

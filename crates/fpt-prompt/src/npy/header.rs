@@ -102,9 +102,10 @@ impl<'a> Cursor<'a> {
     }
 
     fn boolean(&mut self) -> Option<bool> {
-        match self.eat("True") {
-            true => Some(true),
-            false => self.eat("False").then_some(false),
+        if self.eat("True") {
+            Some(true)
+        } else {
+            self.eat("False").then_some(false)
         }
     }
 

@@ -7,8 +7,9 @@ use std::io::Read;
 use std::path::Path;
 
 use burn::tensor::Device;
+use fpt_files::FloatFormat;
 
-use crate::floats::Floats;
+use self::header::Header;
 use crate::{PromptError, SoftPrompt};
 
 /// Read a prompt of google-research/prompt-tuning for a model of width `d_model`: a `.npy` file of
@@ -42,34 +43,9 @@ pub fn load_npy(
         .map_err(read_error)?;
     let (header, offset) = header::parse(&start).map_err(unusable)?;
 
-    let floats = match header.descr {
-        "<f4" => Floats::F32,
-        "<f2" => Floats::F16,
-        "<f8" => Floats::F64,
-        "|V2" | "<V2" => Floats::Bf16,
-        other => {
-            return Err(unusable(format!(
-                "its numbers are of type {other}; supported are float32, float16, float64 and bfloat16, \
-                 little-endian: save it with `np.save(path, prompt.astype('<f4'))`"
-            )));
-        }
-    };
-    if header.fortran_order {
-        return Err(unusable(
-            "it is in Fortran order: save it with `np.save(path, np.ascontiguousarray(prompt))`"
-                .into(),
-        ));
-    }
-    let rows = match header.shape[..] {
-        [rows, width] if rows > 0 && width == d_model as u64 => rows,
-        _ => {
-            return Err(unusable(format!(
-                "its shape is {:?}, but a prompt for this model is [length, {d_model}]",
-                header.shape
-            )));
-        }
-    };
-    let expected = u128::from(rows) * d_model as u128 * floats.size() as u128;
+    let format = float_format(&header).map_err(unusable)?;
+    let rows = rows(&header, d_model).map_err(unusable)?;
+    let expected = u128::from(rows) * d_model as u128 * format.size() as u128;
     let found = length.saturating_sub(offset as u64);
     if expected != u128::from(found) {
         return Err(unusable(format!(
@@ -87,8 +63,42 @@ pub fn load_npy(
     }
     let shape = [rows as usize, d_model];
     Ok(SoftPrompt::from_values(
-        floats.to_f32(&bytes),
+        format.decode(&bytes),
         shape,
         device,
     ))
+}
+
+/// The format of the numbers, which lie in C order.
+fn float_format(header: &Header<'_>) -> Result<FloatFormat, String> {
+    let format = match header.descr {
+        "<f4" => FloatFormat::F32,
+        "<f2" => FloatFormat::F16,
+        "<f8" => FloatFormat::F64,
+        "|V2" | "<V2" => FloatFormat::Bf16,
+        other => {
+            return Err(format!(
+                "its numbers are of type {other}; supported are float32, float16, float64 and bfloat16, \
+                 little-endian: save it with `np.save(path, prompt.astype('<f4'))`"
+            ));
+        }
+    };
+    if header.fortran_order {
+        return Err(
+            "it is in Fortran order: save it with `np.save(path, np.ascontiguousarray(prompt))`"
+                .into(),
+        );
+    }
+    Ok(format)
+}
+
+/// The length of the prompt.
+fn rows(header: &Header<'_>, d_model: usize) -> Result<u64, String> {
+    match header.shape[..] {
+        [rows, width] if rows > 0 && width == d_model as u64 => Ok(rows),
+        _ => Err(format!(
+            "its shape is {:?}, but a prompt for this model is [length, {d_model}]",
+            header.shape
+        )),
+    }
 }

@@ -1,8 +1,10 @@
+//! Reading a Hugging Face checkpoint.
+
 use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::store::{ApplyError, KeyRemapper, ModuleSnapshot};
-use burn::tensor::{Device, FloatDType, Tensor};
+use burn::store::{ApplyError, ApplyResult, KeyRemapper, ModuleSnapshot};
+use burn::tensor::{Device, FloatDType, Shape, Tensor};
 
 use super::files;
 use super::keys::{TO_MODULE, to_hugging_face};
@@ -73,48 +75,8 @@ impl T5 {
         let result = model.apply(tensors, None, None, false);
 
         let gated = config.feed_forward_proj == FeedForwardKind::GatedGelu;
-        let name = |path: &str| to_hugging_face(path, gated);
-        let mut problems = Vec::new();
-        for error in &result.errors {
-            problems.push(match error {
-                ApplyError::ShapeMismatch {
-                    path,
-                    expected,
-                    found,
-                } => {
-                    // Linear weights are transposed on the way in: show the file's orientation.
-                    let file = |shape: &burn::tensor::Shape| {
-                        let mut dims: Vec<usize> = shape.iter().copied().collect();
-                        if is_linear(path) {
-                            dims.reverse();
-                        }
-                        dims
-                    };
-                    format!(
-                        "  misshapen: {} is {:?}, should be {:?}",
-                        name(path),
-                        file(found),
-                        file(expected)
-                    )
-                }
-                ApplyError::DTypeMismatch { path, found, .. } => {
-                    format!("  unusable: {} is of type {found:?}", name(path))
-                }
-                ApplyError::AdapterError { path, message }
-                | ApplyError::LoadError { path, message } => {
-                    return Err(damaged(format!("{}: {message}", name(path))));
-                }
-            });
-        }
-        for (path, _) in &result.missing {
-            problems.push(format!("  missing: {}", name(path)));
-        }
-        let surplus = |path: &&String| !path.ends_with("embed_tokens.weight");
-        for path in result.unused.iter().filter(surplus) {
-            problems.push(format!("  surplus: {}", name(path)));
-        }
+        let problems = problems(&result, gated).map_err(damaged)?;
         if !problems.is_empty() {
-            problems.sort();
             return Err(T5Error::Tensors {
                 path: path.to_path_buf(),
                 problems,
@@ -138,6 +100,55 @@ impl T5 {
                 .into_scalar::<bool>()
         })
     }
+}
+
+/// All that does not fit, a line each, by the names of the file.
+///
+/// # Errors
+/// The first tensor that can't be read, and why.
+fn problems(result: &ApplyResult, gated: bool) -> Result<Vec<String>, String> {
+    let name = |path: &str| to_hugging_face(path, gated);
+    let mut problems = Vec::new();
+    for error in &result.errors {
+        problems.push(match error {
+            ApplyError::ShapeMismatch {
+                path,
+                expected,
+                found,
+            } => {
+                // Linear weights are transposed on the way in: show the file's orientation.
+                let file = |shape: &Shape| {
+                    let mut dims: Vec<usize> = shape.iter().copied().collect();
+                    if is_linear(path) {
+                        dims.reverse();
+                    }
+                    dims
+                };
+                format!(
+                    "  misshapen: {} is {:?}, should be {:?}",
+                    name(path),
+                    file(found),
+                    file(expected)
+                )
+            }
+            ApplyError::DTypeMismatch { path, found, .. } => {
+                format!("  unusable: {} is of type {found:?}", name(path))
+            }
+            ApplyError::AdapterError { path, message }
+            | ApplyError::LoadError { path, message } => {
+                return Err(format!("{}: {message}", name(path)));
+            }
+        });
+    }
+    for (path, _) in &result.missing {
+        problems.push(format!("  missing: {}", name(path)));
+    }
+    let surplus = |path: &&String| !path.ends_with("embed_tokens.weight");
+    for path in result.unused.iter().filter(surplus) {
+        problems.push(format!("  surplus: {}", name(path)));
+    }
+    problems.sort();
+    Ok(problems)
 }
 
 /// Makes of linear weights whose `[out, in]` numbers were taken for `[in, out]` views of `[in, out]`. Numbers stay where

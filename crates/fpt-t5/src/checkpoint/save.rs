@@ -1,9 +1,12 @@
+//! Writing a model as a Hugging Face checkpoint.
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Tensor};
+use fpt_files::{write, write_path};
 use safetensors::tensor::{Dtype, View};
 
 use super::keys::to_hugging_face;
@@ -32,8 +35,8 @@ impl Default for SaveOptions {
 impl T5 {
     /// Write `config.json` and `model.safetensors`, or `model-00001-of-0000N.safetensors` and
     /// `model.safetensors.index.json` where that would be too large, into `directory`, which must exist, such that
-    /// transformers loads them unchanged. Each file is written under a temporary name and then renamed. Tensors are
-    /// written one by one, so that no second copy of the model is made.
+    /// transformers loads them unchanged. Each file appears whole or not at all. Tensors are written one by one, so that
+    /// no second copy of the model is made.
     ///
     /// # Errors
     /// [`T5Error::Write`] if a file can't be written.
@@ -66,7 +69,7 @@ impl T5 {
             };
             weight_map.extend(shard.iter().map(|(key, _)| (key.clone(), name.clone())));
             let metadata = [("format".to_string(), "pt".to_string())].into();
-            write_with(&directory.join(&name), |path| {
+            write_path(directory.join(&name), |path| {
                 safetensors::serialize_to_file(shard, Some(metadata), path)
                     .map_err(std::io::Error::other)
             })?;
@@ -77,10 +80,12 @@ impl T5 {
                 "weight_map": weight_map,
             });
             let path = directory.join("model.safetensors.index.json");
-            write_with(&path, |path| std::fs::write(path, format!("{index:#}\n")))?;
+            write(path, format!("{index:#}\n"))?;
         }
-        let path = directory.join("config.json");
-        write_with(&path, |path| std::fs::write(path, self.config().to_json()))
+        Ok(write(
+            directory.join("config.json"),
+            self.config().to_json(),
+        )?)
     }
 }
 
@@ -171,20 +176,4 @@ impl ModuleVisitor for Collector {
         let name = to_hugging_face(&names.join("."), self.gated);
         self.tensors.insert(name, stored);
     }
-}
-
-/// Write a file under a temporary name, then rename it.
-fn write_with(
-    path: &Path,
-    write: impl FnOnce(&Path) -> std::io::Result<()>,
-) -> Result<(), T5Error> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
-    let temporary = Path::new(&temporary);
-    write(temporary)
-        .and_then(|()| std::fs::rename(temporary, path))
-        .map_err(|source| T5Error::Write {
-            path: path.to_path_buf(),
-            source,
-        })
 }

@@ -4,12 +4,11 @@ use std::ops::Range;
 use std::path::Path;
 
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
+use fpt_lab::{Expected, assert_close, values};
 use fpt_t5::{
     Generation, IGNORED_LABEL, KvCache, Lm, LmBatch, Loss, MacCounter, NoTaps, T5, Taps, prepend,
     prepend_visible,
 };
-
-use crate::fixture::{Expected, assert_close, values};
 
 /// Prefix and source are read, labels follow; a position sees the mean of all embeddings so far, and a linear head
 /// says what comes next.

@@ -3,7 +3,6 @@
 
 mod beams;
 mod checkpoints;
-mod fixture;
 mod lm;
 mod shipped_model;
 mod transformers;

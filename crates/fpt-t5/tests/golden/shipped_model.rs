@@ -5,10 +5,9 @@
 use std::path::Path;
 
 use burn::tensor::Device;
+use fpt_lab::{Expected, assert_close, assert_logits, shipped_model, values};
 use fpt_t5::{Generation, KvCache, Loss, T5, T5Tokenizer};
 use serde::Deserialize;
-
-use crate::fixture::{Expected, assert_close, assert_logits, values};
 
 #[derive(Deserialize)]
 struct Text {
@@ -19,7 +18,7 @@ struct Text {
 #[test]
 fn shipped_model_equals_transformers() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let directory = root.join("../../datasets/mini-world/model");
+    let directory = shipped_model();
     let device = Device::flex();
     let model = T5::from_pretrained(&directory, &device).unwrap();
     let tokenizer = T5Tokenizer::from_file(directory.join("tokenizer.json")).unwrap();

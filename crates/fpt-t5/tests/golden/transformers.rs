@@ -4,13 +4,12 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor};
+use fpt_lab::{Expected, assert_close, assert_logits, values, visible};
 use fpt_t5::{
     AttentionKind, EncoderOutput, Generation, KvCache, Loss, NoTaps, SaveOptions, StackKind, T5,
     Taps, prepend,
 };
 use safetensors::SafeTensors;
-
-use crate::fixture::{Expected, assert_close, assert_logits, values};
 
 fn directory(case: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -20,15 +19,6 @@ fn directory(case: &str) -> PathBuf {
 
 fn expected(case: &str) -> Expected {
     Expected::read(&directory(case).join("expected.safetensors"))
-}
-
-/// `rows` of `[batch, length, width]` values whose mask is 1: padding rows hold no meaning.
-fn visible(values: &[f64], mask: &[f64]) -> Vec<f64> {
-    let width = values.len() / mask.len();
-    let rows = values.chunks_exact(width).zip(mask);
-    rows.filter(|(_, m)| **m == 1.0)
-        .flat_map(|(row, _)| row.to_vec())
-        .collect()
 }
 
 /// Everything the fixtures hold about one case.

@@ -2,15 +2,14 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use fpt_files::ModelId;
 use toml::{Table, Value};
 
-/// The path of a model, unless it looks like a name on the hub, `owner/name` or `owner/name@revision`, and no such
-/// directory is there.
+/// The path of a model, unless it is a name on the hub, `owner/name` or `owner/name@revision`, and no such directory is
+/// there.
 pub(super) fn join_model(base: &Path, model: &Path) -> PathBuf {
     let joined = join(base, model);
-    let parts: Vec<Component<'_>> = model.components().collect();
-    let is_name = matches!(parts[..], [Component::Normal(_), Component::Normal(_)]);
-    if is_name && !joined.exists() {
+    if ModelId::parse(&model.to_string_lossy()).is_ok() && !joined.exists() {
         model.to_path_buf()
     } else {
         joined

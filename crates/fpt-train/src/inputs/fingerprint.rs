@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use fpt_files::Fingerprint;
-use fpt_prompt::PromptInit;
+use fpt_prompt::{PromptInit, adapter_weights};
 use fpt_t5::{T5Tokenizer, weight_files};
 use fpt_tasks::{Dataset, Example, Gold, Split, Task, TaskName, read_split, task};
 use serde::{Deserialize, Serialize};
@@ -158,13 +158,7 @@ fn adapter(path: &Path) -> Result<String, TrainError> {
     if !path.is_dir() {
         return file(path);
     }
-    // Any of the files of weights, as the reader takes them.
-    let [first, second] =
-        ["adapter_model.safetensors", "adapter_model.bin"].map(|name| path.join(name));
-    if !first.exists() && second.exists() {
-        return file(&second);
-    }
-    file(&first)
+    file(&adapter_weights(path))
 }
 
 fn file(path: &Path) -> Result<String, TrainError> {

@@ -74,22 +74,12 @@ fn rows(file: &SafeTensors<'_>, ids: &str, lengths: &str) -> Option<Vec<Vec<u32>
 
 fn numbers(file: &SafeTensors<'_>, name: &str) -> Option<Vec<u32>> {
     let tensor = file.tensor(name).ok()?;
+    let bytes = tensor.data();
     match tensor.dtype() {
-        Dtype::U16 => Some(decode(tensor.data(), |bytes| {
-            u16::from_le_bytes(bytes).into()
-        })),
-        Dtype::U32 => Some(decode(tensor.data(), u32::from_le_bytes)),
+        Dtype::U16 => Some(fpt_files::numbers(bytes, |b| u16::from_le_bytes(b).into()).collect()),
+        Dtype::U32 => Some(fpt_files::numbers(bytes, u32::from_le_bytes).collect()),
         _ => None,
     }
-}
-
-fn decode<const N: usize>(bytes: &[u8], number: fn([u8; N]) -> u32) -> Vec<u32> {
-    bytes
-        .as_chunks()
-        .0
-        .iter()
-        .map(|&bytes| number(bytes))
-        .collect()
 }
 
 /// Keep `tokens` at `path`.

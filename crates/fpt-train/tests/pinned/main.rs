@@ -11,9 +11,10 @@ use std::fs;
 use std::path::Path;
 
 use burn::tensor::Device;
+use fpt_files::Fingerprint;
+use fpt_lab::{Lab, assert_pinned};
 use fpt_tasks::Scores;
 use fpt_train::{Experiment, Host, MetricRecord, model_directory, train};
-use sha2::{Digest, Sha256};
 
 /// Task, method and settings.
 const RUNS: [(&str, &str, &[&str]); 7] = [
@@ -42,80 +43,32 @@ const RUNS: [(&str, &str, &[&str]); 7] = [
 
 const STAGES: &[&str] = &["train.steps=7", "schedule.partial_steps=[3, 1, 1]"];
 
-const EXPERIMENT: &str = r#"
-tasks = ["mnli", "squad2"]
-
-[prompt]
-length = 4
-init = { kind = "uniform" }
-
-[train]
-steps = 4
-batch_size = 8
-learning_rate = 0.05
-weight_decay = 1e-5
-gradient_clip = 1.0
-
-[eval]
-every = 2
-batch_size = 6
-
-[lengths]
-max_source = 100
-max_target = 12
-pad_to = { multiple = 4 }
-"#;
-
 #[test]
 fn a_small_grid_of_runs_gives_the_pinned_numbers() {
-    let lab = tempfile::tempdir().unwrap();
-    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/mini-world/model");
-    let model = model.canonicalize().unwrap();
-    let head = format!("model = {model:?}\ndata = \"data\"\n");
-    let file = lab.path().join("lab.toml");
-    fs::write(&file, head + EXPERIMENT).unwrap();
-    let options = fpt_world::TaskOptions {
-        seed: 3,
-        train: 40,
-        dev: 12,
-        test: 12,
-    };
-    fpt_world::write_tasks(lab.path().join("data"), &options).unwrap();
-
-    let experiment = Experiment::from_file(&file).unwrap();
-    let mut text = format!("processor {}\n", vector_units());
+    let lab = Lab::new();
+    let experiment = Experiment::from_file(lab.path("lab.toml")).unwrap();
+    let mut text = String::new();
     for (number, (task, method, settings)) in RUNS.iter().enumerate() {
         let mut overrides: Vec<String> = settings.iter().map(|s| (*s).to_string()).collect();
         overrides.push(format!("schedule.method={method}"));
         let config = experiment
             .run(&task.parse().unwrap(), 0, &overrides)
             .unwrap();
-        let out = lab.path().join(format!("run-{number}"));
+        let out = lab.path(&format!("run-{number}"));
         let host = Host {
             revision: "none".into(),
             device: "cpu".into(),
             peak_memory: || None,
             find_model: model_directory,
         };
-        let cache = lab.path().join("cache");
+        let cache = lab.path("cache");
         train(&config, &out, &cache, &host, &Device::flex(), &mut |_| {}).unwrap();
         writeln!(text, "\nrun {task} {method} {}", settings.join(" ")).unwrap();
         describe(&out, &mut text);
     }
 
     let pinned = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pinned/runs.txt");
-    if std::env::var_os("FPT_PIN").is_some_and(|value| value == "write") {
-        fs::write(&pinned, &text).unwrap();
-    }
-    let expected = fs::read_to_string(&pinned).unwrap();
-    if text.lines().next() == expected.lines().next() {
-        for (number, (ours, theirs)) in text.lines().zip(expected.lines()).enumerate() {
-            assert_eq!(ours, theirs, "line {} of {}", number + 1, pinned.display());
-        }
-        assert_eq!(text.lines().count(), expected.lines().count());
-    } else {
-        assert_close(&text, &expected);
-    }
+    assert_pinned(&text, &pinned, assert_close);
 }
 
 /// Everything that a run computed, a fact a line.
@@ -213,10 +166,7 @@ fn scores(scores: &Scores) -> String {
 }
 
 fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Fingerprint::new().bytes(bytes).hex()
 }
 
 /// Losses and gradient norms within a tolerance, FLOPs, stages and baselines exactly. Scores, answers and bits of prompts
@@ -251,20 +201,4 @@ fn assert_close(ours: &str, theirs: &str) {
             );
         }
     }
-}
-
-/// What decides the order of sums.
-fn vector_units() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if std::is_x86_feature_detected!("avx512f") {
-            return "x86-64 with AVX-512";
-        }
-        if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
-            return "x86-64 with AVX2";
-        }
-        "x86-64"
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    std::env::consts::ARCH
 }

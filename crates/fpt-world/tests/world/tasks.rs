@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
+use fpt_files::FileError;
 use fpt_tasks::{Split, Tasks, read_split};
 use fpt_world::entities::{NAMES, TOWNS};
 use fpt_world::fact::Fact;
@@ -408,7 +409,7 @@ fn an_unwritable_directory_is_named() {
     let file = directory.path().join("file");
     fs::write(&file, "").unwrap();
     let error = write_tasks(&file, &OPTIONS).unwrap_err();
-    assert!(matches!(error, WorldError::Write { .. }));
+    assert!(matches!(error, WorldError::File(FileError::Write { .. })));
     assert!(
         error.to_string().contains(&file.display().to_string()),
         "{error}"

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use fpt_files::FileError;
 use fpt_world::{Corpus, Difficulty, WorldError, tokenizer, write_tokenizer};
 use serde_json::Value;
 use tokenizers::Tokenizer;
@@ -113,7 +114,7 @@ fn a_missing_directory_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let missing = directory.path().join("missing");
     let error = write_tokenizer(&missing).unwrap_err();
-    assert!(matches!(error, WorldError::Write { .. }));
+    assert!(matches!(error, WorldError::File(FileError::Write { .. })));
     let path = missing.join("tokenizer.json").display().to_string();
     assert!(error.to_string().contains(&path), "{error}");
 }

@@ -10,7 +10,6 @@ use fpt::{model, terminal};
 use fpt_t5::{SaveOptions, T5};
 
 use super::print_line;
-use crate::files;
 
 /// Write a model's weights as safetensors in Hugging Face's layout, in shards where they are large.
 ///
@@ -75,7 +74,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     for name in TOKENIZER_FILES {
         let (from, to) = (source.join(name), args.out.join(name));
         if from.exists() {
-            files::write_with(&to, |to| fs::copy(&from, to).map(|_| ()))?;
+            fpt_files::write_path(&to, |to| fs::copy(&from, to).map(|_| ()))?;
             copied.push(name);
         }
     }

@@ -1,6 +1,5 @@
 //! `fpt eval`: scores of a prompt, or of the bare model.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
@@ -10,7 +9,6 @@ use fpt_train::Session;
 use serde::Serialize;
 
 use super::{RunArgs, adapter, print_json, print_line};
-use crate::files;
 
 /// Score a prompt, or the bare model, on a split of a task by greedy decoding.
 ///
@@ -126,7 +124,7 @@ fn submit(
     };
     let mut bytes = Vec::new();
     let submitted = write_submission(task, examples, answers, &mut bytes)?;
-    files::write_with(path, |path| fs::write(path, bytes))?;
+    fpt_files::write(path, bytes)?;
     let replaced = match submitted.replaced {
         0 => String::new(),
         replaced => format!("; {replaced} were no label and went out as the task's default"),

@@ -1,14 +1,19 @@
+//! What names a model: a directory, or an owner, a name and a revision on the Hugging Face Hub.
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::fingerprint::is_lower_hex;
+
 const DEFAULT_REVISION: &str = "main";
 const MAX_NAME: usize = 96;
 
 /// Why a text is not a model.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum SourceError {
     /// Neither a directory nor the name of a model.
     #[error(
@@ -157,6 +162,17 @@ impl FromStr for ModelSource {
     }
 }
 
+/// What a user gives for a model, without the revision where that is a model of the hub: `owner/name` of
+/// `owner/name@revision`. Any other text is a path and stays whole, and so does that of a directory that exists.
+#[must_use]
+pub fn without_revision(text: &str) -> &str {
+    if Path::new(text).is_dir() || ModelId::parse(text).is_err() {
+        return text;
+    }
+    text.split_once('@')
+        .map_or(text, |(repository, _)| repository)
+}
+
 /// Whether a text can only be meant as a path.
 fn is_only_a_path(text: &str) -> bool {
     let id = text.split_once('@').map_or(text, |(id, _)| id);
@@ -208,12 +224,10 @@ fn check_revision(revision: &str) -> Result<(), String> {
     Ok(())
 }
 
-pub(crate) fn is_commit_hash(text: &str) -> bool {
-    text.len() == 40 && is_lower_hex(text)
-}
-
-pub(crate) fn is_lower_hex(text: &str) -> bool {
-    text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+/// Whether a text is a full commit hash: 40 lower-case hexadecimal digits.
+#[must_use]
+pub fn is_commit_hash(text: &str) -> bool {
+    is_lower_hex(text, 40)
 }
 
 #[cfg(test)]
@@ -276,11 +290,21 @@ mod tests {
             ModelSource::parse(path),
             Ok(ModelSource::Local(dir.path().to_owned()))
         );
-        // `cargo test` runs in the crate's directory: this one has the form owner/name.
-        assert_eq!(
-            ModelSource::parse("tests/hub"),
-            Ok(ModelSource::Local("tests/hub".into()))
-        );
+    }
+
+    #[test]
+    fn only_models_of_the_hub_have_revisions() {
+        assert_eq!(without_revision("google/t5@refs/pr/1"), "google/t5");
+        for whole in [
+            "google/t5",
+            "t5@v1",
+            "./models@x/t5",
+            "/models/me@x/t5",
+            "~/models@x",
+            "google/t5@",
+        ] {
+            assert_eq!(without_revision(whole), whole);
+        }
     }
 
     #[test]

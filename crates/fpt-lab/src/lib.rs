@@ -1,0 +1,12 @@
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
+// All of this is test code.
+#![allow(clippy::unwrap_used)]
+
+mod expected;
+mod lab;
+mod pinned;
+
+pub use expected::{Expected, assert_close, assert_logits, relative_error, values, visible};
+pub use lab::{EXPERIMENT, Lab, shipped_model};
+pub use pinned::assert_pinned;
