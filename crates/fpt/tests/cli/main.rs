@@ -5,5 +5,6 @@ mod bad_input;
 mod commands;
 mod lab;
 mod report;
+mod run_directories;
 mod schedules;
 mod t5_large_layout;

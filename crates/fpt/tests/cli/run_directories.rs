@@ -1,0 +1,286 @@
+//! What a run is known by, and who may write its directory.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::lab::{Lab, stderr, stdout};
+
+fn trained(output: &Output) {
+    assert!(output.status.success(), "{}", stderr(output));
+}
+
+/// That it was refused, and why.
+fn refused(output: &Output, parts: &[&str]) {
+    let message = stderr(output);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(!message.contains("panicked"), "{message}");
+    for part in parts {
+        assert!(message.contains(part), "`{part}` is not in: {message}");
+    }
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// A training that takes long enough to be met at work.
+fn start(lab: &Lab) -> Child {
+    Command::new(assert_cmd::cargo::cargo_bin("fpt"))
+        .current_dir(lab.path(""))
+        .args(["train", "--config", "lab.toml", "--task", "mnli"])
+        .args(["--out", "run", "--set", "train.steps=100000", "--set"])
+        .arg("eval.every=100000")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Until there is a file, which a child must make.
+fn wait_for(path: &Path, child: &mut Child) {
+    let start = Instant::now();
+    while !fs::metadata(path).is_ok_and(|file| file.len() > 0) {
+        if child.try_wait().unwrap().is_some() || start.elapsed() > Duration::from_secs(60) {
+            let mut text = String::new();
+            let _ = child.kill();
+            child
+                .stderr
+                .take()
+                .unwrap()
+                .read_to_string(&mut text)
+                .unwrap();
+            panic!("{} did not appear: {text}", path.display());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn first_difference(lab: &Lab, change: impl FnOnce(), parts: &[&str]) {
+    trained(&lab.train("mnli", &["--method", "fr-1/2"]));
+    let before = fs::read(lab.path("run/result.json")).unwrap();
+    change();
+    let again = lab.train("mnli", &["--method", "fr-1/2"]);
+    refused(
+        &again,
+        &[&["run", "other inputs", "--force-new"], parts].concat(),
+    );
+    assert_eq!(fs::read(lab.path("run/result.json")).unwrap(), before);
+
+    // The way out: nothing is lost.
+    let anew = lab.train("mnli", &["--method", "fr-1/2", "--force-new"]);
+    trained(&anew);
+    assert!(
+        stderr(&anew).contains("set-aside/run-1"),
+        "{}",
+        stderr(&anew)
+    );
+    assert_eq!(
+        fs::read(lab.path("set-aside/run-1/result.json")).unwrap(),
+        before
+    );
+    // It is this very run now, even if it is asked for anew.
+    let found = lab.train("mnli", &["--method", "fr-1/2", "--force-new"]);
+    assert!(
+        stderr(&found).contains("nothing to do"),
+        "{}",
+        stderr(&found)
+    );
+    assert!(!lab.path("set-aside/run-2").exists());
+}
+
+#[test]
+fn a_finished_run_of_other_data_is_no_finished_run() {
+    let lab = Lab::new();
+    let change = || lab.edit("data/mnli/train.tsv", |text| text.replacen(". ", ", ", 1));
+    first_difference(&lab, change, &["the train split"]);
+}
+
+#[test]
+fn a_finished_run_of_another_model_is_no_finished_run() {
+    let lab = Lab::new();
+    let change = || {
+        let path = lab.path("model/model.safetensors");
+        let mut bytes = fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(path, bytes).unwrap();
+    };
+    first_difference(&lab, change, &["the model's weights"]);
+}
+
+#[test]
+fn another_configuration_is_shown_key_by_key() {
+    let lab = Lab::new();
+    trained(&lab.train("mnli", &[]));
+    let other = lab.train("mnli", &["--set", "train.steps=4", "--method", "ld-1/2"]);
+    refused(
+        &other,
+        &[
+            "another configuration",
+            "`train.steps` is 3 there and 4 here",
+            "`schedule.method` is absent there and \"ld-1/2\" here",
+            "--force-new",
+        ],
+    );
+}
+
+#[test]
+fn a_run_is_the_same_from_another_working_directory() {
+    let lab = Lab::new();
+    trained(&lab.train("mnli", &[]));
+    fs::create_dir(lab.path("elsewhere")).unwrap();
+    let arguments = [
+        "train",
+        "--config",
+        "../lab.toml",
+        "--task",
+        "mnli",
+        "--out",
+        "../run",
+    ];
+    let output = lab
+        .command(&arguments)
+        .current_dir(lab.path("elsewhere"))
+        .output()
+        .unwrap();
+    trained(&output);
+    assert!(
+        stderr(&output).contains("nothing to do"),
+        "{}",
+        stderr(&output)
+    );
+    // Nor does it matter where model and data have moved.
+    for name in ["model", "data"] {
+        fs::rename(lab.path(name), lab.path(&format!("moved-{name}"))).unwrap();
+    }
+    let moved = lab.train(
+        "mnli",
+        &["--set", "model=moved-model", "--set", "data=moved-data"],
+    );
+    trained(&moved);
+    assert!(
+        stderr(&moved).contains("nothing to do"),
+        "{}",
+        stderr(&moved)
+    );
+}
+
+#[test]
+fn a_directory_at_work_belongs_to_one_process() {
+    let lab = Lab::new();
+    let mut child = start(&lab);
+    let metrics = lab.path("run.partial/metrics.jsonl");
+    wait_for(&metrics, &mut child);
+    let second = lab.train("mnli", &[]);
+    let owner = format!("process {}", child.id());
+    refused(&second, &["run.partial", &owner, "--out"]);
+    // The first one goes on.
+    assert!(child.try_wait().unwrap().is_none() && metrics.is_file());
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    // What a killed run leaves belongs to nobody; it is kept all the same.
+    let left = fs::read(&metrics).unwrap();
+    let third = lab.train("mnli", &[]);
+    trained(&third);
+    assert!(
+        stderr(&third).contains("set-aside/run.partial-1"),
+        "{}",
+        stderr(&third)
+    );
+    let kept = fs::read(lab.path("set-aside/run.partial-1/metrics.jsonl")).unwrap();
+    assert!(kept == left);
+    assert!(!lab.path("run.partial").exists() && !lab.path("run/lock").exists());
+}
+
+#[test]
+fn what_lies_under_the_unfinished_name_is_not_deleted() {
+    let lab = Lab::new();
+    fs::create_dir(lab.path("run.partial")).unwrap();
+    fs::write(lab.path("run.partial/thesis.tex"), "precious").unwrap();
+    trained(&lab.train("mnli", &[]));
+    let kept = fs::read_to_string(lab.path("set-aside/run.partial-1/thesis.tex")).unwrap();
+    assert_eq!(kept, "precious");
+    assert!(!lab.path("run/thesis.tex").exists());
+}
+
+#[test]
+fn a_run_that_diverges_keeps_its_metrics_and_says_where() {
+    let lab = Lab::new();
+    let settings = [
+        "--set",
+        "train.learning_rate=1e37",
+        "--set",
+        "train.steps=9",
+    ];
+    let output = lab.train("mnli", &settings);
+    refused(&output, &["diverged", "train.learning_rate", "run.partial"]);
+    let metrics = fs::read_to_string(lab.path("run.partial/metrics.jsonl")).unwrap();
+    assert!(metrics.lines().count() > 1, "{metrics}");
+    assert!(!lab.path("run").exists());
+}
+
+#[test]
+fn a_directory_of_a_model_may_have_any_name() {
+    let lab = Lab::new();
+    fs::create_dir_all(lab.path("models/me@x")).unwrap();
+    fs::rename(lab.path("model"), lab.path("models/me@x/t5")).unwrap();
+    trained(&lab.train("mnli", &["--set", "model=models/me@x/t5"]));
+    let config = json(&lab.path("run/adapter/adapter_config.json"));
+    assert_eq!(config["base_model_name_or_path"], "models/me@x/t5");
+}
+
+#[test]
+fn the_split_that_is_reported_has_its_name_everywhere() {
+    let lab = Lab::new();
+    let out = PathBuf::from("runs/mnli-pt-s0");
+    let arguments = [
+        "train",
+        "--config",
+        "lab.toml",
+        "--task",
+        "mnli",
+        "--set",
+        "eval.report=dev",
+    ];
+    let output = lab.fpt(
+        &[&arguments[..], &["--out", out.to_str().unwrap()]].concat(),
+        "",
+    );
+    trained(&output);
+    assert!(!stdout(&output).contains("test"), "{}", stdout(&output));
+    let result = json(&lab.path("runs/mnli-pt-s0/result.json"));
+    assert_eq!(result["split"], "dev");
+    assert_eq!(result["reported"], result["dev"]);
+    assert!(result.get("test").is_none());
+    assert!(lab.path("runs/mnli-pt-s0/predictions.dev.jsonl").is_file());
+    assert!(!lab.path("runs/mnli-pt-s0/predictions.test.jsonl").exists());
+
+    let report = lab.fpt(&["report", "runs"], "");
+    trained(&report);
+    let tables = stdout(&report);
+    assert!(
+        tables.contains("PT dev") && !tables.contains("PT test"),
+        "{tables}"
+    );
+    let page = fs::read_to_string(lab.path("runs/index.html")).unwrap();
+    assert!(page.contains("percent of the dev split"));
+
+    // Runs of several splits make no table.
+    let other = [
+        "train",
+        "--config",
+        "lab.toml",
+        "--task",
+        "qqp",
+        "--out",
+        "runs/qqp-pt-s0",
+    ];
+    trained(&lab.fpt(&other, ""));
+    let report = lab.fpt(&["report", "runs"], "");
+    refused(&report, &["reports dev", "reports test", "qqp-pt-s0"]);
+}
