@@ -65,6 +65,8 @@ impl<'a> Trainer<'a> {
         let device = self.inputs.session.compute.device();
         let mut last = None;
         for planned in &self.plan.stages {
+            // The model of a stage goes before the next one is made.
+            drop(last.take());
             let stage = self.enter(planned, state, log)?;
             while state.step < planned.steps.end {
                 let clock = Instant::now();

@@ -1,6 +1,7 @@
 //! What can go wrong while data are made.
 
 use fpt_files::FileError;
+use fpt_tasks::TaskName;
 
 /// Why data can't be made.
 #[derive(Debug, thiserror::Error)]
@@ -13,7 +14,7 @@ pub enum WorldError {
     #[error("the world has no more different {task} examples after {found}; ask for fewer")]
     Exhausted {
         /// The task.
-        task: &'static str,
+        task: TaskName,
         /// How many were found.
         found: usize,
     },

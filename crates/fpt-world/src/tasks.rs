@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use fpt_files::create_directory;
+use fpt_tasks::{Split, Task};
 use serde_json::json;
 
 use crate::WorldError;
@@ -40,16 +41,15 @@ trait Format {
     /// What is decided about an example once and kept while its draws repeat others: else labels of which the
     /// world has few different examples would become rare.
     type Plan: Copy;
-    const TASK: &'static str;
-    /// File names of train, dev and test.
-    const FILES: [&'static str; 3];
+    /// The task, which knows its name and those of its files.
+    const TASK: &'static dyn Task;
 
     fn plan(world: &mut World) -> Self::Plan;
     fn draw(world: &mut World, plan: Self::Plan) -> Self::Example;
     /// Two examples with the same key are duplicates.
     fn key(example: &Self::Example) -> String;
     /// The content of a file.
-    fn file(examples: &[Self::Example], split: &str) -> String;
+    fn file(examples: &[Self::Example], split: Split) -> String;
 }
 
 /// Write all splits of all tasks to `<directory>/<task>/<file>`. No example occurs twice in a task, in one
@@ -75,20 +75,21 @@ pub fn write_mnli(directory: impl AsRef<Path>, options: &TaskOptions) -> Result<
 }
 
 fn write_task<F: Format>(directory: &Path, options: &TaskOptions) -> Result<(), WorldError> {
-    let directory = directory.join(F::TASK);
+    let name = F::TASK.name();
+    let directory = directory.join(name.as_str());
     create_directory(&directory)?;
     // Each task has a stream of its own, and test and dev come first: asking for more training examples
     // leaves them as they are.
-    let salt: u64 = F::TASK
+    let salt: u64 = name
+        .as_str()
         .bytes()
         .fold(0, |hash, byte| hash * 31 + u64::from(byte));
     let mut world = World::new(options.seed ^ (salt << 20));
     let mut seen = HashSet::new();
-    let [train, dev, test] = F::FILES;
-    for (file, count, split) in [
-        (test, options.test, "test"),
-        (dev, options.dev, "dev"),
-        (train, options.train, "train"),
+    for (split, count) in [
+        (Split::Test, options.test),
+        (Split::Dev, options.dev),
+        (Split::Train, options.train),
     ] {
         let mut examples = Vec::with_capacity(count);
         for _ in 0..count {
@@ -97,11 +98,14 @@ fn write_task<F: Format>(directory: &Path, options: &TaskOptions) -> Result<(), 
                 .map(|_| F::draw(&mut world, plan))
                 .find(|example| seen.insert(F::key(example)));
             examples.push(fresh.ok_or(WorldError::Exhausted {
-                task: F::TASK,
+                task: name.clone(),
                 found: seen.len(),
             })?);
         }
-        fpt_files::write(directory.join(file), F::file(&examples, split))?;
+        fpt_files::write(
+            directory.join(F::TASK.file(split)),
+            F::file(&examples, split),
+        )?;
     }
     Ok(())
 }
@@ -123,8 +127,7 @@ struct Inference {
 impl Format for Mnli {
     type Example = Inference;
     type Plan = ();
-    const TASK: &'static str = "mnli";
-    const FILES: [&'static str; 3] = ["train.tsv", "dev_matched.tsv", "test_matched.tsv"];
+    const TASK: &'static dyn Task = &fpt_tasks::Mnli;
 
     fn plan(_world: &mut World) {}
 
@@ -145,9 +148,9 @@ impl Format for Mnli {
         format!("{}\t{}", example.premise, example.hypothesis)
     }
 
-    fn file(examples: &[Inference], split: &str) -> String {
+    fn file(examples: &[Inference], split: Split) -> String {
         // Train has one annotation beside the gold label, dev has five.
-        let annotations = if split == "train" { 1 } else { 5 };
+        let annotations = if split == Split::Train { 1 } else { 5 };
         let mut header = vec![
             "index".to_string(),
             "promptID".into(),
@@ -183,8 +186,7 @@ impl Format for Qqp {
     type Example = QuestionPair;
     /// Whether the questions are duplicates.
     type Plan = bool;
-    const TASK: &'static str = "qqp";
-    const FILES: [&'static str; 3] = ["train.tsv", "dev.tsv", "test.tsv"];
+    const TASK: &'static dyn Task = &fpt_tasks::Qqp;
 
     fn plan(world: &mut World) -> bool {
         world.chance(0.5)
@@ -219,7 +221,7 @@ impl Format for Qqp {
         pair.join("\t")
     }
 
-    fn file(examples: &[Self::Example], _split: &str) -> String {
+    fn file(examples: &[Self::Example], _split: Split) -> String {
         let mut file = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n".to_string();
         for (index, example) in examples.iter().enumerate() {
             let duplicate = u8::from(example.duplicate);
@@ -248,8 +250,7 @@ struct Answering {
 impl Format for Squad2 {
     type Example = Answering;
     type Plan = ();
-    const TASK: &'static str = "squad2";
-    const FILES: [&'static str; 3] = ["train-v2.0.json", "dev-v2.0.json", "test-v2.0.json"];
+    const TASK: &'static dyn Task = &fpt_tasks::Squad2;
 
     fn plan(_world: &mut World) {}
 
@@ -266,7 +267,7 @@ impl Format for Squad2 {
         format!("{}\t{}", example.context, example.question)
     }
 
-    fn file(examples: &[Answering], split: &str) -> String {
+    fn file(examples: &[Answering], split: Split) -> String {
         let data: Vec<_> = examples
             .iter()
             .enumerate()
@@ -309,8 +310,7 @@ struct Blank {
 impl Format for Record {
     type Example = Blank;
     type Plan = ();
-    const TASK: &'static str = "record";
-    const FILES: [&'static str; 3] = ["train.jsonl", "val.jsonl", "test.jsonl"];
+    const TASK: &'static dyn Task = &fpt_tasks::Record;
 
     fn plan(_world: &mut World) {}
 
@@ -332,7 +332,7 @@ impl Format for Record {
         format!("{}\t{}", example.passage, example.query)
     }
 
-    fn file(examples: &[Blank], _split: &str) -> String {
+    fn file(examples: &[Blank], _split: Split) -> String {
         let mut file = String::new();
         for (index, example) in examples.iter().enumerate() {
             // Inclusive ends, counted in characters.
@@ -369,8 +369,7 @@ struct Xsum;
 impl Format for Xsum {
     type Example = (String, String);
     type Plan = ();
-    const TASK: &'static str = "xsum";
-    const FILES: [&'static str; 3] = ["xsum_train.tsv", "xsum_dev.tsv", "xsum_test.tsv"];
+    const TASK: &'static dyn Task = &fpt_tasks::Xsum;
 
     fn plan(_world: &mut World) {}
 
@@ -383,7 +382,7 @@ impl Format for Xsum {
         document.clone()
     }
 
-    fn file(examples: &[(String, String)], _split: &str) -> String {
+    fn file(examples: &[(String, String)], _split: Split) -> String {
         let mut file = String::new();
         for (document, summary) in examples {
             push_row(&mut file, &[document, summary]);

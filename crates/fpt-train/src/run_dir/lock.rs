@@ -41,7 +41,8 @@ impl Lock {
     /// Who holds the lock of a directory that was found.
     pub(super) fn owner(directory: &Path) -> Result<Owner, TrainError> {
         let path = directory.join(NAME);
-        let file = match File::open(&path) {
+        // Network file systems want to lock only what may be written.
+        let file = match File::options().read(true).write(true).open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Owner::Nobody(None)),
             Err(error) => return Err(TrainError::output(&path, error)),
@@ -49,16 +50,11 @@ impl Lock {
         match file.try_lock() {
             // The directory may have been replaced between the two calls: then its lock is another file.
             Ok(()) if is_at(&file, &path) => Ok(Owner::Nobody(Some(Self { _file: file }))),
-            Ok(()) | Err(TryLockError::WouldBlock) => {
-                let text = fs::read_to_string(&path).unwrap_or_default();
-                let name = text.trim();
-                Ok(Owner::Process(if name.is_empty() {
-                    "another process".into()
-                } else {
-                    name.into()
-                }))
-            }
-            Err(TryLockError::Error(_)) => Ok(Owner::Nobody(None)),
+            Ok(()) | Err(TryLockError::WouldBlock) => Ok(Owner::Process(named(&path))),
+            Err(TryLockError::Error(_)) => Ok(Owner::Process(format!(
+                "maybe {} (this file system has no locks to ask; move the directory away if there is no such process)",
+                named(&path)
+            ))),
         }
     }
 
@@ -66,6 +62,17 @@ impl Lock {
     pub(super) fn remove(&self, directory: &Path) {
         // A lock that stays is no more than a small file.
         let _ = fs::remove_file(directory.join(NAME));
+    }
+}
+
+/// The process that wrote the lock at `path`.
+fn named(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let name = text.trim();
+    if name.is_empty() {
+        "another process".into()
+    } else {
+        name.into()
     }
 }
 

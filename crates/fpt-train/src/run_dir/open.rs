@@ -45,8 +45,7 @@ impl RunDir {
         // It appears with its lock in it, so that it is never there without an owner.
         let fresh = fresh_directory(&partial)?;
         let claimed = Lock::new(&fresh).and_then(|lock| {
-            let path = fresh.join("config.toml");
-            fs::write(&path, text).map_err(|error| TrainError::output(&path, error))?;
+            fpt_files::write(fresh.join("config.toml"), text)?;
             Ok((lock, claim(&fresh, &partial)?))
         });
         let (lock, set_aside) = claimed.inspect_err(|_| remove(&fresh))?;

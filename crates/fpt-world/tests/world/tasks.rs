@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use fpt_files::FileError;
-use fpt_tasks::{Split, Tasks, read_split};
+use fpt_tasks::{Split, TaskName, Tasks, read_split};
 use fpt_world::entities::{NAMES, TOWNS};
 use fpt_world::fact::Fact;
 use fpt_world::relation::{Relation, Slot};
@@ -397,7 +397,7 @@ fn too_many_examples_are_refused() {
     )
     .unwrap_err();
     assert!(
-        matches!(error, WorldError::Exhausted { task: "qqp", .. }),
+        matches!(&error, WorldError::Exhausted { task, .. } if *task == TaskName::QQP),
         "{error}"
     );
     assert!(!directory.path().join("qqp/train.tsv").exists());
