@@ -1,3 +1,5 @@
+//! The page and its figures: well-formed, self-contained, and safe with hostile text.
+
 #![allow(clippy::unwrap_used)]
 
 use std::error::Error;
