@@ -4,8 +4,9 @@
 
 use std::error::Error;
 
-use super::*;
 use roxmltree::{Document, ParsingOptions};
+
+use super::*;
 
 const HOSTILE: &str = "<script>alert('x')</script> & \"q\" \u{1} ]]> -->";
 

@@ -1,8 +1,7 @@
 //! The operations written with tensor operations, for any backend and float type.
 
-use burn::backend::Backend;
-use burn::backend::TensorMetadata;
 use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{IndexingUpdateOp, Shape};
 
 use super::{AttentionGradients, AttentionInputs};
