@@ -59,7 +59,7 @@ fn evaluation_step(criterion: &mut Criterion) {
     for task in &TaskName::PAPER {
         let work = Work::mini(task, Batches::Evaluate, 1, None).expect("mini");
         group.bench_function(format!("mini-{}", task.as_str()), |b| {
-            b.iter(|| black_box(work.answer()))
+            b.iter(|| black_box(work.answer()));
         });
     }
 }
@@ -83,7 +83,7 @@ fn expansion(criterion: &mut Criterion) {
     ] {
         let selection = quarter(work.model.config());
         group.bench_function(name, |b| {
-            b.iter(|| black_box(partial(&work.model, &selection)))
+            b.iter(|| black_box(partial(&work.model, &selection)));
         });
     }
 }
@@ -93,13 +93,13 @@ fn loading(criterion: &mut Criterion) {
     let config = mini_config(&TaskName::MNLI).expect("configuration");
     let device = Device::flex();
     group.bench_function("mini: model and tokenizer", |b| {
-        b.iter(|| black_box(Session::load(&config, model_directory, &device)))
+        b.iter(|| black_box(Session::load(&config, model_directory, &device)));
     });
     let directory = tempfile::tempdir().expect("directory");
     let work = Work::random(&SMALL, 1).expect("random");
     work.save(directory.path()).expect("files");
     group.bench_function(format!("{}: model", SMALL.name), |b| {
-        b.iter(|| black_box(T5::from_pretrained(directory.path(), &device)))
+        b.iter(|| black_box(T5::from_pretrained(directory.path(), &device)));
     });
 }
 
@@ -115,7 +115,7 @@ fn data(criterion: &mut Criterion) {
     };
     let encode = |text: &str| session.tokenizer.encode(text);
     group.bench_function("tokenize mini-mnli (8000 examples)", |b| {
-        b.iter(|| black_box(tokenize(data.examples(), encode, limits)))
+        b.iter(|| black_box(tokenize(data.examples(), encode, limits)));
     });
     let lengths: Vec<usize> = data.tokens.iter().map(|e| e.source.len()).collect();
     group.bench_function("batch mini-mnli (an epoch)", |b| {
@@ -125,7 +125,7 @@ fn data(criterion: &mut Criterion) {
                 let indices = batches.indices(step);
                 black_box(TokenBatch::new(&data.tokens, indices, PadTo::Multiple(4)));
             }
-        })
+        });
     });
 }
 

@@ -9,7 +9,7 @@ use fpt::terminal;
 use crate::shell;
 
 /// A virtual environment with the packages; one that is complete is used again.
-pub fn environment(directory: &Path, packages: &[&str]) -> anyhow::Result<PathBuf> {
+pub(crate) fn environment(directory: &Path, packages: &[&str]) -> anyhow::Result<PathBuf> {
     let python = if cfg!(windows) {
         directory.join("Scripts").join("python.exe")
     } else {

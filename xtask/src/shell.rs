@@ -22,7 +22,7 @@ struct Target {
 }
 
 /// Build the `fpt` program and return its path.
-pub fn build_fpt() -> anyhow::Result<PathBuf> {
+pub(crate) fn build_fpt() -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args([
@@ -50,7 +50,7 @@ pub fn build_fpt() -> anyhow::Result<PathBuf> {
 }
 
 /// Run a command to its end.
-pub fn call(command: &mut Command) -> anyhow::Result<()> {
+pub(crate) fn call(command: &mut Command) -> anyhow::Result<()> {
     let name = |command: &Command| {
         std::iter::once(command.get_program())
             .chain(command.get_args())
@@ -68,7 +68,7 @@ pub fn call(command: &mut Command) -> anyhow::Result<()> {
 }
 
 /// Remove a directory, if it's there.
-pub fn remove(directory: &Path) -> anyhow::Result<()> {
+pub(crate) fn remove(directory: &Path) -> anyhow::Result<()> {
     match std::fs::remove_dir_all(directory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("failed to replace {}", directory.display()))

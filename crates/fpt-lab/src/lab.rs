@@ -53,7 +53,7 @@ pub struct Lab {
 impl Lab {
     /// A new laboratory.
     #[must_use]
-    #[allow(clippy::new_without_default)]
+    #[allow(clippy::new_without_default, reason = "it makes a directory")]
     pub fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let lab = Self { directory };

@@ -1,5 +1,4 @@
 #![doc = include_str!("../README.md")]
-#![deny(missing_docs)]
 // All of this is test code.
 #![allow(clippy::unwrap_used)]
 

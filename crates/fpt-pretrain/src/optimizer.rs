@@ -1,11 +1,10 @@
 //! Which parameters are optimised by what, and how fast.
 
 use burn::module::ParamGroup;
+use burn::optim::decay::WeightDecayConfig;
+use burn::optim::grad_clipping::GradientClippingConfig;
 use burn::optim::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
-use burn::optim::{
-    AdamWConfig, AdjustLrFn, ModuleOptimizer, MuonConfig, decay::WeightDecayConfig,
-    grad_clipping::GradientClippingConfig,
-};
+use burn::optim::{AdamWConfig, AdjustLrFn, ModuleOptimizer, MuonConfig};
 
 use crate::{PretrainConfig, PretrainError};
 

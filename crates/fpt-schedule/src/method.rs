@@ -1,11 +1,13 @@
 //! The names of the methods that the paper compares.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Share, size::Dimension};
+use crate::Share;
+use crate::size::Dimension;
 
 /// What a partial model leaves out (heads are not in the paper).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

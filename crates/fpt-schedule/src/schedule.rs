@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{PartialSize, ScheduleError, size::Dimension};
+use crate::size::Dimension;
+use crate::{PartialSize, ScheduleError};
 
 /// A partial (or the full) model and how long the prompt is trained on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

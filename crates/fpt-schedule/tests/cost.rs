@@ -2,12 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+use fpt_schedule::cost::{
+    BatchShape, PAPER_SOURCE, activation_bytes, paper_macs, paper_share, parameters, true_macs,
+    true_share, weight_bytes,
+};
 use fpt_schedule::{
     End, ModelShape, PartialSize, Reduce, Schedule, ScheduleConfig, StackSize, Stage,
-    cost::{
-        BatchShape, PAPER_SOURCE, activation_bytes, paper_macs, paper_share, parameters, true_macs,
-        true_share, weight_bytes,
-    },
 };
 use proptest::prelude::*;
 

@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-use fpt_schedule::{Amount, Method, ModelShape, ScheduleConfig, cost::paper_average};
+use fpt_schedule::cost::paper_average;
+use fpt_schedule::{Amount, Method, ModelShape, ScheduleConfig};
 
 /// Model, steps, method, layers of the partial stages, and the paper's percentage.
 type Cell = (&'static ModelShape, usize, &'static str, [usize; 3], f64);

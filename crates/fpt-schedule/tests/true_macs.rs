@@ -1,9 +1,7 @@
 //! The true count against a walk through the model, product by product.
 
-use fpt_schedule::{
-    ModelShape, PartialSize, StackSize,
-    cost::{BatchShape, Macs, true_macs},
-};
+use fpt_schedule::cost::{BatchShape, Macs, true_macs};
+use fpt_schedule::{ModelShape, PartialSize, StackSize};
 use proptest::prelude::*;
 
 /// Counts products and follows which values depend on the prompt.

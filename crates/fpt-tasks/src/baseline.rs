@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::{Example, ScoreError, Scores, Task, metrics::paper};
+use crate::metrics::paper;
+use crate::{Example, ScoreError, Scores, Task};
 
 /// How many training summaries are tried as the constant one.
 const CONSTANT_CANDIDATES: usize = 300;

@@ -1,6 +1,7 @@
 //! Examples: what every task is read into.
 
-use std::{collections::HashSet, sync::Arc};
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::read::Warnings;
 

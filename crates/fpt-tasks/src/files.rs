@@ -1,10 +1,8 @@
 //! Where the files of tasks lie, and reading them whole.
 
-use std::{
-    fs::File,
-    io::{BufRead, BufReader},
-    path::{Path, PathBuf},
-};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 
 use crate::{Dataset, Sink, Split, Task, TaskError};
 

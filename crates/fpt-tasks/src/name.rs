@@ -1,6 +1,9 @@
 //! The names of tasks and of their splits.
 
-use std::{borrow::Cow, cmp::Ordering, fmt, str::FromStr};
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;

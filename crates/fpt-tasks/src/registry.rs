@@ -1,6 +1,7 @@
 //! The tasks that a program knows, as a value.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use thiserror::Error;
 

@@ -1,12 +1,11 @@
 //! Predictions in the formats that the leaderboards take.
 
-use std::{
-    borrow::Cow,
-    collections::HashSet,
-    io::{self, Write},
-};
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::io::{self, Write};
 
-use serde::{Serializer, ser::SerializeMap};
+use serde::Serializer;
+use serde::ser::SerializeMap;
 use thiserror::Error;
 
 use crate::{Example, Task, TaskName};

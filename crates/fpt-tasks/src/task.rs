@@ -1,12 +1,14 @@
 //! What a task is: the trait that owns all facts of one.
 
-use std::{fmt, io::BufRead, path::Path};
+use std::fmt;
+use std::io::BufRead;
+use std::path::Path;
 
+use crate::files::{open, scan_whole};
+use crate::read::Collect;
 use crate::{
     Baseline, Dataset, Example, PaperFigures, ScoreError, Scores, Sink, Split, Submission,
     TaskError, TaskName, baseline,
-    files::{open, scan_whole},
-    read::Collect,
 };
 
 /// The stacks of a model that its partial models reduce.

@@ -6,7 +6,8 @@ use fpt_tasks::{
     CheckOptions, Mnli, Qqp, Record, ScoreError, Split, Squad2, Task, TaskError, Tasks, Xsum,
     check_from, read_split,
 };
-use proptest::{prelude::*, sample::Index};
+use proptest::prelude::*;
+use proptest::sample::Index;
 
 const QQP_HEADER: &str = "id\tquestion1\tquestion2\tis_duplicate\n";
 

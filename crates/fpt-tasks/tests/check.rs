@@ -4,9 +4,10 @@
 
 use std::path::Path;
 
+use fpt_tasks::check::Severity;
 use fpt_tasks::{
     CheckOptions, Mnli, Qqp, Record, Report, Split, Squad2, Task, TaskName, Tasks, Xsum, check,
-    check::Severity, check_from, split_path,
+    check_from, split_path,
 };
 
 fn report(task: &dyn Task, bytes: &[u8]) -> Report {

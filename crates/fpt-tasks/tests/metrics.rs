@@ -6,10 +6,8 @@
 use std::sync::Arc;
 
 use approx::assert_abs_diff_eq;
-use fpt_tasks::{
-    Example, Gold, Mnli, Qqp, Record, Scores, Squad2, Task, Xsum,
-    metrics::{paper, record, rouge, squad},
-};
+use fpt_tasks::metrics::{paper, record, rouge, squad};
+use fpt_tasks::{Example, Gold, Mnli, Qqp, Record, Scores, Squad2, Task, Xsum};
 use serde::Deserialize;
 
 const TOLERANCE: f64 = 1e-9;

@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{io::BufRead, path::Path, sync::Arc};
+use std::io::BufRead;
+use std::path::Path;
+use std::sync::Arc;
 
+use fpt_tasks::metrics::classification::accuracy;
+use fpt_tasks::metrics::single_answers;
 use fpt_tasks::{
     CheckOptions, EvalBatches, Example, LabelColumn, Lengths, PadTo, SENTINEL, ScoreError, Scores,
     Sink, Split, Stacks, TableFormat, Task, TaskError, TaskName, Tasks, TokenBatch, check,
-    metrics::{classification::accuracy, single_answers},
     read_split, split_path, tokenize, write_submission,
 };
 

@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{io, path::Path};
+use std::io;
+use std::path::Path;
 
 use fpt_tasks::{
     Dataset, Mnli, Qqp, Record, Split, Squad2, SubmitError, Submitted, Task, Tasks, Xsum,

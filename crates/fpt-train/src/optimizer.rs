@@ -1,6 +1,7 @@
 //! The optimizer.
 
-use burn::optim::{AdafactorConfig, ModuleOptimizer, grad_clipping::GradientClippingConfig};
+use burn::optim::grad_clipping::GradientClippingConfig;
+use burn::optim::{AdafactorConfig, ModuleOptimizer};
 
 use crate::TrainConfig;
 

@@ -1,5 +1,5 @@
 //! Prints some documents of the corpus with what is hidden in training.
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, reason = "printing is all it does")]
 
 use fpt_world::{Corpus, Difficulty, Skill};
 

@@ -179,6 +179,7 @@ impl Relation {
     }
 
     /// What can be asked: each kind of question with its templates.
+    #[allow(clippy::too_many_lines, reason = "a table of data")]
     pub fn questions(self) -> &'static [QuestionKind] {
         match self {
             Self::Home => &[

@@ -15,7 +15,7 @@ const PURGE_DELAY: &str = "MIMALLOC_PURGE_DELAY";
 /// step takes 3 to 7 % longer (`docs/decisions/0013-memory-is-kept.md`). The process and its input and output stay the
 /// same. It goes on as it is where it can't find itself.
 #[cfg(unix)]
-pub fn keep_freed_memory() {
+pub(crate) fn keep_freed_memory() {
     use std::os::unix::process::CommandExt;
 
     if std::env::var_os(PURGE_DELAY).is_some() {

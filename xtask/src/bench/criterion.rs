@@ -11,7 +11,7 @@ use crate::shell;
 
 /// How long something takes.
 #[derive(Serialize)]
-pub struct Benchmark {
+pub(super) struct Benchmark {
     pub name: String,
     /// Median seconds.
     pub median: f64,
@@ -44,7 +44,7 @@ struct Interval {
 }
 
 /// Run the benchmarks whose names contain one of the `filters`, or all.
-pub fn run(home: &Path, filters: &[String]) -> anyhow::Result<Vec<Benchmark>> {
+pub(super) fn run(home: &Path, filters: &[String]) -> anyhow::Result<Vec<Benchmark>> {
     shell::remove(home)?;
     fs::create_dir_all(home).with_context(|| format!("failed to create {}", home.display()))?;
     let home = fs::canonicalize(home)?;

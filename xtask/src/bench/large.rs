@@ -13,11 +13,11 @@ use fpt_world::{TaskOptions, write_mnli};
 use serde_json::json;
 
 /// The lines of MNLI's training file.
-pub const MNLI_LINES: usize = 392_702;
+pub(super) const MNLI_LINES: usize = 392_702;
 /// The articles of XSum's training file.
-pub const XSUM_ARTICLES: usize = 204_045;
+pub(super) const XSUM_ARTICLES: usize = 204_045;
 /// The paragraphs of SQuAD's training file: 42 MB.
-pub const SQUAD_PARAGRAPHS: usize = 19_035;
+pub(super) const SQUAD_PARAGRAPHS: usize = 19_035;
 const SQUAD_QUESTIONS: usize = 7;
 /// Mean lengths in characters.
 const SQUAD_PARAGRAPH: usize = 735;
@@ -25,13 +25,13 @@ const XSUM_ARTICLE: usize = 2200;
 const BATCH: usize = 32;
 
 /// A task that has a large training set.
-pub struct Large {
+pub(super) struct Large {
     task: &'static dyn Task,
     /// Makes the file `path` of `<directory>/<task>`, of so many lines, paragraphs or articles.
     make: fn(directory: &Path, path: &Path, size: usize) -> anyhow::Result<()>,
 }
 
-pub const MNLI: Large = Large {
+pub(super) const MNLI: Large = Large {
     task: &Mnli,
     make: |directory, _, size| {
         let options = TaskOptions {
@@ -44,17 +44,17 @@ pub const MNLI: Large = Large {
     },
 };
 
-pub const SQUAD2: Large = Large {
+pub(super) const SQUAD2: Large = Large {
     task: &Squad2,
     make: |_, path, size| Ok(fpt_files::write(path, squad(size))?),
 };
 
-pub const XSUM: Large = Large {
+pub(super) const XSUM: Large = Large {
     task: &Xsum,
     make: |_, path, size| Ok(fpt_files::write(path, xsum(size))?),
 };
 
-pub struct LargeData {
+pub(super) struct LargeData {
     task: &'static dyn Task,
     tokenizer: T5Tokenizer,
     directory: PathBuf,
@@ -63,7 +63,12 @@ pub struct LargeData {
 impl LargeData {
     /// Write the training file of a task, `<task>/<file>`, of so many lines, paragraphs or articles, and the scale
     /// model's tokenizer; files that are there already are kept.
-    pub fn save(directory: &Path, large: &Large, size: usize, model: &Path) -> anyhow::Result<()> {
+    pub(super) fn save(
+        directory: &Path,
+        large: &Large,
+        size: usize,
+        model: &Path,
+    ) -> anyhow::Result<()> {
         let copy = directory.join("tokenizer.json");
         if copy.exists() {
             return Ok(());
@@ -79,7 +84,7 @@ impl LargeData {
     }
 
     /// What [`LargeData::save`] wrote.
-    pub fn load(directory: &Path) -> anyhow::Result<Self> {
+    pub(super) fn load(directory: &Path) -> anyhow::Result<Self> {
         let found = |task: &&'static dyn Task| split_path(directory, *task, Split::Train).exists();
         let mut tasks = [MNLI, SQUAD2, XSUM].into_iter().map(|large| large.task);
         Ok(Self {
@@ -90,7 +95,7 @@ impl LargeData {
     }
 
     /// Read, tokenize, and pad an epoch's batches. Returns the number of source and target tokens.
-    pub fn tokens(&self) -> anyhow::Result<usize> {
+    pub(super) fn tokens(&self) -> anyhow::Result<usize> {
         let data = read_split(&self.directory, self.task, Split::Train)?;
         let limits = Lengths {
             max_source: 492,

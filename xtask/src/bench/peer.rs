@@ -32,7 +32,7 @@ const SAME_ANSWERS: f64 = 0.9;
 
 /// One timing.
 #[derive(Serialize)]
-pub struct Timing {
+pub(super) struct Timing {
     pub case: &'static str,
     pub kind: &'static str,
     pub threads: usize,
@@ -46,7 +46,7 @@ pub struct Timing {
 
 /// A row of the table.
 #[derive(Serialize)]
-pub struct Comparison {
+pub(super) struct Comparison {
     pub case: &'static str,
     pub kind: &'static str,
     pub threads: usize,
@@ -189,7 +189,7 @@ impl Program {
     }
 }
 
-pub struct Options<'a> {
+pub(super) struct Options<'a> {
     pub out: &'a Path,
     /// This program.
     pub worker: &'a Path,
@@ -199,7 +199,7 @@ pub struct Options<'a> {
 }
 
 /// Every case with one and with two threads.
-pub fn compare(options: &Options) -> anyhow::Result<(Vec<Comparison>, Vec<Timing>)> {
+pub(super) fn compare(options: &Options<'_>) -> anyhow::Result<(Vec<Comparison>, Vec<Timing>)> {
     let python = match options.python {
         Some(python) => python.to_path_buf(),
         None => python::environment(&options.out.join("venv"), &PACKAGES)?,

@@ -7,7 +7,7 @@ use super::work;
 
 /// The time of one benchmark by that of another.
 #[derive(Serialize)]
-pub struct Relation {
+pub(super) struct Relation {
     pub name: &'static str,
     pub ratio: f64,
     /// The share of FLOPs, where the two differ in nothing else.
@@ -15,7 +15,7 @@ pub struct Relation {
 }
 
 /// Those whose benchmarks were run.
-pub fn of(benchmarks: &[Benchmark]) -> anyhow::Result<Vec<Relation>> {
+pub(super) fn of(benchmarks: &[Benchmark]) -> anyhow::Result<Vec<Relation>> {
     let time = |name: &str| {
         let found = benchmarks.iter().find(|row| row.name == name)?;
         Some(found.median)

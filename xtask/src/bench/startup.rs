@@ -10,11 +10,11 @@ use super::stats::{median, quartiles};
 use super::work::EXPERIMENT;
 use crate::shell;
 
-pub const NAME: &str = "startup/fpt predict, mini, one answer";
+pub(super) const NAME: &str = "startup/fpt predict, mini, one answer";
 const RUNS: usize = 11;
 
 /// Median and quartiles of several runs of the whole program.
-pub fn measure() -> anyhow::Result<Benchmark> {
+pub(super) fn measure() -> anyhow::Result<Benchmark> {
     let fpt = shell::build_fpt()?;
     let experiment = fpt_train::Experiment::from_file(EXPERIMENT)?;
     let input = std::path::Path::new("target/bench/one.txt");

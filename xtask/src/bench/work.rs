@@ -273,7 +273,7 @@ impl Work {
         let settings: Settings = serde_json::from_str(&text)?;
         let file = fs::read(directory.join("batches.safetensors"))?;
         let file = SafeTensors::deserialize(&file)?;
-        let tensors: HashMap<String, TensorView> = file.tensors().into_iter().collect();
+        let tensors: HashMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
         let tensor = |name: String| {
             tensors
                 .get(&name)

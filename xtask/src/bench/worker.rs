@@ -14,7 +14,7 @@ use super::work::Work;
 
 /// What is done once for each line on standard input.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Kind {
+pub(super) enum Kind {
     Train,
     Generate,
     /// Read and tokenize a large training file, and pad its batches of an epoch.
@@ -22,7 +22,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Train => "train",
             Self::Generate => "generate",
@@ -40,7 +40,7 @@ pub struct Args {
 
 /// The answer to a line.
 #[derive(Serialize, Deserialize)]
-pub struct Answer {
+pub(super) struct Answer {
     pub seconds: f64,
     pub peak_memory: Option<u64>,
     /// The last loss, the ids, or the number of tokens.

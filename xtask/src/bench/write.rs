@@ -12,7 +12,7 @@ use super::peer::{Comparison, Timing};
 use super::relations::Relation;
 
 #[derive(Serialize)]
-pub struct Report {
+pub(super) struct Report {
     date: String,
     cpu: String,
     cores: usize,
@@ -26,7 +26,7 @@ pub struct Report {
 }
 
 impl Report {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             date: jiff::ZonedDateTime::now().date().to_string(),
             cpu: cpu(),
@@ -39,7 +39,7 @@ impl Report {
         }
     }
 
-    pub fn tables(&self) -> String {
+    pub(super) fn tables(&self) -> String {
         let mut text = String::new();
         if !self.benchmarks.is_empty() {
             let mut table = table(["Benchmark", "Median", "95 % interval"]);
@@ -109,7 +109,7 @@ impl Report {
     }
 
     /// Write README.md and raw.csv, and return their directory.
-    pub fn write(&self, out: &Path, name: Option<&str>) -> anyhow::Result<PathBuf> {
+    pub(super) fn write(&self, out: &Path, name: Option<&str>) -> anyhow::Result<PathBuf> {
         let slug: String = self
             .cpu
             .to_lowercase()
@@ -121,8 +121,8 @@ impl Report {
         let directory = out.join(format!("{}-{slug}{name}", self.date));
         std::fs::create_dir_all(&directory)
             .with_context(|| format!("failed to create {}", directory.display()))?;
-        fpt_files::write(&directory.join("README.md"), &self.readme())?;
-        fpt_files::write(&directory.join("raw.csv"), &self.csv())?;
+        fpt_files::write(directory.join("README.md"), self.readme())?;
+        fpt_files::write(directory.join("raw.csv"), self.csv())?;
         Ok(directory)
     }
 

@@ -51,7 +51,7 @@ struct Theirs {
 
 /// The answers to all texts with one prompt.
 #[derive(Serialize)]
-pub struct Agreement {
+pub(super) struct Agreement {
     pub prompt: &'static str,
     pub examples: usize,
     pub equal_texts: usize,
@@ -60,13 +60,13 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    pub fn is_complete(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         self.equal_texts == self.examples && self.equal_ids == self.examples
     }
 }
 
 /// Both programs, and what they work with.
-pub struct Exchange<'a> {
+pub(super) struct Exchange<'a> {
     args: &'a Args,
     config: &'a RunConfig,
     task: Arc<dyn Task>,
@@ -82,7 +82,7 @@ pub struct Exchange<'a> {
 
 impl<'a> Exchange<'a> {
     /// Find or make the programs, and write the texts.
-    pub fn prepare(args: &'a Args, config: &'a RunConfig) -> anyhow::Result<Self> {
+    pub(super) fn prepare(args: &'a Args, config: &'a RunConfig) -> anyhow::Result<Self> {
         let program = match &args.python {
             Some(python) => python.clone(),
             None => python::environment(&args.out.join("venv"), &PACKAGES)?,
@@ -105,7 +105,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// A prompt of this program. Returns the directory of the adapter.
-    pub fn train_here(&self) -> anyhow::Result<PathBuf> {
+    pub(super) fn train_here(&self) -> anyhow::Result<PathBuf> {
         let out = self.args.out.join("fpt");
         shell::remove(&out)?;
         terminal::note("training with fpt");
@@ -124,7 +124,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Prompts of PEFT, of each form that it writes, by name.
-    pub fn train_there(&self) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
+    pub(super) fn train_there(&self) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
         let examples = self.args.out.join("train.jsonl");
         write_examples(&self.config.data, &*self.task, &examples)?;
         let steps = self.args.steps.to_string();
@@ -154,7 +154,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Let both programs answer all texts with a prompt.
-    pub fn answer(
+    pub(super) fn answer(
         &self,
         number: usize,
         prompt: &'static str,

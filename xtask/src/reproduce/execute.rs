@@ -14,7 +14,7 @@ use indicatif::{MultiProgress, ProgressBar};
 use super::plan::Planned;
 
 /// Starts `fpt train` processes and follows them.
-pub struct Executor<'a> {
+pub(super) struct Executor<'a> {
     /// The `fpt` program.
     pub program: &'a Path,
     /// Experiment file.
@@ -27,7 +27,7 @@ impl Executor<'_> {
     /// Execute what is not finished, `jobs` at a time.
     ///
     /// A run that fails does not stop the others, whose directories stay; then all failures are told.
-    pub fn run_all(&self, runs: &[Planned], jobs: usize) -> anyhow::Result<()> {
+    pub(super) fn run_all(&self, runs: &[Planned], jobs: usize) -> anyhow::Result<()> {
         let open: Vec<&Planned> = runs.iter().filter(|run| run.finished.is_none()).collect();
         if open.len() < runs.len() {
             terminal::note(&format!(

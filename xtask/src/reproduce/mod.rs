@@ -13,9 +13,9 @@ use fpt::{model, terminal};
 use fpt_schedule::{Method, Reduction};
 use fpt_tasks::TaskName;
 use fpt_train::{Experiment, Fingerprinter};
-use plan::{Grid, Planned};
 
 use crate::{data, shell};
+use plan::{Grid, Planned};
 
 /// Run an experiment and report it.
 ///

@@ -12,7 +12,7 @@ use fpt_train::{
 };
 
 /// A run of the experiment.
-pub struct Planned {
+pub(super) struct Planned {
     /// Its method.
     pub method: Method,
     /// Its directory.
@@ -26,7 +26,7 @@ pub struct Planned {
 }
 
 /// What to run.
-pub struct Grid<'a> {
+pub(super) struct Grid<'a> {
     /// Tasks.
     pub tasks: &'a [TaskName],
     /// Methods.
@@ -39,7 +39,7 @@ pub struct Grid<'a> {
 
 impl Grid<'_> {
     /// All runs, below `out`. Everything that can be wrong with the settings shows here, before anything runs.
-    pub fn plan(&self, experiment: &Experiment, out: &Path) -> anyhow::Result<Vec<Planned>> {
+    pub(super) fn plan(&self, experiment: &Experiment, out: &Path) -> anyhow::Result<Vec<Planned>> {
         let model = shape(&experiment.model_config()?);
         let mut runs = Vec::new();
         for seed in 0..self.seeds {
@@ -79,7 +79,7 @@ impl Planned {
     }
 
     /// What people see it called: the directory's name.
-    pub fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         let name = self.directory.file_name().unwrap_or_default();
         name.to_string_lossy().into_owned()
     }
@@ -92,7 +92,7 @@ impl Planned {
 
 /// Find out which of `runs` are finished. A finished run of another configuration or of other inputs is an error, or, if
 /// `force_new`, set aside.
-pub fn find_finished(
+pub(super) fn find_finished(
     runs: &mut [Planned],
     fingerprinter: &mut Fingerprinter,
     force_new: bool,
@@ -112,7 +112,7 @@ pub fn find_finished(
 
 /// The directories of the runs of a task with the first seed; only those of one stage, where transfer asks for a model a
 /// run.
-pub fn prompts<'a>(runs: &'a [Planned], task: &TaskName, one_stage: bool) -> Vec<&'a Path> {
+pub(super) fn prompts<'a>(runs: &'a [Planned], task: &TaskName, one_stage: bool) -> Vec<&'a Path> {
     runs.iter()
         .filter(|run| run.is_first_of(task))
         .filter(|run| !one_stage || !matches!(run.method, Method::Fpt(..)))
@@ -122,7 +122,7 @@ pub fn prompts<'a>(runs: &'a [Planned], task: &TaskName, one_stage: bool) -> Vec
 
 /// For each task that the experiment names: short trainings on the full model, one that starts afresh, and one from
 /// the prompt of each partial model among `runs`. They lie in `init/` below `out`.
-pub fn starts(
+pub(super) fn starts(
     experiment: &Experiment,
     runs: &[Planned],
     overrides: &[String],

@@ -134,7 +134,7 @@ fn a_model_is_fetched() {
     let model = ModelId::parse(REPOSITORY).unwrap();
     let snapshot = hub
         .fetch(&model, &FileSet::t5(), &mut |p| {
-            seen.push((p.file.to_owned(), p.done, p.total))
+            seen.push((p.file.to_owned(), p.done, p.total));
         })
         .unwrap();
 

@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use fpt_files::Fingerprint;
 
-pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
-pub const REPOSITORY: &str = "fast/t5-tiny";
+pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+pub(crate) const REPOSITORY: &str = "fast/t5-tiny";
 
 /// What goes wrong.
 #[derive(Debug, Clone)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// An error, with more headers.
     Status(u16, &'static [(&'static str, &'static str)]),
     /// The connection ends after so many bytes of the body.
@@ -34,7 +34,7 @@ pub enum Fault {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub(crate) struct Request {
     pub method: String,
     pub path: String,
     pub range: Option<String>,
@@ -42,7 +42,7 @@ pub struct Request {
 }
 
 #[derive(Clone)]
-pub struct File {
+pub(crate) struct File {
     pub bytes: Vec<u8>,
     /// Whether the hub keeps it as a large file: on another host, named by its SHA-256.
     pub large: bool,
@@ -60,7 +60,7 @@ struct State {
 }
 
 /// The hub at one address, its store of large files at another.
-pub struct FakeHub {
+pub(crate) struct FakeHub {
     state: Arc<Mutex<State>>,
     hub: SocketAddr,
     store: SocketAddr,
@@ -68,7 +68,7 @@ pub struct FakeHub {
 }
 
 impl FakeHub {
-    pub fn new(files: &[(&str, File)]) -> Self {
+    pub(crate) fn new(files: &[(&str, File)]) -> Self {
         let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
         let (hub, store) = (listen(), listen());
         let addresses = (hub.local_addr().unwrap(), store.local_addr().unwrap());
@@ -92,16 +92,16 @@ impl FakeHub {
         }
     }
 
-    pub fn endpoint(&self) -> String {
+    pub(crate) fn endpoint(&self) -> String {
         format!("http://{}", self.hub)
     }
 
-    pub fn require_token(&self, token: &str) {
+    pub(crate) fn require_token(&self, token: &str) {
         self.state.lock().unwrap().token = Some(token.to_owned());
     }
 
     /// The next `times` requests of this method whose path contains `path` fail.
-    pub fn fail(&self, method: &'static str, path: &str, fault: Fault, times: usize) {
+    pub(crate) fn fail(&self, method: &'static str, path: &str, fault: Fault, times: usize) {
         self.state
             .lock()
             .unwrap()
@@ -110,11 +110,11 @@ impl FakeHub {
     }
 
     /// The requests since the last call.
-    pub fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         std::mem::take(&mut self.state.lock().unwrap().requests)
     }
 
-    pub fn is_store(&self, request: &Request) -> bool {
+    pub(crate) fn is_store(&self, request: &Request) -> bool {
         request.path.starts_with("/store/")
     }
 }
@@ -131,12 +131,12 @@ impl Drop for FakeHub {
     }
 }
 
-pub fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     Fingerprint::new().bytes(bytes).hex()
 }
 
 /// In place of git's SHA-1: as long, and as unlike other contents'.
-pub fn git_hash(bytes: &[u8]) -> String {
+pub(crate) fn git_hash(bytes: &[u8]) -> String {
     sha256(bytes)[..40].to_owned()
 }
 
@@ -283,18 +283,23 @@ fn answer(state: &mut State, request: &Request) -> Reply {
             Vec::new(),
         );
     };
+    redirect(file, &state.elsewhere, &format!("{cached}{name}?etag=x"))
+}
+
+/// Where the bytes of a file are: those of large ones elsewhere, in the store.
+fn redirect(file: &File, elsewhere: &str, cached: &str) -> Reply {
     let mut headers = vec![("x-repo-commit", COMMIT.to_owned())];
     let status = if file.large {
         let hash = sha256(&file.bytes);
         headers.push((
             "location",
-            format!("{}/store/{hash}?X-Signature=secret", state.elsewhere),
+            format!("{elsewhere}/store/{hash}?X-Signature=secret"),
         ));
         headers.push(("x-linked-etag", format!("\"{hash}\"")));
         headers.push(("x-linked-size", file.bytes.len().to_string()));
         302
     } else {
-        headers.push(("location", format!("{cached}{name}?etag=x")));
+        headers.push(("location", cached.to_owned()));
         307
     };
     let headers: Vec<_> = headers

@@ -37,7 +37,7 @@ struct Size {
 }
 
 /// Axes of a chart.
-pub struct Axes<'a> {
+pub(crate) struct Axes<'a> {
     pub x_label: &'a str,
     pub y_label: &'a str,
     pub x: Range<f64>,
@@ -45,7 +45,7 @@ pub struct Axes<'a> {
 }
 
 /// The inside of a chart.
-pub struct Plot<'a, 'b> {
+pub(crate) struct Plot<'a, 'b> {
     pub drawing: &'a Drawing<'b>,
     /// Left, top, right and bottom of the space between the axes.
     pub bounds: [i32; 4],
@@ -54,17 +54,17 @@ pub struct Plot<'a, 'b> {
 
 impl Plot<'_, '_> {
     /// Where a point of the data lies in the drawing.
-    pub fn pixel(&self, point: (f64, f64)) -> (i32, i32) {
+    pub(crate) fn pixel(&self, point: (f64, f64)) -> (i32, i32) {
         (self.to_pixel)(point)
     }
 }
 
 impl Axes<'_> {
     /// The chart in both sizes. `description` stands for the picture where it cannot be seen.
-    pub fn draw(
+    pub(crate) fn draw(
         &self,
         description: &str,
-        contents: impl Fn(&Plot) -> Result<(), ReportError>,
+        contents: impl Fn(&Plot<'_, '_>) -> Result<(), ReportError>,
     ) -> Result<String, ReportError> {
         SIZES
             .iter()
@@ -83,9 +83,9 @@ impl Axes<'_> {
 
     fn draw_on(
         &self,
-        drawing: &Drawing,
+        drawing: &Drawing<'_>,
         size: &Size,
-        contents: impl Fn(&Plot) -> Result<(), ReportError>,
+        contents: impl Fn(&Plot<'_, '_>) -> Result<(), ReportError>,
     ) -> Result<(), ReportError> {
         let mut chart = ChartBuilder::on(drawing)
             .margin_top(12 * UNIT)
@@ -118,12 +118,12 @@ impl Axes<'_> {
 }
 
 /// Whether a number can be drawn: near the ends of `f64` the arithmetic of the axes overflows.
-pub fn drawable(value: f64) -> bool {
+pub(crate) fn drawable(value: f64) -> bool {
     value.is_finite() && value.abs() < 1e100
 }
 
 /// The range of drawable values, with room at the ends, or nothing if there are none.
-pub fn range(values: impl IntoIterator<Item = f64>, room: f64) -> Option<Range<f64>> {
+pub(crate) fn range(values: impl IntoIterator<Item = f64>, room: f64) -> Option<Range<f64>> {
     let (low, high) =
         values
             .into_iter()

@@ -7,7 +7,7 @@ use crate::ReportError;
 
 /// Lines over a common axis, such as scores over training.
 #[derive(Debug, Clone, Default)]
-pub struct Curves {
+pub(crate) struct Curves {
     /// What the curves show.
     pub caption: String,
     /// Name and unit of the horizontal axis.
@@ -20,7 +20,7 @@ pub struct Curves {
 
 /// One line.
 #[derive(Debug, Clone, Default)]
-pub struct Series {
+pub(crate) struct Series {
     /// Name in the legend.
     pub label: String,
     /// Points in the order in which the line connects them; those that are not finite are skipped.
@@ -104,7 +104,7 @@ impl Line {
         }
     }
 
-    fn draw(&self, plot: &Plot) -> Result<(), ReportError> {
+    fn draw(&self, plot: &Plot<'_, '_>) -> Result<(), ReportError> {
         if self.points.is_empty() {
             return Ok(());
         }
@@ -112,7 +112,7 @@ impl Line {
         self.mark.line(plot.drawing, pixels)
     }
 
-    fn draw_marks(&self, plot: &Plot) -> Result<(), ReportError> {
+    fn draw_marks(&self, plot: &Plot<'_, '_>) -> Result<(), ReportError> {
         let step = self.points.len().div_ceil(MARKERS).max(1);
         // Staggered, so that markers of lines that run together do not pile up.
         let first = self.index * step / 3 % step;

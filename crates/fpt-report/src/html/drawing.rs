@@ -8,18 +8,18 @@ use super::palette::INK;
 use crate::ReportError;
 
 /// Drawing units to a CSS pixel: plotters draws at whole units, too coarse for a smooth curve.
-pub const UNIT: i32 = 4;
+pub(crate) const UNIT: i32 = 4;
 /// Height of the text, in CSS pixels.
-pub const TEXT: i32 = 13;
+pub(crate) const TEXT: i32 = 13;
 
 /// What figures are drawn on.
-pub type Drawing<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(crate) type Drawing<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// An SVG element of a size in drawing units, with `attributes` of our own in place of plotters'.
-pub fn svg(
+pub(crate) fn svg(
     (width, height): (i32, i32),
     attributes: &str,
-    contents: impl FnOnce(&Drawing) -> Result<(), ReportError>,
+    contents: impl FnOnce(&Drawing<'_>) -> Result<(), ReportError>,
 ) -> Result<String, ReportError> {
     let mut text = String::new();
     let drawing =
@@ -34,7 +34,7 @@ pub fn svg(
 }
 
 /// Text of the usual size and colour; plotters divides sizes by 1.24 when it writes SVG.
-pub fn text_style<'a>() -> TextStyle<'a> {
+pub(crate) fn text_style<'a>() -> TextStyle<'a> {
     let size = f64::from(TEXT * UNIT) * 1.24;
     (FontFamily::SansSerif, size).into_font().color(&INK)
 }

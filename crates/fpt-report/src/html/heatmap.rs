@@ -5,7 +5,7 @@ use crate::ReportError;
 
 /// A matrix of numbers, coloured by value. `None` and non-finite values stay blank.
 #[derive(Debug, Clone, Default)]
-pub struct HeatMap {
+pub(crate) struct HeatMap {
     /// What the map shows.
     pub caption: String,
     /// Names of the rows.

@@ -2,7 +2,7 @@
 
 /// A rectangle of the drawing: left, top, right, bottom.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Area {
+pub(crate) struct Area {
     pub left: i32,
     pub top: i32,
     pub right: i32,
@@ -11,7 +11,7 @@ pub struct Area {
 
 impl Area {
     /// The square around a point.
-    pub fn around((x, y): (i32, i32), half: i32) -> Self {
+    pub(crate) fn around((x, y): (i32, i32), half: i32) -> Self {
         Self {
             left: x - half,
             top: y - half,
@@ -39,7 +39,7 @@ impl Area {
 /// else the one that covers least.
 ///
 /// `sizes` are the widths and heights of the labels; `taken` is covered already, at least by the points themselves.
-pub fn place(
+pub(crate) fn place(
     points: &[(i32, i32)],
     sizes: &[(i32, i32)],
     gap: i32,

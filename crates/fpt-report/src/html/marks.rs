@@ -34,18 +34,18 @@ const PLUS: Shape = &[
 const SHAPES: [Shape; 5] = [SQUARE, UP, DIAMOND, DOWN, PLUS];
 
 /// Radius of a marker.
-pub const RADIUS: i32 = 5 * UNIT;
+pub(crate) const RADIUS: i32 = 5 * UNIT;
 
 /// How the series or group with an index looks.
 #[derive(Clone, Copy)]
-pub struct Mark {
+pub(crate) struct Mark {
     pub colour: RGBColor,
     shape: Option<Shape>,
 }
 
 impl Mark {
     /// The look of the series or group at `index`.
-    pub fn of(index: usize) -> Self {
+    pub(crate) fn of(index: usize) -> Self {
         Self {
             colour: COLOURS[index % COLOURS.len()],
             shape: (index % (SHAPES.len() + 1))
@@ -55,14 +55,14 @@ impl Mark {
     }
 
     /// A marker with a halo, so that it stays apart from what it lies on.
-    pub fn draw(&self, drawing: &Drawing, at: (i32, i32)) -> Result<(), ReportError> {
+    pub(crate) fn draw(&self, drawing: &Drawing<'_>, at: (i32, i32)) -> Result<(), ReportError> {
         self.fill(drawing, at, RADIUS + 3 * UNIT / 2, PAPER)?;
         self.fill(drawing, at, RADIUS, self.colour)
     }
 
     fn fill(
         &self,
-        drawing: &Drawing,
+        drawing: &Drawing<'_>,
         (x, y): (i32, i32),
         radius: i32,
         colour: RGBColor,
@@ -82,19 +82,27 @@ impl Mark {
     }
 
     /// The line of a series.
-    pub fn line(&self, drawing: &Drawing, points: Vec<(i32, i32)>) -> Result<(), ReportError> {
+    pub(crate) fn line(
+        &self,
+        drawing: &Drawing<'_>,
+        points: Vec<(i32, i32)>,
+    ) -> Result<(), ReportError> {
         let style = self.colour.stroke_width(2 * UNIT as u32);
         Ok(drawing.draw(&PathElement::new(points, style))?)
     }
 
     /// A ring on a curve, where a stage ends.
-    pub fn boundary(&self, drawing: &Drawing, at: (i32, i32)) -> Result<(), ReportError> {
+    pub(crate) fn boundary(
+        &self,
+        drawing: &Drawing<'_>,
+        at: (i32, i32),
+    ) -> Result<(), ReportError> {
         boundary(drawing, at, self.colour)
     }
 }
 
 /// Made of discs: the style sheet would dash a stroke.
-fn boundary(drawing: &Drawing, at: (i32, i32), colour: RGBColor) -> Result<(), ReportError> {
+fn boundary(drawing: &Drawing<'_>, at: (i32, i32), colour: RGBColor) -> Result<(), ReportError> {
     for (radius, colour) in [
         (7 * UNIT, PAPER),
         (11 * UNIT / 2, colour),
@@ -106,7 +114,7 @@ fn boundary(drawing: &Drawing, at: (i32, i32), colour: RGBColor) -> Result<(), R
 }
 
 /// What an entry of the legend shows beside its name.
-pub enum Key {
+pub(crate) enum Key {
     /// Line and marker of a series.
     Line(Mark),
     /// Marker of a group.
@@ -116,7 +124,7 @@ pub enum Key {
 }
 
 /// A legend, in HTML so that it wraps on a phone.
-pub fn legend<'a>(
+pub(crate) fn legend<'a>(
     entries: impl IntoIterator<Item = (Key, &'a str)>,
 ) -> Result<String, ReportError> {
     let mut list = String::new();

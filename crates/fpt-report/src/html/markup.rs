@@ -5,7 +5,7 @@ use std::fmt::Display;
 /// Text as it may stand in an element or a quoted attribute.
 ///
 /// Control characters are not allowed in XML, not even escaped, so they become U+FFFD.
-pub fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -21,7 +21,7 @@ pub fn escape(text: &str) -> String {
 }
 
 /// What XML does not allow becomes U+FFFD; for text that someone else escapes.
-pub fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.chars().map(printable).collect()
 }
 
@@ -34,7 +34,7 @@ fn printable(character: char) -> char {
 }
 
 /// Paragraphs are separated by blank lines; `backticks` set code.
-pub fn paragraphs(text: &str) -> String {
+pub(crate) fn paragraphs(text: &str) -> String {
     text.replace("\r\n", "\n")
         .split("\n\n")
         .map(str::trim)
@@ -44,7 +44,7 @@ pub fn paragraphs(text: &str) -> String {
 }
 
 /// Escaped text, with `backticks` for code.
-pub fn inline(text: &str) -> String {
+pub(crate) fn inline(text: &str) -> String {
     let pieces: Vec<&str> = text.split('`').collect();
     if pieces.len().is_multiple_of(2) {
         return escape(text); // a backtick without a partner is only a backtick
@@ -60,14 +60,14 @@ pub fn inline(text: &str) -> String {
 }
 
 /// An attribute with a leading space, or nothing.
-pub fn attribute(name: &str, value: Option<impl Display>) -> String {
+pub(crate) fn attribute(name: &str, value: Option<impl Display>) -> String {
     value.map_or_else(String::new, |value| {
         format!(" {name}=\"{}\"", escape(&value.to_string()))
     })
 }
 
 /// The link if it leads to a page, a file or an anchor: one from data must not run a script.
-pub fn safe_link(href: &str) -> Option<&str> {
+pub(crate) fn safe_link(href: &str) -> Option<&str> {
     let before_path = href.split(['/', '?', '#']).next().unwrap_or_default();
     let scheme = before_path.split_once(':').map(|(scheme, _)| scheme);
     match scheme {
@@ -80,7 +80,7 @@ pub fn safe_link(href: &str) -> Option<&str> {
 }
 
 /// A figure of a kind that the style sheet knows: caption above, contents below.
-pub fn figure(kind: &str, caption: &str, contents: &str) -> String {
+pub(crate) fn figure(kind: &str, caption: &str, contents: &str) -> String {
     format!(
         "<figure class=\"{kind}\">\n<figcaption>{}</figcaption>\n{contents}</figure>\n",
         inline(caption)
@@ -88,7 +88,7 @@ pub fn figure(kind: &str, caption: &str, contents: &str) -> String {
 }
 
 /// A wide table scrolls by itself, not the page; the tab stop lets the keyboard scroll it.
-pub fn scrolling(label: &str, contents: &str) -> String {
+pub(crate) fn scrolling(label: &str, contents: &str) -> String {
     format!(
         "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{}\">\n{contents}</div>\n",
         escape(label)

@@ -17,8 +17,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use curves::{Curves, Series};
-pub use heatmap::HeatMap;
-pub use page::{Item, Page, Section};
-pub use scatter::{Group, Point, Scatter};
-pub use table::{Cell, TableView};
+pub(crate) use curves::{Curves, Series};
+pub(crate) use heatmap::HeatMap;
+pub use page::Page;
+pub(crate) use page::{Item, Section};
+pub(crate) use scatter::{Group, Point, Scatter};
+pub(crate) use table::{Cell, TableView};

@@ -26,7 +26,7 @@ pub struct Page {
 
 /// A part of a page.
 #[derive(Debug, Clone, Default)]
-pub struct Section {
+pub(crate) struct Section {
     /// Heading of the section.
     pub heading: String,
     /// Name that links lead to: letters, digits, `-` and `_`, unique in the page.
@@ -39,7 +39,7 @@ pub struct Section {
 
 /// Something to look at.
 #[derive(Debug, Clone)]
-pub enum Item {
+pub(crate) enum Item {
     /// A table.
     Table(TableView),
     /// Lines over a common axis.

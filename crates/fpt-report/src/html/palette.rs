@@ -6,14 +6,14 @@ use plotters::style::RGBColor;
 // that a figure copied out of the page looks right on white.
 
 /// Text and axes.
-pub const INK: RGBColor = RGBColor(0x22, 0x26, 0x2A);
+pub(crate) const INK: RGBColor = RGBColor(0x22, 0x26, 0x2A);
 /// Grid lines.
-pub const GRID: RGBColor = RGBColor(0xE2, 0xE5, 0xE8);
+pub(crate) const GRID: RGBColor = RGBColor(0xE2, 0xE5, 0xE8);
 /// The page, for halos.
-pub const PAPER: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
+pub(crate) const PAPER: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
 
 /// Okabe and Ito's colours without the yellow, which does not show on white.
-pub const COLOURS: [RGBColor; 7] = [
+pub(crate) const COLOURS: [RGBColor; 7] = [
     RGBColor(0x00, 0x72, 0xB2),
     RGBColor(0xD5, 0x5E, 0x00),
     RGBColor(0x00, 0x9E, 0x73),

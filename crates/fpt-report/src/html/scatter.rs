@@ -13,7 +13,7 @@ use crate::ReportError;
 
 /// Labelled points.
 #[derive(Debug, Clone, Default)]
-pub struct Scatter {
+pub(crate) struct Scatter {
     /// What the points show.
     pub caption: String,
     /// Name and unit of the horizontal axis.
@@ -26,7 +26,7 @@ pub struct Scatter {
 
 /// Points that look alike.
 #[derive(Debug, Clone, Default)]
-pub struct Group {
+pub(crate) struct Group {
     /// Name in the legend.
     pub label: String,
     /// The points; those that are not finite are skipped.
@@ -35,7 +35,7 @@ pub struct Group {
 
 /// A point.
 #[derive(Debug, Clone, Default)]
-pub struct Point {
+pub(crate) struct Point {
     /// Horizontal position.
     pub x: f64,
     /// Vertical position.
@@ -122,7 +122,7 @@ impl Scatter {
     }
 }
 
-fn draw_errors(plot: &Plot, mark: Mark, point: &Point) -> Result<(), ReportError> {
+fn draw_errors(plot: &Plot<'_, '_>, mark: Mark, point: &Point) -> Result<(), ReportError> {
     let (x_error, y_error) = point.errors();
     let (thin, cap) = (UNIT / 2, 4 * UNIT);
     let bar = |left: i32, top: i32, right: i32, bottom: i32| {
@@ -148,7 +148,7 @@ fn draw_errors(plot: &Plot, mark: Mark, point: &Point) -> Result<(), ReportError
     Ok(())
 }
 
-fn draw_labels(plot: &Plot, points: &[(Mark, &Point)]) -> Result<(), ReportError> {
+fn draw_labels(plot: &Plot<'_, '_>, points: &[(Mark, &Point)]) -> Result<(), ReportError> {
     let pixels: Vec<(i32, i32)> = points.iter().map(|(_, p)| plot.pixel((p.x, p.y))).collect();
     let taken = points
         .iter()
@@ -185,7 +185,7 @@ fn draw_labels(plot: &Plot, points: &[(Mark, &Point)]) -> Result<(), ReportError
 }
 
 /// What a point covers with its error bars.
-fn covered(plot: &Plot, point: &Point) -> Area {
+fn covered(plot: &Plot<'_, '_>, point: &Point) -> Area {
     let (x_error, y_error) = point.errors();
     let (left, bottom) = plot.pixel((point.x - x_error, point.y - y_error));
     let (right, top) = plot.pixel((point.x + x_error, point.y + y_error));

@@ -5,7 +5,7 @@ use crate::ReportError;
 
 /// A table; the first cell of a row names the row.
 #[derive(Debug, Clone, Default)]
-pub struct TableView {
+pub(crate) struct TableView {
     /// What the table shows, with the units.
     pub caption: String,
     /// Names of the columns.
@@ -16,7 +16,7 @@ pub struct TableView {
 
 /// A cell of a table.
 #[derive(Debug, Clone, Default)]
-pub struct Cell {
+pub(crate) struct Cell {
     /// What stands in the cell.
     pub text: String,
     /// A second, smaller line, such as the figure to compare with.
@@ -33,7 +33,7 @@ pub struct Cell {
 
 impl Cell {
     /// A cell of text.
-    pub fn text(text: impl Into<String>) -> Self {
+    pub(crate) fn text(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
             ..Self::default()
@@ -41,7 +41,7 @@ impl Cell {
     }
 
     /// A cell that holds a number.
-    pub fn number(text: impl Into<String>) -> Self {
+    pub(crate) fn number(text: impl Into<String>) -> Self {
         Self {
             numeric: true,
             ..Self::text(text)
@@ -49,25 +49,25 @@ impl Cell {
     }
 
     /// With a second, smaller line.
-    pub fn note(mut self, note: impl Into<String>) -> Self {
+    pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
         self.note = Some(note.into());
         self
     }
 
     /// With a tooltip.
-    pub fn title(mut self, title: impl Into<String>) -> Self {
+    pub(crate) fn title(mut self, title: impl Into<String>) -> Self {
         self.title = Some(title.into());
         self
     }
 
     /// With a link.
-    pub fn href(mut self, href: impl Into<String>) -> Self {
+    pub(crate) fn href(mut self, href: impl Into<String>) -> Self {
         self.href = Some(href.into());
         self
     }
 
     /// In bold if `emphasis`.
-    pub fn emphasis(mut self, emphasis: bool) -> Self {
+    pub(crate) fn emphasis(mut self, emphasis: bool) -> Self {
         self.emphasis = emphasis;
         self
     }

@@ -1,9 +1,12 @@
+//! The page and its figures: well-formed, self-contained, and safe with hostile text.
+
 #![allow(clippy::unwrap_used)]
 
 use std::error::Error;
 
-use super::*;
 use roxmltree::{Document, ParsingOptions};
+
+use super::*;
 
 const HOSTILE: &str = "<script>alert('x')</script> & \"q\" \u{1} ]]> -->";
 

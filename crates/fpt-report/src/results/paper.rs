@@ -4,7 +4,7 @@ use fpt_schedule::Method;
 use fpt_tasks::{TaskName, task};
 
 /// A row of the paper's tables.
-pub struct PaperRow {
+pub(crate) struct PaperRow {
     /// The method, as [`Method`] writes it.
     method: &'static str,
     /// The mean over the tasks.
@@ -19,13 +19,13 @@ pub struct PaperRow {
 
 impl PaperRow {
     /// The row of a method in T5-Large's tables, if the paper has it.
-    pub fn of(method: Method) -> Option<&'static Self> {
+    pub(crate) fn of(method: Method) -> Option<&'static Self> {
         let name = method.to_string();
         ROWS.iter().find(|row| row.method == name)
     }
 
     /// The score of a task, if it is one of the paper's.
-    pub fn score(&self, name: &TaskName) -> Option<f64> {
+    pub(crate) fn score(&self, name: &TaskName) -> Option<f64> {
         task(name).ok()?.paper()?.score(self.method)
     }
 }

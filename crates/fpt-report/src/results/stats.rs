@@ -34,12 +34,12 @@ impl Summary {
 }
 
 /// 0 for no values.
-pub fn mean(values: &[f64]) -> f64 {
+pub(crate) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
 /// Sample standard deviation, from two values on.
-pub fn deviation(values: &[f64]) -> Option<f64> {
+pub(crate) fn deviation(values: &[f64]) -> Option<f64> {
     let mean = mean(values);
     let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
     (values.len() > 1).then(|| (squares / (values.len() - 1) as f64).sqrt())
@@ -47,7 +47,7 @@ pub fn deviation(values: &[f64]) -> Option<f64> {
 
 /// The value at `x` of a curve through `points`, which ascend in x: straight lines between them, constant
 /// outside. `None` without points.
-pub fn interpolate(points: &[(f64, f64)], x: f64) -> Option<f64> {
+pub(crate) fn interpolate(points: &[(f64, f64)], x: f64) -> Option<f64> {
     let after = points.iter().position(|&(px, _)| px >= x);
     match after {
         None => points.last().map(|&(_, y)| y),
@@ -66,7 +66,7 @@ const FEWEST_PAIRS: usize = 5;
 
 /// Two-sided p of an exact paired sign-flip test: how often the mean of the differences would be at least as far
 /// from zero if each had either sign by chance. `None` for too few pairs, or too many to try all signs.
-pub fn sign_flip_test(differences: &[f64]) -> Option<f64> {
+pub(crate) fn sign_flip_test(differences: &[f64]) -> Option<f64> {
     if !(FEWEST_PAIRS..=MOST_PAIRS).contains(&differences.len()) {
         return None;
     }

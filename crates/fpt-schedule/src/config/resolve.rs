@@ -1,9 +1,10 @@
 //! From what is written to stages.
 
 use super::{ScheduleConfig, StackConfig, StageConfig};
+use crate::size::Dimension;
 use crate::{
     Amount, End, Method, ModelShape, PartialSize, Reduce, Reduction, Schedule, ScheduleError,
-    StackSize, Stage, size::Dimension,
+    StackSize, Stage,
 };
 
 /// An amount and the key that it stands under.

@@ -1,9 +1,7 @@
 //! The true count: every matrix product of a training step.
 
-use std::{
-    num::Saturating,
-    ops::{Add, Mul},
-};
+use std::num::Saturating;
+use std::ops::{Add, Mul};
 
 use serde::{Deserialize, Serialize};
 

@@ -28,7 +28,7 @@ const MIN_WORK: usize = 1 << 16;
 const GAP: usize = 16;
 
 /// Whether [`multiply`] is the fastest way to multiply so many rows by a matrix of so many elements.
-pub fn suits(rows: usize, elements: usize) -> bool {
+pub(super) fn suits(rows: usize, elements: usize) -> bool {
     rows <= FEW_ROWS && elements > LARGE
 }
 
@@ -37,7 +37,7 @@ pub fn suits(rows: usize, elements: usize) -> bool {
 /// Every number of the result is a scalar product. A general product would bring the matrix into the order of its tiles
 /// first, which takes longer than to use it for a few rows; here it is read as it lies. The columns are split between
 /// the threads of the current pool.
-pub fn multiply(x: &[f32], width: usize, weight: &[f32], out: &mut [f32]) {
+pub(super) fn multiply(x: &[f32], width: usize, weight: &[f32], out: &mut [f32]) {
     let (rows, columns) = (x.len() / width, weight.len() / width);
     let stride = width + GAP;
     let mut spread = vec![0.0; rows * stride];

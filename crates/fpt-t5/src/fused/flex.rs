@@ -7,9 +7,10 @@ use burn_flex::{FlexTensor, Layout};
 use faer::MatRef;
 use rayon::prelude::*;
 
-use super::few_rows;
 use super::matrix::{contiguous, matrix, multiply};
-use super::{AttentionGradients, AttentionInputs, FusedBackward, FusedOps, kernels, portable};
+use super::{
+    AttentionGradients, AttentionInputs, FusedBackward, FusedOps, few_rows, kernels, portable,
+};
 
 /// Fewer elements than this are not worth a second thread.
 const ELEMENTS_PER_THREAD: usize = 1 << 14;

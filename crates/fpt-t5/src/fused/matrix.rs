@@ -5,7 +5,7 @@ use faer::{Accum, MatMut, MatRef, Par};
 
 /// `data` as a matrix of `size`, rows and columns; one of the `strides`, from one row to the next and from one column to
 /// the next, is 1, unless there is only one row or column.
-pub fn matrix(data: &[f32], size: [usize; 2], strides: [usize; 2]) -> MatRef<'_, f32> {
+pub(super) fn matrix(data: &[f32], size: [usize; 2], strides: [usize; 2]) -> MatRef<'_, f32> {
     let ([rows, columns], [row, column]) = (size, strides);
     if column == 1 || columns == 1 {
         MatRef::from_row_major_slice_with_stride(data, rows, columns, row)
@@ -19,12 +19,12 @@ pub fn matrix(data: &[f32], size: [usize; 2], strides: [usize; 2]) -> MatRef<'_,
 }
 
 /// A matrix whose rows follow each other.
-pub fn contiguous(data: &[f32], size: [usize; 2]) -> MatRef<'_, f32> {
+pub(super) fn contiguous(data: &[f32], size: [usize; 2]) -> MatRef<'_, f32> {
     matrix(data, size, [size[1], 1])
 }
 
 /// The product of `a` and `b` into the first part of `out`, whose rows are `row_stride` apart.
-pub fn multiply(a: MatRef<'_, f32>, b: MatRef<'_, f32>, out: &mut [f32], row_stride: usize) {
+pub(super) fn multiply(a: MatRef<'_, f32>, b: MatRef<'_, f32>, out: &mut [f32], row_stride: usize) {
     let (rows, columns) = (a.nrows(), b.ncols());
     // Not `from_row_major_slice_with_stride_mut`, which in faer 0.24 takes the stride for that of columns.
     let out = MatMut::from_column_major_slice_with_stride_mut(out, columns, rows, row_stride);

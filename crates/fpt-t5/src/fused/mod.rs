@@ -22,7 +22,7 @@ use burn::tensor::{Int, Tensor};
 
 /// The operations, on a backend's tensors.
 #[backend_extension(Flex, Autodiff)]
-pub trait FusedOps: Backend {
+pub(crate) trait FusedOps: Backend {
     /// See [`rms_norm`].
     fn t5_rms_norm(
         x: FloatTensor<Self>,
@@ -45,7 +45,7 @@ pub trait FusedOps: Backend {
 }
 
 /// What the backward passes need of the backend below.
-pub trait FusedBackward: FusedOps {
+pub(crate) trait FusedBackward: FusedOps {
     /// Gradient of `x` from that of `x / sqrt(mean(x²) + ε) · weight`.
     fn t5_rms_norm_backward(
         x: FloatTensor<Self>,
@@ -93,7 +93,7 @@ pub trait FusedBackward: FusedOps {
 
 /// What an attention keeps for its backward pass.
 #[derive(Clone, Debug)]
-pub struct AttentionInputs<B: Backend> {
+pub(crate) struct AttentionInputs<B: Backend> {
     queries: FloatTensor<B>,
     keys: FloatTensor<B>,
     values: FloatTensor<B>,
@@ -102,7 +102,7 @@ pub struct AttentionInputs<B: Backend> {
 
 /// Gradients of an attention's inputs, each of its input's shape; that of the scores before any reduction to
 /// the shape of the bias.
-pub struct AttentionGradients<B: Backend> {
+pub(crate) struct AttentionGradients<B: Backend> {
     queries: FloatTensor<B>,
     keys: FloatTensor<B>,
     values: FloatTensor<B>,

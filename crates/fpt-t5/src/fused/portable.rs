@@ -1,23 +1,22 @@
 //! The operations written with tensor operations, for any backend and float type.
 
-use burn::backend::Backend;
-use burn::backend::TensorMetadata;
 use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{IndexingUpdateOp, Shape};
 
 use super::{AttentionGradients, AttentionInputs};
 
 /// `2 · sqrt(2/π)`.
-pub const TWICE_SQRT_2_OVER_PI: f64 = 1.595_769_121_605_730_8;
+pub(super) const TWICE_SQRT_2_OVER_PI: f64 = 1.595_769_121_605_730_8;
 /// The cubic term of the tanh form of GELU.
-pub const CUBIC: f64 = 0.044_715;
+pub(super) const CUBIC: f64 = 0.044_715;
 
 fn last_dim<B: Backend>(x: &FloatTensor<B>) -> usize {
     x.shape().num_dims() - 1
 }
 
 /// `1 / rms(x)`, with 1 for the last size.
-pub fn reciprocal_rms<B: Backend>(x: FloatTensor<B>, epsilon: f32) -> FloatTensor<B> {
+pub(super) fn reciprocal_rms<B: Backend>(x: FloatTensor<B>, epsilon: f32) -> FloatTensor<B> {
     let dim = last_dim::<B>(&x);
     let mean = B::float_mean_dim(B::float_mul(x.clone(), x), dim);
     B::float_recip(B::float_sqrt(B::float_add_scalar(mean, epsilon.into())))
@@ -28,7 +27,7 @@ fn as_row<B: Backend>(weight: FloatTensor<B>) -> FloatTensor<B> {
     B::float_reshape(weight, Shape::new([1, 1, width]))
 }
 
-pub fn rms_norm<B: Backend>(
+pub(super) fn rms_norm<B: Backend>(
     x: FloatTensor<B>,
     weight: FloatTensor<B>,
     epsilon: f32,
@@ -37,7 +36,7 @@ pub fn rms_norm<B: Backend>(
     B::float_mul(B::float_mul(x, r), as_row::<B>(weight))
 }
 
-pub fn rms_norm_backward<B: Backend>(
+pub(super) fn rms_norm_backward<B: Backend>(
     x: FloatTensor<B>,
     weight: FloatTensor<B>,
     gradient: FloatTensor<B>,
@@ -52,12 +51,12 @@ pub fn rms_norm_backward<B: Backend>(
 }
 
 /// `[batch, length, width]` as `[batch · length, width]`.
-pub fn rows<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+pub(super) fn rows<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     let [batch, length, width]: [usize; 3] = x.shape().dims();
     B::float_reshape(x, Shape::new([batch * length, width]))
 }
 
-pub fn linear<B: Backend>(x: FloatTensor<B>, weight: FloatTensor<B>) -> FloatTensor<B> {
+pub(super) fn linear<B: Backend>(x: FloatTensor<B>, weight: FloatTensor<B>) -> FloatTensor<B> {
     let [batch, length, _]: [usize; 3] = x.shape().dims();
     let [_, out]: [usize; 2] = weight.shape().dims();
     let product = B::float_matmul(rows::<B>(x), weight);
@@ -80,12 +79,15 @@ fn gelu_parts<B: Backend>(x: FloatTensor<B>) -> (FloatTensor<B>, FloatTensor<B>)
     (s, derivative)
 }
 
-pub fn gated_gelu<B: Backend>(gate: FloatTensor<B>, value: FloatTensor<B>) -> FloatTensor<B> {
+pub(super) fn gated_gelu<B: Backend>(
+    gate: FloatTensor<B>,
+    value: FloatTensor<B>,
+) -> FloatTensor<B> {
     let (s, _) = gelu_parts::<B>(gate.clone());
     B::float_mul(B::float_mul(gate, s), value)
 }
 
-pub fn gated_gelu_backward<B: Backend>(
+pub(super) fn gated_gelu_backward<B: Backend>(
     gate: FloatTensor<B>,
     value: FloatTensor<B>,
     gradient: FloatTensor<B>,
@@ -96,7 +98,7 @@ pub fn gated_gelu_backward<B: Backend>(
     (d_gate, B::float_mul(gradient, y))
 }
 
-pub fn attention<B: Backend>(
+pub(super) fn attention<B: Backend>(
     queries: FloatTensor<B>,
     keys: FloatTensor<B>,
     values: FloatTensor<B>,
@@ -110,7 +112,7 @@ pub fn attention<B: Backend>(
     (out, probabilities)
 }
 
-pub fn attention_backward<B: Backend>(
+pub(super) fn attention_backward<B: Backend>(
     inputs: AttentionInputs<B>,
     gradient: FloatTensor<B>,
     want_scores: bool,
@@ -147,7 +149,7 @@ fn split_labels<B: Backend>(
     )
 }
 
-pub fn negative_log_likelihood<B: Backend>(
+pub(super) fn negative_log_likelihood<B: Backend>(
     logits: FloatTensor<B>,
     labels: IntTensor<B>,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
@@ -161,7 +163,7 @@ pub fn negative_log_likelihood<B: Backend>(
     (flat(B::float_mul(nll, counted)), flat(sums))
 }
 
-pub fn negative_log_likelihood_backward<B: Backend>(
+pub(super) fn negative_log_likelihood_backward<B: Backend>(
     logits: FloatTensor<B>,
     labels: IntTensor<B>,
     sums: FloatTensor<B>,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 /// A line of a file of cases; `make_fixture.py` says what is in it.
 #[derive(Deserialize)]
-pub struct Case {
+pub(crate) struct Case {
     text: String,
     ids: Vec<u32>,
     /// With `legacy=False`, where that differs.
@@ -18,13 +18,13 @@ pub struct Case {
 }
 
 /// A file beside this one.
-pub fn fixture(name: &str) -> PathBuf {
+pub(crate) fn fixture(name: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tokenizer");
     directory.join(name)
 }
 
 /// Every case has the slow tokenizer's ids, legacy and not, and its text. Returns the cases; panics where they differ.
-pub fn compare<'a>(model: &str, lines: impl Iterator<Item = &'a str>) -> Vec<Case> {
+pub(crate) fn compare<'a>(model: &str, lines: impl Iterator<Item = &'a str>) -> Vec<Case> {
     let path = fixture(&format!("{model}.model"));
     let legacy = T5Tokenizer::from_spiece(&path).unwrap();
     let options = SpieceOptions {

@@ -1,18 +1,15 @@
 //! Examples and problems to a report. Examples are not kept: a report on a large file is small.
 
-use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
-    hash::{DefaultHasher, Hash, Hasher},
-    path::Path,
-};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
 
 use super::{
     CheckOptions, CountTokens, Distribution, Duplicates, Problem, Report, Severity, TextLengths,
 };
-use crate::{
-    Example, Gold, PAPER_SOURCE_LENGTH, SENTINEL, Sink, Task, TaskError, Warning,
-    text::split_whitespace,
-};
+use crate::text::split_whitespace;
+use crate::{Example, Gold, PAPER_SOURCE_LENGTH, SENTINEL, Sink, Task, TaskError, Warning};
 
 /// The lengths of one side so far.
 #[derive(Default)]

@@ -4,16 +4,16 @@ mod collect;
 mod lengths;
 mod report;
 
-use std::{fmt, io::BufRead, path::Path};
+use std::fmt;
+use std::io::BufRead;
+use std::path::Path;
 
 use collect::ReportSink;
 pub use lengths::{Distribution, TextLengths};
 pub use report::{Duplicates, Problem, Report, Severity};
 
-use crate::{
-    Task, TaskError,
-    files::{open, scan_whole},
-};
+use crate::files::{open, scan_whole};
+use crate::{Task, TaskError};
 
 /// Counts the tokens of a text, `</s>` included, or says why it can't.
 pub type CountTokens<'a> = &'a dyn Fn(&str) -> Result<usize, String>;

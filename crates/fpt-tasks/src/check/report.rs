@@ -1,6 +1,7 @@
 //! The report and how it reads.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Serialize;
 

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::{bag_f1, rouge::lcs_table};
+use super::bag_f1;
+use super::rouge::lcs_table;
 use crate::text::split_whitespace;
 
 /// What is generated where a question has no answer.

@@ -1,9 +1,7 @@
 //! The official evaluation of ReCoRD: that of SQuAD 1.1, over the best of a query's answers.
 
-use super::{
-    bag_f1,
-    squad::{self, normalize_answer, words},
-};
+use super::bag_f1;
+use super::squad::{self, normalize_answer, words};
 
 /// 1 if two answers are equal after [normalisation](normalize_answer), else 0.
 pub fn exact_match(gold: &str, prediction: &str) -> f64 {

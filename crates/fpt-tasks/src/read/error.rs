@@ -1,6 +1,7 @@
 //! Why a file could not be read.
 
-use std::{io, path::PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 use thiserror::Error;
 

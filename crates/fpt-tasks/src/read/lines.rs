@@ -1,6 +1,7 @@
 //! Streaming over the lines of a file.
 
-use std::{io::BufRead, path::Path};
+use std::io::BufRead;
+use std::path::Path;
 
 use super::{Sink, TaskError};
 

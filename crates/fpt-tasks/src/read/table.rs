@@ -1,8 +1,10 @@
 //! Tables with a header, one text or several and a label a row, as a task declares them.
 
-use std::{io::BufRead, path::Path};
+use std::io::BufRead;
+use std::path::Path;
 
-use super::{Lines, Sink, TaskError, read_rows, tsv::Header};
+use super::tsv::Header;
+use super::{Lines, Sink, TaskError, read_rows};
 
 /// A table of tab-separated columns, found by the names in its first line. What is not named is not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Tab-separated tables as GLUE has them: no quoting, so `"` is an ordinary character.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
+use std::sync::Arc;
 
 use super::{Lines, Sink, TaskError, Warning};
 use crate::example::{Example, Gold};

@@ -1,6 +1,7 @@
 //! Rows that were skipped or odd, counted.
 
-use std::{fmt, path::Path};
+use std::fmt;
+use std::path::Path;
 
 /// Something odd in a file that does not stop its reading.
 #[derive(Debug, Clone, PartialEq, Eq)]

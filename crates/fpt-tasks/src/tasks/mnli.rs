@@ -1,12 +1,14 @@
 //! MNLI: does the premise entail the hypothesis?
 
-use std::{io::BufRead, path::Path};
+use std::io::BufRead;
+use std::path::Path;
 
 use super::GLUE;
+use crate::metrics;
+use crate::metrics::classification::accuracy;
 use crate::{
     Example, LabelColumn, PaperFigures, ScoreError, Scores, Sink, Split, Stacks, Submission,
     SubmissionFormat, TableFormat, Task, TaskError, TaskName,
-    metrics::{self, classification::accuracy},
 };
 
 /// MNLI in GLUE's files: columns are found by their names, since train has 12, dev 16 and test 10

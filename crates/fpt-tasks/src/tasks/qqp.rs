@@ -1,15 +1,14 @@
 //! QQP: do two questions ask the same?
 
-use std::{io::BufRead, path::Path};
+use std::io::BufRead;
+use std::path::Path;
 
 use super::GLUE;
+use crate::metrics;
+use crate::metrics::classification::{accuracy, binary_f1};
 use crate::{
     Example, LabelColumn, PaperFigures, ScoreError, Scores, Sink, Split, Stacks, Submission,
     SubmissionFormat, TableFormat, Task, TaskError, TaskName,
-    metrics::{
-        self,
-        classification::{accuracy, binary_f1},
-    },
 };
 
 const NEGATIVE: &str = "not_duplicate";

@@ -1,16 +1,18 @@
 //! ReCoRD: which entity of a news passage is missing from a statement about it?
 
-use std::{io::BufRead, path::Path, sync::Arc};
+use std::io::BufRead;
+use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
 use super::GLUE;
+use crate::metrics::{self, paper, record};
+use crate::read::{Lines, json_lines};
+use crate::text::{count_word, distinct};
 use crate::{
     Baseline, Candidate, Example, Gold, PaperFigures, ScoreError, Scores, Sink, Split, Stacks,
     Submission, SubmissionFormat, Task, TaskError, TaskName, Warning, baseline,
-    metrics::{self, paper, record},
-    read::{Lines, json_lines},
-    text::{count_word, distinct},
 };
 
 /// Spans may overlap, but not so that a small file makes huge sources.

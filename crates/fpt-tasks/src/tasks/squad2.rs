@@ -1,21 +1,20 @@
 //! SQuAD 2.0: answer a question about a paragraph, or say that it does not answer it.
 
-use std::{io::BufRead, path::Path, sync::Arc};
+use std::io::BufRead;
+use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::metrics::classification::{accuracy, binary_f1};
+use crate::metrics::paper::{self, NO_ANSWER};
+use crate::metrics::{self, squad};
+use crate::read::{Places, json_error, read_text, strip_bom};
+use crate::text::distinct;
 use crate::{
     Example, Gold, PaperFigures, ScoreError, Scores, Sink, Split, Stacks, Submission,
     SubmissionFormat, Task, TaskError, TaskName, Warning,
-    metrics::{
-        self,
-        classification::{accuracy, binary_f1},
-        paper::{self, NO_ANSWER},
-        squad,
-    },
-    read::{Places, json_error, read_text, strip_bom},
-    text::distinct,
 };
 
 /// SQuAD 2.0 in its own JSON. Source `question: {question} context: {context}`, target the first

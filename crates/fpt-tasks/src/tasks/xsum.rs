@@ -1,15 +1,17 @@
 //! XSum: summarise an article in one sentence.
 
-use std::{io::BufRead, path::Path, sync::Arc};
+use std::io::BufRead;
+use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::metrics::{self, paper, rouge};
+use crate::read::{Lines, TextColumn, json_lines, read_parquet, read_rows};
 use crate::{
     Baseline, Example, Gold, PaperFigures, ScoreError, Scores, Sink, Split, Stacks, Task,
     TaskError, TaskName, Warning, baseline,
-    metrics::{self, paper, rouge},
-    read::{Lines, TextColumn, json_lines, read_parquet, read_rows},
 };
 
 const EMPTY: &str = "empty document or summary; skipped";

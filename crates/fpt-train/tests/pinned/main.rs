@@ -14,7 +14,7 @@ use burn::tensor::Device;
 use fpt_files::Fingerprint;
 use fpt_lab::{Lab, assert_pinned};
 use fpt_tasks::Scores;
-use fpt_train::{Experiment, Host, MetricRecord, model_directory, train};
+use fpt_train::{Experiment, Host, MetricRecord, RunResult, model_directory, train};
 
 /// Task, method and settings.
 const RUNS: [(&str, &str, &[&str]); 7] = [
@@ -112,7 +112,15 @@ fn describe(out: &Path, text: &mut String) {
             other => panic!("{other:?} is not pinned"),
         }
     }
-    let result = &run.result;
+    describe_result(&run.result, text);
+    text.push_str(&fs::read_to_string(out.join("predictions.test.jsonl")).unwrap());
+    let selections = serde_json::to_string(&run.selections().unwrap()).unwrap();
+    writeln!(text, "selections {}", hash(selections.as_bytes())).unwrap();
+    let adapter = fs::read(out.join("adapter/adapter_model.safetensors")).unwrap();
+    writeln!(text, "adapter {}", hash(&adapter)).unwrap();
+}
+
+fn describe_result(result: &RunResult, text: &mut String) {
     for stage in &result.stages {
         writeln!(
             text,
@@ -150,11 +158,6 @@ fn describe(out: &Path, text: &mut String) {
     ] {
         writeln!(text, "{name} {:?}", of.map(scores)).unwrap();
     }
-    text.push_str(&fs::read_to_string(out.join("predictions.test.jsonl")).unwrap());
-    let selections = serde_json::to_string(&run.selections().unwrap()).unwrap();
-    writeln!(text, "selections {}", hash(selections.as_bytes())).unwrap();
-    let adapter = fs::read(out.join("adapter/adapter_model.safetensors")).unwrap();
-    writeln!(text, "adapter {}", hash(&adapter)).unwrap();
 }
 
 fn scores(scores: &Scores) -> String {

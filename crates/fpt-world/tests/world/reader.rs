@@ -10,7 +10,7 @@ type Filling = BTreeMap<Slot, String>;
 
 /// A question: its kind and what it mentions.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub(crate) struct Asked {
     pub relation: Relation,
     pub kind: &'static QuestionKind,
     pub mentions: Filling,
@@ -78,12 +78,12 @@ fn statement_readings(text: &str) -> Vec<Fact> {
 }
 
 /// The fact that a statement without its full stop states.
-pub fn statement(text: &str) -> Fact {
+pub(crate) fn statement(text: &str) -> Fact {
     only(statement_readings(text), text)
 }
 
 /// The facts of a text of statements.
-pub fn story(text: &str) -> Vec<Fact> {
+pub(crate) fn story(text: &str) -> Vec<Fact> {
     let text = text.trim_end_matches('.');
     text.split(". ").map(statement).collect()
 }
@@ -109,7 +109,7 @@ fn question_readings(text: &str) -> Vec<Asked> {
 }
 
 /// What a question without its question mark asks.
-pub fn question(text: &str) -> Asked {
+pub(crate) fn question(text: &str) -> Asked {
     only(question_readings(text), text)
 }
 
@@ -131,17 +131,17 @@ fn endings<'a, T: std::fmt::Debug>(
 }
 
 /// All questions in a text of any form.
-pub fn questions_in(text: &str) -> Vec<Asked> {
+pub(crate) fn questions_in(text: &str) -> Vec<Asked> {
     endings(text.split_terminator('?'), question_readings)
 }
 
 /// All statements in a text of any form, if they end in a full stop.
-pub fn statements_in(text: &str) -> Vec<Fact> {
+pub(crate) fn statements_in(text: &str) -> Vec<Fact> {
     endings(text.split_terminator(['.', '?']), statement_readings)
 }
 
 /// The different answers that a story has to a question.
-pub fn answers(story: &[Fact], asked: &Asked) -> Vec<String> {
+pub(crate) fn answers(story: &[Fact], asked: &Asked) -> Vec<String> {
     let mut found: Vec<String> = story
         .iter()
         .filter(|fact| fact.relation == asked.relation)
@@ -175,7 +175,7 @@ fn excludes(known: &Fact, claimed: &Fact) -> bool {
 }
 
 /// What a premise says about a claim.
-pub fn verdict(premise: &[Fact], claim: &Fact) -> Label {
+pub(crate) fn verdict(premise: &[Fact], claim: &Fact) -> Label {
     if premise.contains(claim) {
         Label::Entailment
     } else if premise.iter().any(|known| excludes(known, claim)) {

@@ -64,7 +64,7 @@ const FILES: [(&str, [(&str, usize); 3]); 5] = [
 ];
 
 /// The task files, made once for all tests.
-pub fn generated() -> &'static Path {
+pub(crate) fn generated() -> &'static Path {
     static DIRECTORY: LazyLock<TempDir> = LazyLock::new(|| {
         let directory = tempfile::tempdir().unwrap();
         write_tasks(directory.path(), &OPTIONS).unwrap();
@@ -74,7 +74,7 @@ pub fn generated() -> &'static Path {
 }
 
 /// All sources and targets as a model sees them, less the sentinel.
-pub fn verbalised(directory: &Path) -> Vec<String> {
+pub(crate) fn verbalised(directory: &Path) -> Vec<String> {
     let mut texts = Vec::new();
     for task in Tasks::paper().iter() {
         for split in [Split::Train, Split::Dev, Split::Test] {

@@ -19,7 +19,7 @@ use super::print_line;
 /// Example: fpt convert --model google/t5-large-lm-adapt --out models/t5-large-lm-adapt
 #[derive(ClapArgs)]
 #[command(verbatim_doc_comment)]
-pub struct Args {
+pub(crate) struct Args {
     /// Model directory, or a model of the hub, owner/name or owner/name@revision.
     #[arg(long, value_name = "DIR|NAME")]
     model: PathBuf,
@@ -54,7 +54,7 @@ const TOKENIZER_FILES: [&str; 5] = [
     "generation_config.json",
 ];
 
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let source = model::directory(&args.model)?;
     fs::create_dir_all(&args.out)
         .with_context(|| format!("failed to create {}", args.out.display()))?;

@@ -23,7 +23,7 @@ use crate::price::{describe, price};
 /// Example: fpt cost --config configs/t5-large.toml
 #[derive(ClapArgs)]
 #[command(verbatim_doc_comment)]
-pub struct Args {
+pub(crate) struct Args {
     /// Experiment file.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
@@ -55,7 +55,7 @@ struct Row {
     activation_bytes: u64,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let experiment = Experiment::from_file(&args.config)?;
     let model = shape(&experiment.model_config()?);
     let tasks = if args.task.is_empty() {

@@ -12,7 +12,7 @@ use super::{print_json, print_line};
 
 /// Look at task data.
 #[derive(Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     Check(CheckArgs),
 }
 
@@ -24,7 +24,7 @@ pub enum Command {
 /// Example: fpt data check --task mnli data/mnli/train.tsv --model google/t5-large-lm-adapt
 #[derive(ClapArgs)]
 #[command(verbatim_doc_comment)]
-pub struct CheckArgs {
+pub(crate) struct CheckArgs {
     /// Task: mnli, qqp, squad2, record or xsum.
     #[arg(long)]
     task: TaskName,
@@ -46,7 +46,7 @@ pub struct CheckArgs {
     json: bool,
 }
 
-pub fn run(command: &Command) -> anyhow::Result<()> {
+pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
     let Command::Check(args) = command;
     let tokenizer = match &args.model {
         Some(model) => Some(T5Tokenizer::from_directory(model::directory(model)?)?),

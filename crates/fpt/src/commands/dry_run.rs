@@ -60,7 +60,7 @@ struct Missing {
     how: String,
 }
 
-pub fn show(experiment: &Experiment, config: &RunConfig, json: bool) -> anyhow::Result<()> {
+pub(super) fn show(experiment: &Experiment, config: &RunConfig, json: bool) -> anyhow::Result<()> {
     let mut missing = Vec::new();
     let name = config.model.display().to_string();
     let directory = model::on_this_machine(&config.model)?;

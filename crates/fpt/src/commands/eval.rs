@@ -15,7 +15,7 @@ use super::{RunArgs, adapter, print_json, print_line};
 /// Example: fpt eval --config configs/mini.toml --task mnli --adapter runs/mnli/adapter
 #[derive(ClapArgs)]
 #[command(verbatim_doc_comment)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     run: RunArgs,
 
@@ -55,7 +55,7 @@ struct Report {
     scores: Scores,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let device = args.device.open();
     let session = Session::load(&args.run.resolve()?.1, model::find, &device)?;
     let prompt = adapter(

@@ -1,15 +1,15 @@
 //! The commands, a file each, and what several of them share.
 
-pub mod convert;
-pub mod cost;
-pub mod data;
+pub(crate) mod convert;
+pub(crate) mod cost;
+pub(crate) mod data;
 mod dry_run;
-pub mod eval;
-pub mod predict;
-pub mod report;
-pub mod similarity;
-pub mod train;
-pub mod transfer;
+pub(crate) mod eval;
+pub(crate) mod predict;
+pub(crate) mod report;
+pub(crate) mod similarity;
+pub(crate) mod train;
+pub(crate) mod transfer;
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ use fpt_train::{Experiment, RunConfig};
 
 /// Which run of which experiment.
 #[derive(Args)]
-pub struct RunArgs {
+pub(crate) struct RunArgs {
     /// Experiment file, such as configs/mini.toml.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,

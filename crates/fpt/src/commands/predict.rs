@@ -22,7 +22,7 @@ use super::{adapter, print_json, print_line};
 ///          fpt predict --model datasets/mini-world/model --adapter runs/mnli/adapter
 #[derive(ClapArgs)]
 #[command(verbatim_doc_comment)]
-pub struct Args {
+pub(crate) struct Args {
     /// Model: a directory of config.json, weights (model.safetensors or pytorch_model.bin, also in shards) and
     /// tokenizer.json or spiece.model; or a model of the hub, owner/name or owner/name@revision.
     #[arg(long, value_name = "DIR|NAME")]
@@ -71,7 +71,7 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     for (option, value) in [
         ("--batch-size", args.batch_size),
         ("--num-beams", args.num_beams),

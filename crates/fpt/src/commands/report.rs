@@ -12,7 +12,7 @@ use clap::Args as ClapArgs;
 /// Example: fpt report runs/mini
 #[derive(ClapArgs)]
 #[command(verbatim_doc_comment)]
-pub struct Args {
+pub(crate) struct Args {
     /// Directory of the run directories.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
@@ -22,6 +22,6 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     fpt::report(&args.directory, args.json)
 }

@@ -19,7 +19,7 @@ use super::{print_json, print_line};
 /// Example: fpt similarity runs/mini/mnli-*-s0
 #[derive(ClapArgs)]
 #[command(verbatim_doc_comment)]
-pub struct Args {
+pub(crate) struct Args {
     /// Run directories of one model.
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
@@ -33,7 +33,7 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let runs = args
         .runs
         .iter()
@@ -62,7 +62,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// A table of numbers with names for rows and columns.
-pub fn matrix(
+pub(crate) fn matrix(
     rows: &[String],
     columns: &[String],
     values: impl Iterator<Item = Vec<f64>>,

@@ -22,7 +22,7 @@ use super::{RunArgs, dry_run, print_json, print_line};
 /// Example: fpt train --config configs/mini.toml --task mnli --out runs/mnli
 #[derive(ClapArgs)]
 #[command(verbatim_doc_comment)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     run: RunArgs,
 
@@ -61,7 +61,7 @@ impl Args {
     }
 }
 
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let (experiment, config) = args.run.resolve()?;
     if args.dry_run {
         return dry_run::show(&experiment, &config, args.json);

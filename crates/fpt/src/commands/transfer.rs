@@ -17,7 +17,7 @@ use super::{print_json, print_line};
 /// Example: fpt transfer runs/mini/mnli-pt-s0 runs/mini/mnli-cr-*-s0
 #[derive(ClapArgs)]
 #[command(verbatim_doc_comment)]
-pub struct Args {
+pub(crate) struct Args {
     /// Run directories of one model and task.
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
@@ -35,7 +35,7 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     anyhow::ensure!(args.examples > 0, "--examples must be at least 1");
     let runs = args
         .runs

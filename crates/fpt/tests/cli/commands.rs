@@ -2,8 +2,9 @@
 
 use std::fs;
 
-use crate::lab::{Lab, stderr, stdout};
 use serde_json::Value;
+
+use crate::lab::{Lab, stderr, stdout};
 
 fn json_lines(text: &str) -> Vec<Value> {
     text.lines()

@@ -5,7 +5,7 @@ use std::process::Output;
 
 use assert_cmd::Command;
 
-pub struct Lab(fpt_lab::Lab);
+pub(crate) struct Lab(fpt_lab::Lab);
 
 impl Deref for Lab {
     type Target = fpt_lab::Lab;
@@ -16,24 +16,24 @@ impl Deref for Lab {
 }
 
 impl Lab {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(fpt_lab::Lab::new())
     }
 
     /// `fpt` with arguments, in this directory.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::cargo_bin("fpt").unwrap();
         command.current_dir(self.path("")).args(arguments);
         command
     }
 
     /// Run `fpt` with arguments and standard input.
-    pub fn fpt(&self, arguments: &[&str], input: &str) -> Output {
+    pub(crate) fn fpt(&self, arguments: &[&str], input: &str) -> Output {
         self.command(arguments).write_stdin(input).output().unwrap()
     }
 
     /// Run `fpt` with variables of the environment.
-    pub fn fpt_in(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    pub(crate) fn fpt_in(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
         self.command(arguments)
             .envs(environment.iter().copied())
             .output()
@@ -41,7 +41,7 @@ impl Lab {
     }
 
     /// `fpt train` of a task into `run`.
-    pub fn train(&self, task: &str, more: &[&str]) -> Output {
+    pub(crate) fn train(&self, task: &str, more: &[&str]) -> Output {
         let mut arguments = vec![
             "train", "--config", "lab.toml", "--task", task, "--out", "run",
         ];
@@ -50,10 +50,10 @@ impl Lab {
     }
 }
 
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-pub fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

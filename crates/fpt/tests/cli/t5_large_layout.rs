@@ -46,6 +46,7 @@ fn laboratory() -> Lab {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "one run is used in all ways")]
 fn training_evaluation_submission_and_answers() {
     let lab = laboratory();
     let run = |arguments: &[&str], input: &str| {

@@ -1,27 +1,24 @@
 //! Parquet to rows of text.
 
-use std::{
-    fmt,
-    io::BufRead,
-    panic::{self, AssertUnwindSafe},
-    path::Path,
-    sync::Arc,
-};
+use std::fmt;
+use std::io::BufRead;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+use std::sync::Arc;
 
-use ::parquet::{
-    basic::{Compression, Type},
-    column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader},
-    data_type::{ByteArray, ByteArrayType},
-    file::{
-        metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData},
-        reader::Length,
-        serialized_reader::SerializedPageReader,
-    },
-    schema::types::ColumnDescriptor,
+use ::parquet::basic::{Compression, Type};
+use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
+use ::parquet::data_type::{ByteArray, ByteArrayType};
+use ::parquet::file::metadata::{
+    ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
 };
+use ::parquet::file::reader::Length;
+use ::parquet::file::serialized_reader::SerializedPageReader;
+use ::parquet::schema::types::ColumnDescriptor;
 use bytes::Bytes;
 
-use super::{TextColumn, VisitRow, guard::GuardedPages};
+use super::guard::GuardedPages;
+use super::{TextColumn, VisitRow};
 use crate::read::{Sink, TaskError};
 
 /// Rows that are decoded together.

@@ -2,10 +2,8 @@
 
 use std::io::Cursor;
 
-use ::parquet::{
-    errors::{ParquetError, Result},
-    file::reader::{ChunkReader, Length},
-};
+use ::parquet::errors::{ParquetError, Result};
+use ::parquet::file::reader::{ChunkReader, Length};
 use bytes::{Buf, Bytes};
 
 /// Snappy, the only compression of this build, makes at most 64 bytes of 3.

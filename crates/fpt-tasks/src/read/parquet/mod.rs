@@ -1,6 +1,7 @@
 //! Text columns of Parquet files, where the feature `parquet` is on.
 
-use std::{io::BufRead, path::Path};
+use std::io::BufRead;
+use std::path::Path;
 
 use super::{Sink, TaskError};
 
