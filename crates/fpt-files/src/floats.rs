@@ -4,6 +4,7 @@ use half::{bf16, f16};
 
 /// A format of floating-point numbers that weights and prompts are stored in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FloatFormat {
     /// IEEE half precision.
     F16,

@@ -80,7 +80,7 @@ pub fn visible(values: &[f64], mask: &[f64]) -> Vec<f64> {
 
 /// |a - b| / |b| in the Euclidean norm.
 #[must_use]
-pub fn relative_error(ours: &[f64], theirs: &[f64]) -> f64 {
+pub(crate) fn relative_error(ours: &[f64], theirs: &[f64]) -> f64 {
     assert_eq!(ours.len(), theirs.len());
     let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|v| v * v).sum::<f64>().sqrt();
     let difference = norm(&mut ours.iter().zip(theirs).map(|(a, b)| a - b));

@@ -6,6 +6,6 @@ mod expected;
 mod lab;
 mod pinned;
 
-pub use expected::{Expected, assert_close, assert_logits, relative_error, values, visible};
+pub use expected::{Expected, assert_close, assert_logits, values, visible};
 pub use lab::{EXPERIMENT, Lab, shipped_model};
 pub use pinned::assert_pinned;

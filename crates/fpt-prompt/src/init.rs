@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::{PromptError, SoftPrompt, load_prompt};
+use crate::{InitKind, PromptError, SoftPrompt, load_prompt};
 
 /// Separates this random stream from others of the same seed.
 const STREAM: u64 = u64::from_le_bytes(*b"fptinit1");
@@ -17,6 +17,7 @@ const STREAM: u64 = u64::from_le_bytes(*b"fptinit1");
 /// How a prompt starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum PromptInit {
     /// Uniform in ±sqrt(1/d_model): the paper's default.
     Uniform,
@@ -38,6 +39,16 @@ pub enum PromptInit {
 }
 
 impl PromptInit {
+    /// What PEFT calls it. It has no word for an earlier prompt.
+    #[must_use]
+    pub fn kind(&self) -> InitKind {
+        match self {
+            Self::Uniform | Self::Adapter { .. } => InitKind::Random,
+            Self::SampledVocabulary { .. } => InitKind::SampleVocab,
+            Self::Text { .. } => InitKind::Text,
+        }
+    }
+
     /// A prompt of `length` vectors for `model` on `device`; the same `seed` gives the same prompt on every
     /// machine. `encode` turns a text into ids, `</s>` included.
     ///

@@ -11,6 +11,7 @@ use crate::size::Dimension;
 
 /// What a partial model leaves out (heads are not in the paper).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Reduction {
     /// LD: whole layers.
     LayerDropping,
@@ -25,6 +26,7 @@ pub enum Reduction {
 /// How a prompt is trained. Written `pt`, `ld-1/4`, `fpt-cr` and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[non_exhaustive]
 pub enum Method {
     /// `pt`: prompt tuning on the full model.
     Pt,
@@ -68,17 +70,17 @@ impl Reduction {
     }
 
     /// Whether a partial model has fewer layers.
-    pub const fn reduces_layers(self) -> bool {
+    pub(crate) const fn reduces_layers(self) -> bool {
         matches!(self, Self::LayerDropping | Self::Compound)
     }
 
     /// Whether a partial model has fewer FFN neurons.
-    pub const fn reduces_d_ff(self) -> bool {
+    pub(crate) const fn reduces_d_ff(self) -> bool {
         matches!(self, Self::FfnReduction | Self::Compound)
     }
 
     /// Whether a partial model has fewer heads.
-    pub const fn reduces_heads(self) -> bool {
+    pub(crate) const fn reduces_heads(self) -> bool {
         matches!(self, Self::Heads)
     }
 

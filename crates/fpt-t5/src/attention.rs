@@ -90,7 +90,7 @@ impl Attention {
     }
 
     /// Keys and values of `source`, `[batch, length, d_model]`.
-    pub fn keys_values(&self, source: Tensor<3>, taps: &mut dyn Taps) -> KeysValues {
+    pub(crate) fn keys_values(&self, source: Tensor<3>, taps: &mut dyn Taps) -> KeysValues {
         KeysValues {
             keys: self.split(project(&self.k, source.clone(), taps)),
             values: self.split(project(&self.v, source, taps)),

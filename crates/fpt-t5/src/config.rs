@@ -156,7 +156,7 @@ impl T5Config {
     }
 
     /// Width of all heads together, `num_heads * d_kv`.
-    pub fn inner_dim(&self) -> usize {
+    pub(crate) fn inner_dim(&self) -> usize {
         self.num_heads * self.d_kv
     }
 

@@ -3,10 +3,11 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
+use crate::mask::{causal_mask, padding_mask};
 use crate::position::SelfBias;
 use crate::{
     Attention, AttentionKind, EncoderOutput, FeedForward, KeysValues, RelativePositionBias,
-    StackKind, T5Config, T5LayerNorm, Taps, causal_mask, padding_mask,
+    StackKind, T5Config, T5LayerNorm, Taps,
 };
 
 /// One decoder layer: self-attention, cross-attention and feed-forward network.

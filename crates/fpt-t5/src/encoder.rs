@@ -3,10 +3,11 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
+use crate::mask::padding_mask;
 use crate::position::SelfBias;
 use crate::{
     Attention, AttentionKind, FeedForward, RelativePositionBias, StackKind, T5Config, T5LayerNorm,
-    Taps, padding_mask,
+    Taps,
 };
 
 /// One encoder layer: self-attention and feed-forward network, each on a normalised input and added to it.

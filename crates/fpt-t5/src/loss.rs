@@ -33,8 +33,3 @@ impl Loss {
         self.sum / self.count.clamp_min(1.0)
     }
 }
-
-/// [`Loss::mean`] of these logits and labels.
-pub fn cross_entropy(logits: Tensor<3>, labels: Tensor<2, Int>) -> Tensor<1> {
-    Loss::new(logits, labels).mean()
-}

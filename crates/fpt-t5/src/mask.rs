@@ -7,13 +7,13 @@ const HIDDEN: f64 = -1e9;
 
 /// From a padding mask `[batch, keys]` (1 = real token, 0 = padding) to an additive mask
 /// `[batch, 1, 1, keys]`.
-pub fn padding_mask(mask: Tensor<2>) -> Tensor<4> {
+pub(crate) fn padding_mask(mask: Tensor<2>) -> Tensor<4> {
     let [batch, keys] = mask.dims();
     ((mask - 1.0) * -HIDDEN).reshape([batch, 1, 1, keys])
 }
 
 /// The additive mask `[1, 1, length, length]` that hides the future from a decoder.
-pub fn causal_mask(length: usize, device: &Device) -> Tensor<4> {
+pub(crate) fn causal_mask(length: usize, device: &Device) -> Tensor<4> {
     let future = Tensor::<2, Bool>::tril_mask([length, length], 0, device);
     (future.float() * HIDDEN).reshape([1, 1, length, length])
 }

@@ -37,7 +37,7 @@ impl Compute {
     }
 
     /// Where the prompt lies while it is trained.
-    pub fn training_device(&self) -> Device {
+    pub(crate) fn training_device(&self) -> Device {
         self.device.clone().autodiff()
     }
 

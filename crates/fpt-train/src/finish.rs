@@ -1,7 +1,7 @@
 //! The end of a run: the best prompt's scores on all of dev and of the reported split, its adapter, its answers.
 
 use fpt_files::without_revision;
-use fpt_prompt::{AdapterInfo, InitKind, PromptInit, save_adapter};
+use fpt_prompt::{AdapterInfo, save_adapter};
 use fpt_tasks::{Example, Scores, Split};
 
 use crate::record::{Log, RunResult};
@@ -42,11 +42,7 @@ pub(crate) fn finish(
         base_model: without_revision(&config.model.to_string_lossy()).to_string(),
         num_attention_heads: full.config().num_heads,
         num_layers: full.config().num_layers,
-        init: match config.prompt.init {
-            PromptInit::Uniform | PromptInit::Adapter { .. } => InitKind::Random,
-            PromptInit::SampledVocabulary { .. } => InitKind::SampleVocab,
-            PromptInit::Text { .. } => InitKind::Text,
-        },
+        init: config.prompt.init.kind(),
     };
     save_adapter(&prompt, &info, directory.path().join("adapter"))?;
     write_predictions(directory, plan.report, inputs.reported.examples(), &answers)?;

@@ -99,7 +99,7 @@ impl Plan {
     }
 
     /// Whether the prompt is evaluated after so many steps.
-    pub fn evaluates_after(&self, steps: usize) -> bool {
+    pub(crate) fn evaluates_after(&self, steps: usize) -> bool {
         steps.is_multiple_of(self.evaluate_every) || steps == self.steps
     }
 
@@ -109,7 +109,7 @@ impl Plan {
     }
 
     /// Whether the last stage trains on the full model.
-    pub fn ends_full(&self) -> bool {
+    pub(crate) fn ends_full(&self) -> bool {
         self.stages.last().is_none_or(|stage| self.is_full(stage))
     }
 }

@@ -42,7 +42,7 @@ impl Step {
     ///
     /// # Errors
     /// [`TrainError::Diverged`] if the loss or the gradient is infinite or NaN.
-    pub fn judge(&self, number: usize) -> Result<(), TrainError> {
+    pub(crate) fn judge(&self, number: usize) -> Result<(), TrainError> {
         for (what, value) in [
             ("loss", self.loss),
             ("norm of the gradient", self.gradient_norm),

@@ -29,7 +29,7 @@ impl Fact {
 
     /// The fact with its two people exchanged.
     #[must_use]
-    pub fn swapped(&self) -> Self {
+    pub(crate) fn swapped(&self) -> Self {
         self.with(Slot::P, self.get(Slot::Q))
             .with(Slot::Q, self.get(Slot::P))
     }

@@ -126,7 +126,7 @@ impl Relation {
     }
 
     /// Whether two people take part.
-    pub fn has_two_people(self) -> bool {
+    pub(crate) fn has_two_people(self) -> bool {
         matches!(self, Self::Give | Self::Sell)
     }
 

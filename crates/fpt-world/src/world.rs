@@ -322,7 +322,7 @@ impl World {
     }
 
     /// A fact that `facts` neither state nor contradict, mostly about the same people.
-    pub fn unrelated(&mut self, facts: &[Fact], people: &[String]) -> Fact {
+    pub(crate) fn unrelated(&mut self, facts: &[Fact], people: &[String]) -> Fact {
         loop {
             let fact = if self.chance(0.75) {
                 self.any_fact(people)
@@ -366,7 +366,7 @@ impl World {
     }
 
     /// A fact in another wording with this probability, else in this one.
-    pub fn reword(&mut self, fact: &Fact, wording: usize, other_wording: f64) -> Said {
+    pub(crate) fn reword(&mut self, fact: &Fact, wording: usize, other_wording: f64) -> Said {
         if self.chance(other_wording) {
             self.say_otherwise(fact, wording)
         } else {
@@ -384,7 +384,7 @@ impl World {
     }
 
     /// A question of this kind about a fact.
-    pub fn ask_kind(&mut self, about: &Fact, kind: &'static QuestionKind) -> Question {
+    pub(crate) fn ask_kind(&mut self, about: &Fact, kind: &'static QuestionKind) -> Question {
         Question {
             about: about.clone(),
             kind,
@@ -394,7 +394,7 @@ impl World {
     }
 
     /// A pair of questions: the same, with this probability in other words, or a near miss, likewise.
-    pub fn question_pair(&mut self, other_wording: f64) -> QuestionPair {
+    pub(crate) fn question_pair(&mut self, other_wording: f64) -> QuestionPair {
         let fact = self.any_fact(&everybody());
         let first = self.ask(&fact);
         let duplicate = self.chance(0.5);
@@ -470,7 +470,7 @@ impl World {
 
     /// A question about a story that it answers once, or not at all, as wanted; `None` if the one drawn has
     /// another number of answers.
-    pub fn question_about(&mut self, facts: &[Fact], answerable: bool) -> Option<Question> {
+    pub(crate) fn question_about(&mut self, facts: &[Fact], answerable: bool) -> Option<Question> {
         let known = self.choose(facts).clone();
         let about = if answerable {
             known

@@ -5,6 +5,7 @@ use clap::ValueEnum;
 
 /// Where to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[non_exhaustive]
 pub enum DeviceName {
     /// The processor.
     Cpu,

@@ -56,6 +56,6 @@ pub fn directory(model: &Path) -> anyhow::Result<PathBuf> {
 pub fn find(model: &Path) -> Result<PathBuf, TrainError> {
     directory(model).map_err(|error| TrainError::NoModel {
         model: model.to_path_buf(),
-        reason: format!("{error:#}"),
+        reason: terminal::with_causes(&error),
     })
 }

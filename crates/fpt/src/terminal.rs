@@ -34,7 +34,19 @@ pub fn note(text: &str) {
 
 /// An error for the user on standard error: `error: ...`, with its causes.
 pub fn error(error: &anyhow::Error) {
-    note(&format!("error: {error:#}"));
+    note(&format!("error: {}", with_causes(error)));
+}
+
+/// An error and its causes in one line. Many messages end with the text of their cause; it is not said again.
+pub fn with_causes(error: &anyhow::Error) -> String {
+    let mut line = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !line.ends_with(&cause) {
+            line.push_str(": ");
+            line.push_str(&cause);
+        }
+    }
+    line
 }
 
 /// A bar over `length` units of work with an estimate of the time left; invisible where standard error is no
@@ -71,5 +83,31 @@ fn style(bar: &ProgressBar, template: &str) {
     // The templates are constants: they can't fail.
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use fpt_files::FileError;
+
+    use super::*;
+
+    #[test]
+    fn causes_are_said_once() {
+        let source = Error::from(ErrorKind::NotFound);
+        let cause = source.to_string();
+        let error = anyhow::Error::new(FileError::Write {
+            path: "a.json".into(),
+            source,
+        });
+        assert_eq!(with_causes(&error), format!("cannot write a.json: {cause}"));
+        let error = error.context("failed to save");
+        assert_eq!(
+            with_causes(&error),
+            format!("failed to save: cannot write a.json: {cause}")
+        );
+        assert_eq!(with_causes(&anyhow::anyhow!("alone")), "alone");
     }
 }

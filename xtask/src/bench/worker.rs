@@ -47,7 +47,7 @@ pub(super) struct Answer {
     pub result: Value,
 }
 
-/// Do it, and print an [`Answer`] each time.
+/// Do it, and print an `Answer` each time.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     // As `fpt` does: inside the pool, small operations need not be handed to another thread.
     rayon::ThreadPoolBuilder::new()

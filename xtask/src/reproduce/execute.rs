@@ -63,7 +63,10 @@ impl Executor<'_> {
                                 );
                                 bars.suspend(|| terminal::note(&line));
                             }
-                            Err(error) => push(&failures, format!("{name}: {error:#}")),
+                            Err(error) => push(
+                                &failures,
+                                format!("{name}: {}", terminal::with_causes(&error)),
+                            ),
                         }
                     }
                 });

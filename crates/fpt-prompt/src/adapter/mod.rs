@@ -38,6 +38,7 @@ pub fn adapter_weights(directory: impl AsRef<Path>) -> PathBuf {
 /// PEFT's names of the initialisations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[non_exhaustive]
 pub enum InitKind {
     /// Random numbers.
     Random,

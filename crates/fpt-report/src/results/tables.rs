@@ -69,7 +69,7 @@ impl Results {
     }
 
     /// Prompt tuning on the full model, against not reading and not prompting.
-    pub fn prompt_tuning(&self) -> Option<Table> {
+    pub(crate) fn prompt_tuning(&self) -> Option<Table> {
         let row = self
             .rows
             .iter()

@@ -18,7 +18,7 @@ pub struct BatchShape {
 
 impl BatchShape {
     /// Positions that the encoder sees in each row: prompt and source.
-    pub const fn encoder_length(&self) -> usize {
+    pub(crate) const fn encoder_length(&self) -> usize {
         self.prompt.saturating_add(self.source)
     }
 

@@ -12,6 +12,7 @@ pub const IGNORED_LABEL: i32 = -100;
 /// How long a batch becomes. Never shorter than its longest example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum PadTo {
     /// The longest example, rounded up to a multiple of this (0 counts as 1).
     Multiple(usize),

@@ -45,7 +45,7 @@ impl fmt::Debug for CheckOptions<'_> {
     }
 }
 
-/// Reads a file as [`Task::read`](crate::Task::read) does, but goes on after an error wherever the
+/// Reads a file as [`Task::read`] does, but goes on after an error wherever the
 /// format allows: after a bad row of a table, line of JSON, or part of SQuAD's document. Broken JSON
 /// of SQuAD, damaged Parquet and a missing column end the reading; they are in the report too.
 ///
@@ -60,7 +60,7 @@ pub fn check(
 }
 
 /// [`check`] of what `reader` gives; `path` is for messages, and its extension tells the format as
-/// for [`Task::read_from`](crate::Task::read_from).
+/// for [`Task::read_from`].
 ///
 /// # Errors
 /// As [`check`].

@@ -123,7 +123,7 @@ impl Task for Record {
 
     /// As the authors: `paper_em` and `paper_f1` (F1 of raw words), whose mean is the mean. As the
     /// official script: `em` and `f1`. All take the best answer. Score
-    /// [evaluation sets](Dataset::evaluation), or queries with several answers count repeatedly.
+    /// [evaluation sets](crate::Dataset::evaluation), or queries with several answers count repeatedly.
     fn score(&self, examples: &[Example], predictions: &[String]) -> Result<Scores, ScoreError> {
         let pairs = metrics::answers(examples, predictions)?;
         let best = |metric: fn(&str, &str) -> f64| {

@@ -177,7 +177,7 @@ pub struct LengthConfig {
 
 impl TrainConfig {
     /// How large a batch may be.
-    pub fn batch_limits(&self) -> BatchLimits {
+    pub(crate) fn batch_limits(&self) -> BatchLimits {
         BatchLimits {
             examples: self.batch_size,
             tokens: self.batch_tokens,
@@ -187,7 +187,7 @@ impl TrainConfig {
 
 impl EvalConfig {
     /// How large a batch may be.
-    pub fn batch_limits(&self) -> BatchLimits {
+    pub(crate) fn batch_limits(&self) -> BatchLimits {
         BatchLimits {
             examples: self.batch_size,
             tokens: self.batch_tokens,

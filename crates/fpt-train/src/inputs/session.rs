@@ -112,7 +112,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::read`], and [`TrainError::Output`] if the tokens can't be kept.
-    pub fn read_cached(
+    pub(crate) fn read_cached(
         &self,
         split: Split,
         cache: &Path,
@@ -180,7 +180,7 @@ impl Session {
     ///
     /// # Errors
     /// [`TrainError::Prompt`].
-    pub fn score_prompt(&self, device: &Device) -> Result<SoftPrompt, TrainError> {
+    pub(crate) fn score_prompt(&self, device: &Device) -> Result<SoftPrompt, TrainError> {
         let length = self.config.prompt.length;
         let encode = |text: &str| self.tokenizer.encode(text);
         let init = match &self.config.prompt.init {

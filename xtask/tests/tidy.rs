@@ -1,0 +1,202 @@
+//! What the sources of the workspace keep to and no lint holds: a test for each rule, which names file and line.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use regex::Regex;
+
+const PAPER_TASKS: &str =
+    r#"(TaskName::(MNLI|QQP|SQUAD2|RECORD|XSUM)\b|"(mnli|qqp|squad2|record|xsum)")"#;
+
+/// A file of Rust.
+struct Source {
+    /// From the root of the workspace, with `/`.
+    path: String,
+    text: String,
+}
+
+impl Source {
+    fn in_src(&self) -> bool {
+        self.path.contains("/src/")
+    }
+
+    /// The lines that a program is made of, with their numbers: no comments, and no tests, which stand at the end.
+    fn program(&self) -> impl Iterator<Item = (usize, &str)> {
+        let is_test = !self.in_src() || self.path.ends_with("/tests.rs");
+        let tests = regex(r"#\[cfg\(test\)\]\n(#\[.*\]\n)*mod tests \{").find(&self.text);
+        let text = &self.text[..tests.map_or(self.text.len(), |it| it.start())];
+        let lines = text.lines().zip(1..).filter(move |_| !is_test);
+        lines
+            .map(|(line, number)| (number, line))
+            .filter(|(_, line)| !line.trim_start().starts_with("//"))
+    }
+
+    /// Where `pattern` stands in the program.
+    fn find(&self, pattern: &Regex) -> Vec<String> {
+        let lines = self.program();
+        lines
+            .filter(|(_, line)| pattern.is_match(line))
+            .map(|(number, line)| format!("{}:{number}: {}", self.path, line.trim()))
+            .collect()
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn regex(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("a pattern")
+}
+
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).expect("a directory");
+    let mut entries: Vec<_> = entries
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    entries.sort();
+    entries
+}
+
+/// All of the workspace's own.
+fn sources() -> Vec<Source> {
+    fn walk(root: &Path, directory: &str, sources: &mut Vec<Source>) {
+        for entry in entries(&root.join(directory)) {
+            let name = entry.file_name().expect("a name").to_string_lossy();
+            let path = format!("{directory}/{name}");
+            if entry.is_dir() {
+                walk(root, &path, sources);
+            } else if path.ends_with(".rs") {
+                let text = fs::read_to_string(&entry).expect("a source");
+                sources.push(Source { path, text });
+            }
+        }
+    }
+    let mut sources = Vec::new();
+    for directory in ["crates", "xtask"] {
+        walk(&root(), directory, &mut sources);
+    }
+    assert!(!sources.is_empty());
+    sources
+}
+
+fn assert_none(rule: &str, found: &[String]) {
+    assert!(found.is_empty(), "{rule}:\n{}", found.join("\n"));
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    let bare = |source: &Source| {
+        let text = &source.text;
+        !text.starts_with("//! ") && !text.starts_with("#![doc = include_str!(\"../README.md\")]")
+    };
+    let found: Vec<_> = sources().into_iter().filter(bare).collect();
+    let found: Vec<_> = found.iter().map(|it| format!("{}:1", it.path)).collect();
+    assert_none(
+        "a file begins with `//!`, a library with its README",
+        &found,
+    );
+}
+
+#[test]
+fn an_import_is_of_one_module() {
+    let nested = regex(r"(?m)^ *use (std::\{[^}]*\}|[^;{]*\{[^;]*\w::[^;]*\});");
+    let mut found = Vec::new();
+    for source in sources() {
+        for import in nested.find_iter(&source.text) {
+            let line = source.text[..import.start()].lines().count() + 1;
+            found.push(format!("{}:{line}: {}", source.path, import.as_str()));
+        }
+    }
+    assert_none("a `use` names one module", &found);
+}
+
+#[test]
+fn libraries_leave_the_world_to_programs() {
+    let world = regex(
+        r#""/proc|\benv::var(_os|s|s_os)?\b|\be?print(ln)?!|\bprocess::exit\b|\bCommand::new\b"#,
+    );
+    let is_library = |path: &str| {
+        path.starts_with("crates/")
+            && !["crates/fpt/", "crates/fpt-lab/"].iter().any(|it| path.starts_with(it))
+            // The hub is configured by the variables that Python reads, too.
+            && path != "crates/fpt-hub/src/config.rs"
+    };
+    let libraries = sources().into_iter().filter(|it| is_library(&it.path));
+    let found: Vec<_> = libraries.flat_map(|it| it.find(&world)).collect();
+    assert_none(
+        "no library reads the environment or /proc, prints, exits or starts programs",
+        &found,
+    );
+}
+
+#[test]
+fn nothing_is_ignored_or_left_to_do() {
+    let unfinished = regex(r"#\[ignore|\b(todo|unimplemented)!\(");
+    let mut found = Vec::new();
+    for source in sources() {
+        for (line, number) in source.text.lines().zip(1..) {
+            if unfinished.is_match(line) {
+                found.push(format!("{}:{number}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    assert_none("no test is ignored, and nothing is left to do", &found);
+}
+
+#[test]
+fn tasks_own_what_differs_between_them() {
+    let decided = regex(&format!(
+        r"{PAPER_TASKS}\s*(=>|\||==|!=)|(\||==|!=)\s*&?{PAPER_TASKS}"
+    ));
+    let owns =
+        |path: &str| path.starts_with("crates/fpt-tasks/") || path.starts_with("crates/fpt-world/");
+    let others = sources().into_iter().filter(|it| !owns(&it.path));
+    let found: Vec<_> = others.flat_map(|it| it.find(&decided)).collect();
+    assert_none(
+        "only `fpt-tasks` and `fpt-world` ask which task it is",
+        &found,
+    );
+}
+
+#[test]
+fn no_program_asks_git() {
+    let git = regex(r#""git""#);
+    let found: Vec<_> = sources().iter().flat_map(|it| it.find(&git)).collect();
+    assert_none("the revision is known when a program is built", &found);
+}
+
+#[test]
+fn published_crates_have_a_readme() {
+    let mut crates = entries(&root().join("crates"));
+    crates.retain(|it| {
+        let manifest = fs::read_to_string(it.join("Cargo.toml")).expect("a manifest");
+        !manifest.contains("publish = false") && !it.join("README.md").is_file()
+    });
+    let found: Vec<_> = crates.iter().map(|it| it.display().to_string()).collect();
+    assert_none("a published crate has README.md", &found);
+}
+
+#[test]
+fn paths_in_the_documents_exist() {
+    let link = regex(
+        r"\]\(([^)#:\s]+)(?:#[^)]*)?\)|`((?:crates|xtask|configs|docs|datasets|benches)/[^`\s*]*)`",
+    );
+    let mut found = Vec::new();
+    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = fs::read_to_string(root().join(document)).expect("a document");
+        for (line, number) in text.lines().zip(1..) {
+            for captures in link.captures_iter(line) {
+                let path = captures
+                    .get(1)
+                    .or(captures.get(2))
+                    .expect("a path")
+                    .as_str();
+                if !root().join(path).exists() {
+                    found.push(format!("{document}:{number}: {path}"));
+                }
+            }
+        }
+    }
+    assert_none("a path in a document leads somewhere", &found);
+}
