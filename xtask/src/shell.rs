@@ -21,10 +21,23 @@ struct Target {
     name: String,
 }
 
+/// Cargo, as from a shell. What the Cargo that started this program told it about itself would count as a change to
+/// build scripts that look at it (`ring`'s), which would be run anew each time.
+pub(crate) fn cargo() -> Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
 /// Build the `fpt` program and return its path.
 pub(crate) fn build_fpt() -> anyhow::Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    let output = cargo()
         .args([
             "build",
             "--package",

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
@@ -48,8 +48,7 @@ pub(super) fn run(home: &Path, filters: &[String]) -> anyhow::Result<Vec<Benchma
     shell::remove(home)?;
     fs::create_dir_all(home).with_context(|| format!("failed to create {}", home.display()))?;
     let home = fs::canonicalize(home)?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = shell::cargo();
     // The profile and the packages of `cargo xtask`, so that nothing is built twice.
     command
         .args(["bench", "--profile", "dev", "--bench", "speed"])
