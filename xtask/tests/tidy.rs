@@ -200,3 +200,35 @@ fn paths_in_the_documents_exist() {
     }
     assert_none("a path in a document leads somewhere", &found);
 }
+
+#[test]
+fn the_readme_names_what_a_build_needs() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).expect("a file");
+    let readme = read("README.md");
+    let mut found = Vec::new();
+    if read("Cargo.lock").contains("\nname = \"cc\"\n") && !readme.contains("a C compiler") {
+        found.push("a C compiler, which `cc` calls".to_string());
+    }
+    let feature = regex(r"(?ms)^\[features\]$(.*?)(^\[|\z)");
+    let name = regex(r"(?m)^([\w-]+) = \[");
+    for directory in entries(&root().join("crates")) {
+        let manifest = fs::read_to_string(directory.join("Cargo.toml")).expect("a manifest");
+        for features in feature.captures_iter(&manifest) {
+            for name in name.captures_iter(&features[1]) {
+                let how = format!("--features {}", &name[1]);
+                if !readme
+                    .split_whitespace()
+                    .collect::<Vec<_>>()
+                    .join(" ")
+                    .contains(&how)
+                {
+                    found.push(format!("{}: {how}", directory.display()));
+                }
+            }
+        }
+    }
+    assert_none(
+        "README.md names what a build needs, and features with their command",
+        &found,
+    );
+}
