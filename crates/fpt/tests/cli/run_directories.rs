@@ -28,21 +28,31 @@ fn json(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
+/// A process that ends with its test, however that ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A training that takes long enough to be met at work.
-fn start(lab: &Lab) -> Child {
-    Command::new(assert_cmd::cargo::cargo_bin("fpt"))
+fn start(lab: &Lab) -> Running {
+    let child = Command::new(assert_cmd::cargo::cargo_bin("fpt"))
         .current_dir(lab.path(""))
         .args(["train", "--config", "lab.toml", "--task", "mnli"])
         .args(["--out", "run", "--set", "train.steps=100000", "--set"])
         .arg("eval.every=100000")
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+        .spawn();
+    Running(child.unwrap())
 }
 
 /// Until there is a file, which a child must make.
-fn wait_for(path: &Path, child: &mut Child) {
+fn wait_for(path: &Path, Running(child): &mut Running) {
     let start = Instant::now();
     while !fs::metadata(path).is_ok_and(|file| file.len() > 0) {
         if child.try_wait().unwrap().is_some() || start.elapsed() > Duration::from_secs(60) {
@@ -176,12 +186,11 @@ fn a_directory_at_work_belongs_to_one_process() {
     let metrics = lab.path("run.partial/metrics.jsonl");
     wait_for(&metrics, &mut child);
     let second = lab.train("mnli", &[]);
-    let owner = format!("process {}", child.id());
+    let owner = format!("process {}", child.0.id());
     refused(&second, &["run.partial", &owner, "--out"]);
     // The first one goes on.
-    assert!(child.try_wait().unwrap().is_none() && metrics.is_file());
-    child.kill().unwrap();
-    child.wait().unwrap();
+    assert!(child.0.try_wait().unwrap().is_none() && metrics.is_file());
+    drop(child);
 
     // What a killed run leaves belongs to nobody; it is kept all the same.
     let left = fs::read(&metrics).unwrap();
