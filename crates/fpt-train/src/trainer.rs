@@ -275,8 +275,14 @@ impl<'a> Trainer<'a> {
     ) -> Result<(Scores, Vec<String>), TrainError> {
         let clock = Instant::now();
         let session = &self.inputs.session;
-        let mut progress = |examples| log.progress(Event::Evaluated { examples });
+        let mut told = Ok(());
+        let mut progress = |examples| {
+            if told.is_ok() {
+                told = log.emit(Event::Evaluated { examples });
+            }
+        };
         let outcome = session.evaluate(model, prompt, data, limit, &mut progress)?;
+        told?;
         state.evaluating += clock.elapsed();
         Ok(outcome)
     }

@@ -43,12 +43,15 @@ impl Inputs {
         since: Instant,
         log: &mut Log<'_>,
     ) -> Result<Self, TrainError> {
+        let mut told = Ok(());
         let mut tokenized = |split, examples, of| {
-            log.progress(Event::Tokenized {
-                split,
-                examples,
-                of,
-            });
+            if told.is_ok() {
+                told = log.emit(Event::Tokenized {
+                    split,
+                    examples,
+                    of,
+                });
+            }
         };
         let mut read = |split| {
             session
@@ -61,6 +64,7 @@ impl Inputs {
             Split::Dev => Arc::clone(&dev),
             Split::Test => read(Split::Test)?,
         };
+        told?;
         session.check_reported(&reported)?;
         let baseline = session
             .task

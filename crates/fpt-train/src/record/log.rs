@@ -55,9 +55,4 @@ impl<'a> Log<'a> {
         (self.listener)(&event);
         Ok(())
     }
-
-    /// Something happened that leaves no line.
-    pub(crate) fn progress(&mut self, event: Event) {
-        (self.listener)(&event);
-    }
 }
