@@ -4,8 +4,10 @@ mod device;
 mod host;
 pub mod model;
 mod report;
+mod runs;
 pub mod terminal;
 
 pub use device::DeviceName;
 pub use host::{host, peak_memory, revision};
 pub use report::report;
+pub use runs::finished;

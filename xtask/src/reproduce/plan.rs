@@ -3,13 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use fpt::terminal;
+use fpt::finished;
 use fpt_partial::shape;
 use fpt_schedule::Method;
 use fpt_tasks::{TaskName, task};
-use fpt_train::{
-    Experiment, Fingerprinter, Plan, RunConfig, RunResult, TrainError, finished_run, set_aside,
-};
+use fpt_train::{Experiment, Fingerprinter, Plan, RunConfig, RunResult};
 
 /// A run of the experiment.
 pub(super) struct Planned {
@@ -98,14 +96,7 @@ pub(super) fn find_finished(
     force_new: bool,
 ) -> anyhow::Result<()> {
     for run in runs {
-        run.finished = match finished_run(&run.directory, &run.config, fingerprinter) {
-            Err(error @ TrainError::OtherRun { .. }) if force_new => {
-                let kept = set_aside(&run.directory)?;
-                terminal::note(&format!("{error}: it is {} now", kept.display()));
-                None
-            }
-            found => found?,
-        };
+        run.finished = finished(&run.directory, &run.config, fingerprinter, force_new)?;
     }
     Ok(())
 }

@@ -38,9 +38,11 @@ impl Fingerprints {
         session: &Session,
         splits: [(Split, &Dataset); N],
     ) -> Result<Self, TrainError> {
+        // One that is reported may be there twice.
+        let splits = BTreeMap::from(splits).into_iter();
         let splits = splits.map(|(split, data)| (split, examples(&data.examples)));
-        let model = model(&session.directory)?;
-        Self::with(&session.config, &*session.task, model, splits.into())
+        let model = model(&session.directory, &session.tokenizer)?;
+        Self::with(&session.config, &*session.task, model, splits.collect())
     }
 
     fn with(
@@ -119,7 +121,8 @@ impl Fingerprinter {
     /// [`TrainError`] if something of it is not there or can't be read.
     pub fn of(&mut self, config: &RunConfig) -> Result<Fingerprints, TrainError> {
         if !self.models.contains_key(&config.model) {
-            let found = model(&(self.find)(&config.model)?)?;
+            let directory = (self.find)(&config.model)?;
+            let found = model(&directory, &T5Tokenizer::from_directory(&directory)?)?;
             self.models.insert(config.model.clone(), found);
         }
         let model = self.models[&config.model].clone();
@@ -143,13 +146,12 @@ impl Fingerprinter {
 }
 
 /// Of the model in `directory` and of its tokenizer.
-fn model(directory: &Path) -> Result<(String, String), TrainError> {
+fn model(directory: &Path, tokenizer: &T5Tokenizer) -> Result<(String, String), TrainError> {
     let mut hash = Fingerprint::new();
     hash.file(directory.join("config.json"))?;
     for path in weight_files(directory)? {
         hash.file(path)?;
     }
-    let tokenizer = T5Tokenizer::from_directory(directory)?;
     Ok((hash.hex(), file(tokenizer.path())?))
 }
 

@@ -3,12 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use fpt::{DeviceName, host, model, terminal};
+use fpt::{DeviceName, finished, host, model, terminal};
 use fpt_tasks::Split;
-use fpt_train::{
-    Event, Fingerprinter, MetricRecord, RunConfig, RunResult, TrainError, finished_run, set_aside,
-    train,
-};
+use fpt_train::{Event, Fingerprinter, MetricRecord, RunResult, train};
 use indicatif::ProgressBar;
 
 use super::{RunArgs, dry_run, print_json, print_line};
@@ -71,7 +68,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         "--out {} is the directory of the cache; choose another --out or --cache",
         args.out.display()
     );
-    if let Some(result) = args.finished(&config)? {
+    let mut fingerprinter = Fingerprinter::new(model::find);
+    if let Some(result) = finished(&args.out, &config, &mut fingerprinter, args.force_new)? {
         terminal::note(&format!(
             "{} holds this very run, finished; nothing to do",
             args.out.display()
@@ -103,21 +101,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     print_line(&summary(&result))?;
     let adapter = args.out.join("adapter");
     print_line(&format!("adapter: {}", adapter.display()))
-}
-
-impl Args {
-    /// The result of this run, if it is finished. Another run in its place is set aside, if that is wanted.
-    fn finished(&self, config: &RunConfig) -> anyhow::Result<Option<RunResult>> {
-        let mut fingerprinter = Fingerprinter::new(model::find);
-        match finished_run(&self.out, config, &mut fingerprinter) {
-            Err(error @ TrainError::OtherRun { .. }) if self.force_new => {
-                let kept = set_aside(&self.out)?;
-                terminal::note(&format!("{error}: it is {} now", kept.display()));
-                Ok(None)
-            }
-            found => Ok(found?),
-        }
-    }
 }
 
 /// Let a bar follow the run.

@@ -1,0 +1,28 @@
+//! Runs that may be finished already.
+
+use std::path::Path;
+
+use fpt_train::{Fingerprinter, RunConfig, RunResult, TrainError, finished_run, set_aside};
+
+use crate::terminal;
+
+/// The result of the run of `config` in `directory`, if it is finished. A finished run of another configuration or of
+/// other inputs in its place is an error or, with `force_new`, set aside, which the user is told.
+///
+/// # Errors
+/// Those of [`finished_run`] and [`set_aside`].
+pub fn finished(
+    directory: &Path,
+    config: &RunConfig,
+    fingerprinter: &mut Fingerprinter,
+    force_new: bool,
+) -> Result<Option<RunResult>, TrainError> {
+    match finished_run(directory, config, fingerprinter) {
+        Err(error @ TrainError::OtherRun { .. }) if force_new => {
+            let kept = set_aside(directory)?;
+            terminal::note(&format!("{error}: it is {} now", kept.display()));
+            Ok(None)
+        }
+        found => found,
+    }
+}
