@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Bool, Device, Gradients, Tensor};
+use burn::tensor::{Bool, DType, Device, FloatDType, Gradients, Tensor};
 use fpt_t5::{AttentionKind, IGNORED_LABEL, Lm, LmBatch, StackKind, T5, Taps, prepend_visible};
 
 use crate::{PartialError, Scores, StackScores};
@@ -158,12 +158,16 @@ impl ScoreTaps<'_> {
     }
 }
 
-/// A tensor without its history, where it has one.
+/// A tensor without its history, where it has one, in f32.
 fn plain<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    if x.device().is_autodiff() {
+    let x = if x.device().is_autodiff() {
         x.inner()
     } else {
         x
+    };
+    match x.dtype() {
+        DType::F32 => x,
+        _ => x.cast(FloatDType::F32),
     }
 }
 
@@ -216,7 +220,10 @@ impl Taps for ScoreTaps<'_> {
                 let [batch, _, count, _] = heads.dims();
                 let gate = Tensor::<4>::ones([batch, 1, count, 1], &**device).require_grad();
                 gates.push((place, gate.clone()));
-                heads * gate
+                match heads.dtype() {
+                    DType::F32 => heads * gate,
+                    dtype => heads * gate.cast(dtype),
+                }
             }
             None => heads,
         }

@@ -2,11 +2,11 @@
 
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, FloatDType, Int, Tensor};
 
 use crate::feed_forward::linear;
 use crate::taps::project;
-use crate::{AttentionKind, StackKind, T5Config, Taps, fused};
+use crate::{AttentionBias, AttentionKind, StackKind, T5Config, Taps, fused};
 
 /// Keys and values of one attention, `[batch, heads, length, d_kv]` each.
 #[derive(Clone, Debug)]
@@ -65,6 +65,9 @@ pub struct Attention {
     /// Which heads of the stack's position bias are this layer's, where some are left out; `None` means all.
     #[module(skip)]
     pub kept_heads: Option<Vec<usize>>,
+    /// Whether a backward pass computes the probabilities again instead of keeping them.
+    #[module(skip)]
+    pub(crate) recompute: bool,
     d_kv: usize,
 }
 
@@ -80,6 +83,7 @@ impl Attention {
             v: linear(d_model, inner, model_std, device),
             o: linear(inner, d_model, (inner as f64).powf(-0.5), device),
             kept_heads: None,
+            recompute: false,
             d_kv,
         }
     }
@@ -89,34 +93,40 @@ impl Attention {
         self.d_kv
     }
 
+    /// The type of numbers that products take: inputs, keys and values.
+    pub fn operand_dtype(&self) -> FloatDType {
+        fused::operand_dtype(&self.q.weight.val())
+    }
+
     /// Keys and values of `source`, `[batch, length, d_model]`.
     pub(crate) fn keys_values(&self, source: Tensor<3>, taps: &mut dyn Taps) -> KeysValues {
+        let dtype = self.operand_dtype();
         KeysValues {
-            keys: self.split(project(&self.k, source.clone(), taps)),
-            values: self.split(project(&self.v, source, taps)),
+            keys: self.split(project(&self.k, source.clone(), dtype, taps)),
+            values: self.split(project(&self.v, source, dtype, taps)),
         }
     }
 
-    /// Attention of `x`, `[batch, queries, d_model]`, to `source` under an additive `mask` that broadcasts
-    /// to `[batch, heads, queries, keys]`. Returns `[batch, queries, d_model]`.
+    /// Attention of `x`, `[batch, queries, d_model]`, to `source`, whose scores get `bias`. Returns
+    /// `[batch, queries, d_model]`, in f32.
     pub fn forward(
         &self,
         x: Tensor<3>,
         source: KeysValues,
-        mask: Tensor<4>,
+        bias: AttentionBias,
         place: (StackKind, usize, AttentionKind),
         taps: &mut dyn Taps,
     ) -> Tensor<3> {
-        let query = self.split(project(&self.q, x, taps));
+        let query = self.split(project(&self.q, x, self.operand_dtype(), taps));
         let [batch, heads, queries, d_kv] = query.dims();
         // Queries by keys, and probabilities by values.
         taps.multiplied(2 * (batch * heads * queries * source.length() * d_kv) as u64);
-        let joined = fused::attention(query, source.keys, source.values, mask);
+        let joined = fused::attention(query, source.keys, source.values, bias, self.recompute);
         let (stack, layer, kind) = place;
         let outputs = joined.reshape([batch, queries, heads, d_kv]);
         let outputs = taps.heads(stack, layer, kind, outputs);
         let joined = outputs.reshape([batch, queries, heads * d_kv]);
-        project(&self.o, joined, taps)
+        project(&self.o, joined, FloatDType::F32, taps)
     }
 
     /// `[batch, length, heads · d_kv]` to `[batch, heads, length, d_kv]`.

@@ -1,10 +1,9 @@
 //! The decoder stack, and what it remembers between tokens.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 
-use crate::mask::{causal_mask, padding_mask};
-use crate::position::SelfBias;
+use crate::position::{SelfBias, cross_bias};
 use crate::{
     Attention, AttentionKind, EncoderOutput, FeedForward, KeysValues, RelativePositionBias,
     StackKind, T5Config, T5LayerNorm, Taps,
@@ -106,7 +105,7 @@ impl Decoder {
     ///
     /// Teacher forcing is one call with an empty cache; generation is a call per token with the same cache.
     /// The cache belongs to one `encoded`: its cross-attention keys are computed on first use.
-    /// Returns `[batch, length, d_model]`.
+    /// In and out in f32, `[batch, length, d_model]`.
     pub fn forward(
         &self,
         embeddings: Tensor<3>,
@@ -115,12 +114,8 @@ impl Decoder {
         taps: &mut dyn Taps,
     ) -> Tensor<3> {
         let [_, length, _] = embeddings.dims();
-        let offset = cache.length();
-        let own_bias = SelfBias::new(
-            self.position_bias.forward(offset, length, offset + length),
-            (length > 1).then(|| self.future_mask(offset, length, &embeddings.device())),
-        );
-        let cross_mask = padding_mask(encoded.mask.clone());
+        let own_bias = SelfBias::decoder(&self.position_bias, cache.length(), length);
+        let cross_bias = cross_bias(encoded.mask.clone());
         cache
             .layers
             .resize_with(self.block.len(), LayerCache::default);
@@ -128,7 +123,8 @@ impl Decoder {
         let mut x = embeddings;
         for (layer, (block, cache)) in self.block.iter().zip(&mut cache.layers).enumerate() {
             taps.residual(StackKind::Decoder, layer, &x);
-            let normed = block.attention_norm.forward(x.clone());
+            let dtype = block.attention.operand_dtype();
+            let normed = block.attention_norm.forward(x.clone(), dtype);
             let new = block.attention.keys_values(normed.clone(), taps);
             let own = match cache.own.take() {
                 Some(before) => before.append(new),
@@ -139,7 +135,8 @@ impl Decoder {
             let bias = own_bias.of(block.attention.kept_heads.as_deref());
             x = x + block.attention.forward(normed, own, bias, place, taps);
 
-            let normed = block.cross_attention_norm.forward(x.clone());
+            let dtype = block.cross_attention.operand_dtype();
+            let normed = block.cross_attention_norm.forward(x.clone(), dtype);
             let cross = cache
                 .cross
                 .get_or_insert_with(|| {
@@ -150,29 +147,15 @@ impl Decoder {
             let place = (StackKind::Decoder, layer, AttentionKind::CrossAttention);
             x = x + block
                 .cross_attention
-                .forward(normed, cross, cross_mask.clone(), place, taps);
+                .forward(normed, cross, cross_bias.clone(), place, taps);
 
-            let normed = block.feed_forward_norm.forward(x.clone());
+            let dtype = block.feed_forward.operand_dtype();
+            let normed = block.feed_forward_norm.forward(x.clone(), dtype);
             x = x + block
                 .feed_forward
                 .forward(normed, StackKind::Decoder, layer, taps);
         }
         taps.residual(StackKind::Decoder, self.block.len(), &x);
-        self.final_norm.forward(x)
-    }
-
-    /// Everything cached is visible; within the new positions, only the past is.
-    fn future_mask(&self, offset: usize, length: usize, device: &Device) -> Tensor<4> {
-        let causal = causal_mask(length, &device.clone().inner());
-        match offset {
-            0 => causal,
-            _ => Tensor::cat(
-                vec![
-                    Tensor::zeros([1, 1, length, offset], &causal.device()),
-                    causal,
-                ],
-                3,
-            ),
-        }
+        self.final_norm.forward(x, FloatDType::F32)
     }
 }

@@ -1,9 +1,8 @@
 //! The encoder stack.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 
-use crate::mask::padding_mask;
 use crate::position::SelfBias;
 use crate::{
     Attention, AttentionKind, FeedForward, RelativePositionBias, StackKind, T5Config, T5LayerNorm,
@@ -34,6 +33,29 @@ pub struct Encoder {
     pub final_norm: T5LayerNorm,
 }
 
+impl EncoderBlock {
+    /// `x`, `[batch, length, d_model]`, with what attention and feed-forward network add to it, as layer number `layer`.
+    pub(crate) fn forward(
+        &self,
+        x: Tensor<3>,
+        bias: &SelfBias,
+        layer: usize,
+        taps: &mut dyn Taps,
+    ) -> Tensor<3> {
+        taps.residual(StackKind::Encoder, layer, &x);
+        let dtype = self.attention.operand_dtype();
+        let normed = self.attention_norm.forward(x.clone(), dtype);
+        let source = self.attention.keys_values(normed.clone(), taps);
+        let place = (StackKind::Encoder, layer, AttentionKind::SelfAttention);
+        let bias = bias.of(self.attention.kept_heads.as_deref());
+        let x = x + self.attention.forward(normed, source, bias, place, taps);
+        let dtype = self.feed_forward.operand_dtype();
+        let normed = self.feed_forward_norm.forward(x.clone(), dtype);
+        let (stack, network) = (StackKind::Encoder, &self.feed_forward);
+        x + network.forward(normed, stack, layer, taps)
+    }
+}
+
 impl Encoder {
     /// Random weights.
     pub fn init(config: &T5Config, device: &Device) -> Self {
@@ -53,32 +75,19 @@ impl Encoder {
     }
 
     /// Encode `embeddings`, `[batch, length, d_model]`, whose padding is marked by zeros in `mask`,
-    /// `[batch, length]`. Returns `[batch, length, d_model]`; rows of padding hold no meaning.
+    /// `[batch, length]`. In and out in f32, `[batch, length, d_model]`; rows of padding hold no meaning.
     pub fn forward(
         &self,
         embeddings: Tensor<3>,
         mask: Tensor<2>,
         taps: &mut dyn Taps,
     ) -> Tensor<3> {
-        let [_, length, _] = embeddings.dims();
-        let bias = SelfBias::new(
-            self.position_bias.forward(0, length, length),
-            Some(padding_mask(mask)),
-        );
+        let bias = SelfBias::encoder(&self.position_bias, mask);
         let mut x = embeddings;
         for (layer, block) in self.block.iter().enumerate() {
-            taps.residual(StackKind::Encoder, layer, &x);
-            let normed = block.attention_norm.forward(x.clone());
-            let source = block.attention.keys_values(normed.clone(), taps);
-            let place = (StackKind::Encoder, layer, AttentionKind::SelfAttention);
-            let bias = bias.of(block.attention.kept_heads.as_deref());
-            x = x + block.attention.forward(normed, source, bias, place, taps);
-            let normed = block.feed_forward_norm.forward(x.clone());
-            x = x + block
-                .feed_forward
-                .forward(normed, StackKind::Encoder, layer, taps);
+            x = block.forward(x, &bias, layer, taps);
         }
         taps.residual(StackKind::Encoder, self.block.len(), &x);
-        self.final_norm.forward(x)
+        self.final_norm.forward(x, FloatDType::F32)
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::nn::{Initializer, Linear, LinearConfig};
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, FloatDType, Tensor, activation};
 
 use crate::taps::project;
 use crate::{FeedForwardKind, StackKind, T5Config, Taps, fused};
@@ -43,7 +43,12 @@ impl FeedForward {
         }
     }
 
-    /// `[batch, length, d_model]` in and out.
+    /// The type of numbers that [`forward`](Self::forward) takes.
+    pub fn operand_dtype(&self) -> FloatDType {
+        fused::operand_dtype(&self.wi_0.weight.val())
+    }
+
+    /// `[batch, length, d_model]` in and out: in [`operand_dtype`](Self::operand_dtype), out in f32.
     pub fn forward(
         &self,
         x: Tensor<3>,
@@ -51,15 +56,16 @@ impl FeedForward {
         layer: usize,
         taps: &mut dyn Taps,
     ) -> Tensor<3> {
+        let dtype = self.operand_dtype();
         let hidden = match &self.wi_1 {
             Some(wi_1) => {
-                let gate = project(&self.wi_0, x.clone(), taps);
-                fused::gated_gelu(gate, project(wi_1, x, taps))
+                let gate = project(&self.wi_0, x.clone(), dtype, taps);
+                fused::gated_gelu(gate, project(wi_1, x, dtype, taps))
             }
-            None => activation::relu(project(&self.wi_0, x, taps)),
+            None => activation::relu(project(&self.wi_0, x, dtype, taps)),
         };
         let hidden = taps.feed_forward(stack, layer, hidden);
-        project(&self.wo, hidden, taps)
+        project(&self.wo, hidden, FloatDType::F32, taps)
     }
 }
 

@@ -25,6 +25,7 @@ pub use decoder::{Decoder, DecoderBlock, KvCache};
 pub use encoder::{Encoder, EncoderBlock};
 pub use error::T5Error;
 pub use feed_forward::FeedForward;
+pub use fused::AttentionBias;
 pub use generate::Generation;
 pub use lm::{Lm, LmBatch, prepend};
 pub use loss::{IGNORED_LABEL, Loss};

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, Initializer, Linear};
-use burn::tensor::{Bool, Device, Int, Tensor};
+use burn::tensor::{Bool, DType, Device, FloatDType, Int, Tensor};
 
 use crate::feed_forward::linear;
 use crate::{Decoder, Encoder, IGNORED_LABEL, KvCache, NoTaps, T5Config, Taps, index, taps};
@@ -80,9 +80,13 @@ impl T5 {
         self.shared.weight.val().device()
     }
 
-    /// Embeddings of `ids`, `[batch, length]` to `[batch, length, d_model]`.
+    /// Embeddings of `ids`, `[batch, length]` to `[batch, length, d_model]`, in f32.
     pub fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        self.shared.forward(ids)
+        let embeddings = self.shared.forward(ids);
+        match embeddings.dtype() {
+            DType::F32 => embeddings,
+            _ => embeddings.cast(FloatDType::F32),
+        }
     }
 
     /// Run the encoder on `embeddings`, `[batch, length, d_model]`, under `mask`, `[batch, length]`
@@ -152,13 +156,10 @@ impl T5 {
         } else {
             hidden
         };
-        match &self.lm_head {
-            Some(head) => taps::project(head, hidden, sink),
-            None => taps::product(
-                hidden,
-                self.shared.weight.val().transpose().unsqueeze(),
-                sink,
-            ),
-        }
+        let weight = match &self.lm_head {
+            Some(head) => head.weight.val(),
+            None => self.shared.weight.val().transpose(),
+        };
+        taps::product(hidden, weight, FloatDType::F32, sink)
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 
 use crate::fused;
 
@@ -24,8 +24,9 @@ impl T5LayerNorm {
         }
     }
 
-    /// `x / sqrt(mean(x²) + ε) · weight` over the last axis; `[batch, length, d_model]` in and out.
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        fused::rms_norm(x, self.weight.val(), self.epsilon)
+    /// `x / sqrt(mean(x²) + ε) · weight` over the last axis; `[batch, length, d_model]` in and out, as numbers of type
+    /// `dtype`, that of the products below. On a processor they stay of the type of `x`.
+    pub fn forward(&self, x: Tensor<3>, dtype: FloatDType) -> Tensor<3> {
+        fused::rms_norm(x, self.weight.val(), self.epsilon, dtype)
     }
 }

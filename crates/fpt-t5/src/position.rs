@@ -4,8 +4,9 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Int, Tensor, TensorData, module};
 
-use crate::T5Config;
 use crate::attention::index;
+use crate::mask::{future_mask, hidden_distances, hidden_keys, padding_mask};
+use crate::{AttentionBias, T5Config, fused};
 
 /// The relative-position bias of a stack (`T5Attention.compute_bias` in transformers).
 ///
@@ -40,13 +41,12 @@ impl RelativePositionBias {
     /// `[1, heads, queries, keys]`.
     pub fn forward(&self, offset: usize, queries: usize, keys: usize) -> Tensor<4> {
         let weight = self.weight.val();
-        let [buckets, heads] = weight.dims();
-        let mut index = Vec::with_capacity(queries * keys);
-        for query in offset..offset + queries {
-            for key in 0..keys {
-                index.push(self.bucket(key as i64 - query as i64, buckets as i64) as i32);
-            }
-        }
+        let [_, heads] = weight.dims();
+        let buckets = self.buckets(offset, queries, keys);
+        let index: Vec<i32> = (0..queries)
+            .flat_map(|query| &buckets[queries - 1 - query..][..keys])
+            .copied()
+            .collect();
         let index = Tensor::<2, Int>::from_data(
             TensorData::new(index, [1, queries * keys]),
             &weight.device(),
@@ -55,6 +55,23 @@ impl RelativePositionBias {
             .reshape([queries, keys, heads])
             .permute([2, 0, 1])
             .unsqueeze::<4>()
+    }
+
+    /// The same by distance, `[heads, queries + keys - 1]`: that of query `i` and key `k` is at `queries - 1 - i + k`.
+    pub fn by_distance(&self, offset: usize, queries: usize, keys: usize) -> Tensor<2> {
+        let weight = self.weight.val();
+        let buckets = self.buckets(offset, queries, keys);
+        let index = Tensor::<1, Int>::from_data(buckets.as_slice(), &weight.device());
+        weight.transpose().select(1, index)
+    }
+
+    /// The bucket of each distance, from key 0 and the last query to the last key and query `offset`.
+    fn buckets(&self, offset: usize, queries: usize, keys: usize) -> Vec<i32> {
+        let [buckets, _] = self.weight.dims();
+        let least = 1 - (offset + queries) as i64;
+        (0..(queries + keys).saturating_sub(1) as i64)
+            .map(|place| self.bucket(least + place, buckets as i64) as i32)
+            .collect()
     }
 
     /// Near positions have a bucket each, far ones share logarithmically growing buckets.
@@ -76,33 +93,111 @@ impl RelativePositionBias {
     }
 }
 
-/// What is added to the scores of a stack's self-attentions: position bias and mask, added up once for all
-/// layers that keep all heads.
-pub(crate) struct SelfBias {
-    position: Tensor<4>,
-    mask: Option<Tensor<4>>,
-    all: Tensor<4>,
+/// What is added to the scores of a stack's self-attentions.
+pub(crate) enum SelfBias {
+    /// Position bias and mask, and their sum, added up once for all layers that keep all heads.
+    Whole {
+        position: Tensor<4>,
+        mask: Option<Tensor<4>>,
+        all: Tensor<4>,
+    },
+    /// See [`AttentionBias::Parts`].
+    Parts {
+        by_distance: Tensor<2>,
+        hidden: Option<Tensor<2>>,
+    },
 }
 
 impl SelfBias {
-    /// From a position bias `[1, heads, queries, keys]` and a mask that broadcasts to it.
-    pub(crate) fn new(position: Tensor<4>, mask: Option<Tensor<4>>) -> Self {
+    /// Of positions that see each other where they are real: 1 in `mask`, `[batch, length]`.
+    pub(crate) fn encoder(position: &RelativePositionBias, mask: Tensor<2>) -> Self {
+        let [_, length] = mask.dims();
+        if in_parts(position) {
+            return Self::Parts {
+                by_distance: position.by_distance(0, length, length),
+                hidden: Some(hidden_keys(mask)),
+            };
+        }
+        Self::whole(
+            position.forward(0, length, length),
+            Some(padding_mask(mask)),
+        )
+    }
+
+    /// Of `length` positions that follow `offset` others, and see those and what is before them.
+    pub(crate) fn decoder(position: &RelativePositionBias, offset: usize, length: usize) -> Self {
+        let keys = offset + length;
+        let device = position.weight.device();
+        if in_parts(position) {
+            let by_distance = position.by_distance(offset, length, keys);
+            let future =
+                Tensor::<1>::from_data(hidden_distances(length, keys).as_slice(), &device.inner());
+            return Self::Parts {
+                by_distance: by_distance + future.unsqueeze(),
+                hidden: None,
+            };
+        }
+        let mask = (length > 1).then(|| future_mask(offset, length, &device.inner()));
+        Self::whole(position.forward(offset, length, keys), mask)
+    }
+
+    fn whole(position: Tensor<4>, mask: Option<Tensor<4>>) -> Self {
         let all = add(position.clone(), mask.clone());
-        Self {
+        Self::Whole {
             position,
             mask,
             all,
         }
     }
 
-    /// The part of these heads, `[batch, heads, queries, keys]`; `None` means all heads.
-    pub(crate) fn of(&self, heads: Option<&[usize]>) -> Tensor<4> {
-        let Some(heads) = heads else {
-            return self.all.clone();
-        };
-        let index = index(heads, &self.position.device());
-        add(self.position.clone().select(1, index), self.mask.clone())
+    /// That of these heads; `None` means all.
+    pub(crate) fn of(&self, heads: Option<&[usize]>) -> AttentionBias {
+        match (self, heads) {
+            (Self::Whole { all, .. }, None) => AttentionBias::Whole(all.clone()),
+            (Self::Whole { position, mask, .. }, Some(heads)) => {
+                let index = index(heads, &position.device());
+                let position = position.clone().select(1, index);
+                AttentionBias::Whole(add(position, mask.clone()))
+            }
+            (
+                Self::Parts {
+                    by_distance,
+                    hidden,
+                },
+                heads,
+            ) => {
+                let by_distance = by_distance.clone();
+                let by_distance = match heads {
+                    None => by_distance,
+                    Some(heads) => {
+                        let index = index(heads, &by_distance.device());
+                        by_distance.select(0, index)
+                    }
+                };
+                AttentionBias::Parts {
+                    by_distance: Some(by_distance),
+                    hidden: hidden.clone(),
+                }
+            }
+        }
     }
+}
+
+/// What is added to the scores of attentions to positions that are real where `mask`, `[batch, keys]`, is 1.
+pub(crate) fn cross_bias(mask: Tensor<2>) -> AttentionBias {
+    if fused::takes_parts(&mask.device()) {
+        return AttentionBias::Parts {
+            by_distance: None,
+            hidden: Some(hidden_keys(mask)),
+        };
+    }
+    AttentionBias::Whole(padding_mask(mask))
+}
+
+/// Whether the bias is given in parts: these have no gradients, so not where it is trained.
+fn in_parts(position: &RelativePositionBias) -> bool {
+    let weight = position.weight.val();
+    fused::takes_parts(&weight.device()) && !weight.is_require_grad()
 }
 
 fn add(position: Tensor<4>, mask: Option<Tensor<4>>) -> Tensor<4> {

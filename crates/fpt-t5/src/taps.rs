@@ -1,7 +1,7 @@
 //! Looking at activations on their way.
 
 use burn::nn::Linear;
-use burn::tensor::Tensor;
+use burn::tensor::{FloatDType, Tensor};
 
 use crate::fused;
 
@@ -27,7 +27,8 @@ pub enum AttentionKind {
 /// gets by default, so a tap that is not used costs nothing.
 pub trait Taps {
     /// The input of `wo` in a feed-forward network, `[batch, length, d_ff]`: `gelu(wi_0 x) * wi_1 x`,
-    /// or `relu(wi x)`.
+    /// or `relu(wi x)`. Here and in [`heads`](Taps::heads), numbers have the type of products: bf16 where weights have
+    /// it, except on a processor.
     fn feed_forward(&mut self, stack: StackKind, layer: usize, activation: Tensor<3>) -> Tensor<3> {
         let _ = (stack, layer);
         activation
@@ -75,19 +76,24 @@ impl Taps for MacCounter {
     }
 }
 
-/// `linear` of `x`, counted.
-pub(crate) fn project(linear: &Linear, x: Tensor<3>, taps: &mut dyn Taps) -> Tensor<3> {
-    let [_, d_out] = linear.weight.dims();
-    taps.multiplied((x.shape().num_elements() * d_out) as u64);
-    fused::linear(x, linear.weight.val())
+/// `linear` of `x`, counted, as numbers of type `dtype`.
+pub(crate) fn project(
+    linear: &Linear,
+    x: Tensor<3>,
+    dtype: FloatDType,
+    taps: &mut dyn Taps,
+) -> Tensor<3> {
+    product(x, linear.weight.val(), dtype, taps)
 }
 
-/// The matrix product of `a`, `[.., m, k]`, and `b`, `[.., k, n]`, counted.
-pub(crate) fn product<const D: usize>(
-    a: Tensor<D>,
-    b: Tensor<D>,
+/// The matrix product of `x`, `[batch, length, in]`, and `weight`, `[in, out]`, counted, as numbers of type `dtype`.
+pub(crate) fn product(
+    x: Tensor<3>,
+    weight: Tensor<2>,
+    dtype: FloatDType,
     taps: &mut dyn Taps,
-) -> Tensor<D> {
-    taps.multiplied((a.shape().num_elements() * b.dims()[D - 1]) as u64);
-    a.matmul(b)
+) -> Tensor<3> {
+    let [_, d_out] = weight.dims();
+    taps.multiplied((x.shape().num_elements() * d_out) as u64);
+    fused::linear(x, weight, dtype)
 }

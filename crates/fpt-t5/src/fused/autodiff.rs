@@ -6,15 +6,16 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, TensorMetadata};
-use burn::tensor::Shape;
+use burn::tensor::{FloatDType, Shape};
 
-use super::{AttentionInputs, FusedBackward, FusedOps, portable};
+use super::{AttentionGradients, AttentionInputs, Bias, FusedBackward, FusedOps, portable};
 
 impl<B: FusedBackward, C: CheckpointStrategy> FusedOps for Autodiff<B, C> {
     fn t5_rms_norm(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         epsilon: f32,
+        dtype: FloatDType,
     ) -> FloatTensor<Self> {
         match RmsNorm
             .prepare::<C>([x.node(), weight.node()])
@@ -23,28 +24,34 @@ impl<B: FusedBackward, C: CheckpointStrategy> FusedOps for Autodiff<B, C> {
         {
             OpsKind::Tracked(node) => {
                 let (x, weight) = (x.into_primitive(), weight.into_primitive());
-                let out = B::t5_rms_norm(x.clone(), weight.clone(), epsilon);
+                let out = B::t5_rms_norm(x.clone(), weight.clone(), epsilon, dtype);
                 node.finish((x, weight, epsilon), out)
             }
             OpsKind::UnTracked(node) => node.finish(B::t5_rms_norm(
                 x.into_primitive(),
                 weight.into_primitive(),
                 epsilon,
+                dtype,
             )),
         }
     }
 
-    fn t5_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn t5_linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        dtype: FloatDType,
+    ) -> FloatTensor<Self> {
         let nodes = [x.node(), weight.node()];
         let trained = weight.is_tracked();
         let (x, weight) = (x.into_primitive(), weight.into_primitive());
         match Linear.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(node) => {
-                let out = B::t5_linear(x.clone(), weight.clone());
+                let of_x = x.dtype().into();
+                let out = B::t5_linear(x.clone(), weight.clone(), dtype);
                 let x = trained.then_some(x);
-                node.finish((x, weight), out)
+                node.finish((x, weight, of_x), out)
             }
-            OpsKind::UnTracked(node) => node.finish(B::t5_linear(x, weight)),
+            OpsKind::UnTracked(node) => node.finish(B::t5_linear(x, weight, dtype)),
         }
     }
 
@@ -71,29 +78,68 @@ impl<B: FusedBackward, C: CheckpointStrategy> FusedOps for Autodiff<B, C> {
         keys: FloatTensor<Self>,
         values: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        recompute: bool,
     ) -> FloatTensor<Self> {
         let nodes = [queries.node(), keys.node(), values.node(), bias.node()];
         let prepared = Attention.prepare::<C>(nodes).compute_bound().stateful();
-        let (queries, keys) = (queries.into_primitive(), keys.into_primitive());
-        let (values, bias) = (values.into_primitive(), bias.into_primitive());
+        let inputs = AttentionInputs {
+            queries: queries.into_primitive(),
+            keys: keys.into_primitive(),
+            values: values.into_primitive(),
+        };
+        let bias = bias.into_primitive();
         match prepared {
             OpsKind::Tracked(node) => {
                 let bias_shape = bias.shape();
-                let (out, probabilities) = B::t5_attention_probabilities(
-                    queries.clone(),
-                    keys.clone(),
-                    values.clone(),
-                    bias,
-                );
-                let inputs = AttentionInputs {
-                    queries,
-                    keys,
-                    values,
-                    probabilities,
-                };
-                node.finish((inputs, bias_shape), out)
+                let (out, state) = AttentionState::new(inputs, Bias::Whole(bias), recompute);
+                node.finish((state, bias_shape), out)
             }
-            OpsKind::UnTracked(node) => node.finish(B::t5_attention(queries, keys, values, bias)),
+            OpsKind::UnTracked(node) => node.finish(B::t5_attention(
+                inputs.queries,
+                inputs.keys,
+                inputs.values,
+                bias,
+                recompute,
+            )),
+        }
+    }
+
+    fn t5_attention_parts(
+        queries: FloatTensor<Self>,
+        keys: FloatTensor<Self>,
+        values: FloatTensor<Self>,
+        by_distance: FloatTensor<Self>,
+        hidden: FloatTensor<Self>,
+        recompute: bool,
+    ) -> FloatTensor<Self> {
+        let nodes = [queries.node(), keys.node(), values.node()];
+        let prepared = AttentionParts
+            .prepare::<C>(nodes)
+            .compute_bound()
+            .stateful();
+        let inputs = AttentionInputs {
+            queries: queries.into_primitive(),
+            keys: keys.into_primitive(),
+            values: values.into_primitive(),
+        };
+        let (by_distance, hidden) = (by_distance.into_primitive(), hidden.into_primitive());
+        match prepared {
+            OpsKind::Tracked(node) => {
+                let bias = Bias::Parts {
+                    by_distance,
+                    hidden,
+                };
+                let (out, state) = AttentionState::new(inputs, bias, recompute);
+                node.finish(state, out)
+            }
+            OpsKind::UnTracked(node) => node.finish(B::t5_attention_parts(
+                inputs.queries,
+                inputs.keys,
+                inputs.values,
+                by_distance,
+                hidden,
+                recompute,
+            )),
         }
     }
 
@@ -140,7 +186,7 @@ impl<B: FusedBackward> Backward<B, 2> for RmsNorm {
 struct Linear;
 
 impl<B: FusedBackward> Backward<B, 2> for Linear {
-    type State = (Option<FloatTensor<B>>, FloatTensor<B>);
+    type State = (Option<FloatTensor<B>>, FloatTensor<B>, FloatDType);
 
     fn backward(
         self,
@@ -149,7 +195,7 @@ impl<B: FusedBackward> Backward<B, 2> for Linear {
         _checkpointer: &mut Checkpointer,
     ) {
         let gradient = gradients.consume::<B>(&ops.node);
-        let (x, weight) = ops.state;
+        let (x, weight, dtype) = ops.state;
         let [of_x, of_weight] = ops.parents;
         if let (Some(node), Some(x)) = (of_weight, x) {
             let x = B::float_transpose(portable::rows::<B>(x));
@@ -157,7 +203,8 @@ impl<B: FusedBackward> Backward<B, 2> for Linear {
             gradients.register::<B>(node.id, d_weight);
         }
         if let Some(node) = of_x {
-            gradients.register::<B>(node.id, B::t5_linear_backward(weight, gradient));
+            let d_x = B::t5_linear_backward(weight, gradient, dtype);
+            gradients.register::<B>(node.id, d_x);
         }
     }
 }
@@ -185,11 +232,54 @@ impl<B: FusedBackward> Backward<B, 2> for GatedGelu {
     }
 }
 
+/// What an attention keeps for its backward pass: its probabilities, or what they are computed from again.
+#[derive(Clone, Debug)]
+struct AttentionState<B: Backend> {
+    inputs: AttentionInputs<B>,
+    probabilities: Probabilities<B>,
+}
+
+#[derive(Clone, Debug)]
+enum Probabilities<B: Backend> {
+    Kept(FloatTensor<B>),
+    Of(Bias<B>),
+}
+
+impl<B: FusedBackward> AttentionState<B> {
+    /// The attention, and what to keep of it.
+    fn new(inputs: AttentionInputs<B>, bias: Bias<B>, recompute: bool) -> (FloatTensor<B>, Self) {
+        let of = inputs.clone();
+        let (out, probabilities) =
+            B::t5_attention_probabilities(of.queries, of.keys, of.values, bias.clone());
+        let probabilities = if recompute {
+            Probabilities::Of(bias)
+        } else {
+            Probabilities::Kept(probabilities)
+        };
+        let state = Self {
+            inputs,
+            probabilities,
+        };
+        (out, state)
+    }
+
+    fn backward(self, gradient: FloatTensor<B>, want_scores: bool) -> AttentionGradients<B> {
+        let inputs = self.inputs;
+        let probabilities = match self.probabilities {
+            Probabilities::Kept(probabilities) => probabilities,
+            Probabilities::Of(bias) => {
+                B::t5_probabilities(inputs.queries.clone(), inputs.keys.clone(), bias)
+            }
+        };
+        B::t5_attention_backward(inputs, probabilities, gradient, want_scores)
+    }
+}
+
 #[derive(Debug)]
 struct Attention;
 
 impl<B: FusedBackward> Backward<B, 4> for Attention {
-    type State = (AttentionInputs<B>, Shape);
+    type State = (AttentionState<B>, Shape);
 
     fn backward(
         self,
@@ -198,18 +288,36 @@ impl<B: FusedBackward> Backward<B, 4> for Attention {
         _checkpointer: &mut Checkpointer,
     ) {
         let gradient = gradients.consume::<B>(&ops.node);
-        let (inputs, bias_shape) = ops.state;
-        let [queries, keys, values, bias] = ops.parents;
-        let got = B::t5_attention_backward(inputs, gradient, bias.is_some());
+        let (state, bias_shape) = ops.state;
+        let [_, _, _, bias] = &ops.parents;
+        let got = state.backward(gradient, bias.is_some());
         let scores = got.scores.map(|scores| sum_to::<B>(scores, bias_shape));
-        let of_inputs = [
-            (queries, Some(got.queries)),
-            (keys, Some(got.keys)),
-            (values, Some(got.values)),
-            (bias, scores),
-        ];
-        for (node, gradient) in of_inputs {
+        let of_inputs = [Some(got.queries), Some(got.keys), Some(got.values), scores];
+        for (node, gradient) in ops.parents.into_iter().zip(of_inputs) {
             if let (Some(node), Some(gradient)) = (node, gradient) {
+                gradients.register::<B>(node.id, gradient);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct AttentionParts;
+
+impl<B: FusedBackward> Backward<B, 3> for AttentionParts {
+    type State = AttentionState<B>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        gradients: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let gradient = gradients.consume::<B>(&ops.node);
+        let got = ops.state.backward(gradient, false);
+        let of_inputs = [got.queries, got.keys, got.values];
+        for (node, gradient) in ops.parents.into_iter().zip(of_inputs) {
+            if let Some(node) = node {
                 gradients.register::<B>(node.id, gradient);
             }
         }

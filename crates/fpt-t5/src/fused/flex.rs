@@ -1,15 +1,16 @@
 //! The operations on the CPU: f32, vectorised, rows or examples split between the threads of the current pool.
 
+use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Flex, TensorMetadata};
-use burn::tensor::{Bytes, DType, Shape};
+use burn::tensor::{Bytes, DType, FloatDType, Shape};
 use burn_flex::{FlexTensor, Layout};
 use faer::MatRef;
 use rayon::prelude::*;
 
 use super::matrix::{contiguous, matrix, multiply};
 use super::{
-    AttentionGradients, AttentionInputs, FusedBackward, FusedOps, few_rows, kernels, portable,
+    AttentionGradients, AttentionInputs, Bias, FusedBackward, FusedOps, few_rows, kernels, portable,
 };
 
 /// Fewer elements than this are not worth a second thread.
@@ -18,7 +19,12 @@ const ELEMENTS_PER_THREAD: usize = 1 << 14;
 const PRODUCTS_PER_THREAD: usize = 1 << 20;
 
 impl FusedOps for Flex {
-    fn t5_rms_norm(x: FlexTensor, weight: FlexTensor, epsilon: f32) -> FlexTensor {
+    fn t5_rms_norm(
+        x: FlexTensor,
+        weight: FlexTensor,
+        epsilon: f32,
+        _dtype: FloatDType,
+    ) -> FlexTensor {
         if !all_f32(&[&x, &weight]) {
             return portable::rms_norm::<Self>(x, weight, epsilon);
         }
@@ -33,7 +39,8 @@ impl FusedOps for Flex {
         out
     }
 
-    fn t5_linear(x: FlexTensor, weight: FlexTensor) -> FlexTensor {
+    fn t5_linear(x: FlexTensor, weight: FlexTensor, _dtype: FloatDType) -> FlexTensor {
+        let weight = widened(weight);
         if !all_f32(&[&x, &weight]) {
             return portable::linear::<Self>(x, weight);
         }
@@ -60,11 +67,28 @@ impl FusedOps for Flex {
         keys: FlexTensor,
         values: FlexTensor,
         bias: FlexTensor,
+        _recompute: bool,
     ) -> FlexTensor {
         if !all_f32(&[&queries, &keys, &values, &bias]) {
             return portable::attention::<Self>(queries, keys, values, bias).0;
         }
         attention(queries, keys, values, bias, None)
+    }
+
+    fn t5_attention_parts(
+        queries: FlexTensor,
+        keys: FlexTensor,
+        values: FlexTensor,
+        by_distance: FlexTensor,
+        hidden: FlexTensor,
+        recompute: bool,
+    ) -> FlexTensor {
+        let parts = Bias::<Self>::Parts {
+            by_distance,
+            hidden,
+        };
+        let bias = portable::whole_bias(parts, queries.shape()[2], keys.shape()[2]);
+        Self::t5_attention(queries, keys, values, bias, recompute)
     }
 
     fn t5_nll(logits: FlexTensor, labels: IntTensor<Self>) -> FlexTensor {
@@ -95,8 +119,12 @@ impl FusedBackward for Flex {
         out
     }
 
-    fn t5_linear_backward(weight: FlexTensor, gradient: FlexTensor) -> FlexTensor {
-        let weight = weight.transpose(0, 1);
+    fn t5_linear_backward(
+        weight: FlexTensor,
+        gradient: FlexTensor,
+        _dtype: FloatDType,
+    ) -> FlexTensor {
+        let weight = widened(weight).transpose(0, 1);
         if !all_f32(&[&weight, &gradient]) {
             return portable::linear::<Self>(gradient, weight);
         }
@@ -127,17 +155,43 @@ impl FusedBackward for Flex {
         (d_gate, d_value)
     }
 
+    fn t5_probabilities(queries: FlexTensor, keys: FlexTensor, bias: Bias<Self>) -> FlexTensor {
+        let [batch, heads, length, _]: [usize; 4] = queries.shape().dims();
+        let [_, _, key_length, _]: [usize; 4] = keys.shape().dims();
+        let bias = portable::whole_bias(bias, length, key_length);
+        if !all_f32(&[&queries, &keys, &bias]) {
+            return portable::probabilities::<Self>(queries, keys, bias);
+        }
+        let shape = Shape::new([batch, heads, length, key_length]);
+        let mut out = empty(shape);
+        let size = length * key_length;
+        if out.layout().num_elements() == 0 {
+            return out;
+        }
+        let scores = Scores::new(queries, keys, bias);
+        out.storage_mut::<f32>()
+            .par_chunks_mut(heads * size)
+            .enumerate()
+            .for_each(|(example, out)| {
+                for (head, out) in out.chunks_mut(size).enumerate() {
+                    scores.probabilities(example, head, out);
+                }
+            });
+        out
+    }
+
     fn t5_attention_probabilities(
         queries: FlexTensor,
         keys: FlexTensor,
         values: FlexTensor,
-        bias: FlexTensor,
+        bias: Bias<Self>,
     ) -> (FlexTensor, FlexTensor) {
+        let [batch, heads, length, _]: [usize; 4] = queries.shape().dims();
+        let [_, _, key_length, _]: [usize; 4] = keys.shape().dims();
+        let bias = portable::whole_bias(bias, length, key_length);
         if !all_f32(&[&queries, &keys, &values, &bias]) {
             return portable::attention::<Self>(queries, keys, values, bias);
         }
-        let [batch, heads, length, _]: [usize; 4] = queries.shape().dims();
-        let [_, _, key_length, _]: [usize; 4] = keys.shape().dims();
         let mut probabilities = empty(Shape::new([batch, heads, length, key_length]));
         let out = attention(queries, keys, values, bias, Some(&mut probabilities));
         (out, probabilities)
@@ -145,14 +199,20 @@ impl FusedBackward for Flex {
 
     fn t5_attention_backward(
         inputs: AttentionInputs<Self>,
+        probabilities: FlexTensor,
         gradient: FlexTensor,
         want_scores: bool,
     ) -> AttentionGradients<Self> {
         let given = &inputs;
         if !all_f32(&[&given.queries, &given.keys, &given.values, &gradient]) {
-            return portable::attention_backward::<Self>(inputs, gradient, want_scores);
+            return portable::attention_backward::<Self>(
+                inputs,
+                probabilities,
+                gradient,
+                want_scores,
+            );
         }
-        attention_backward(inputs, gradient, want_scores)
+        attention_backward(inputs, probabilities, gradient, want_scores)
     }
 
     fn t5_nll_sums(logits: FlexTensor, labels: IntTensor<Self>) -> (FlexTensor, FlexTensor) {
@@ -257,19 +317,13 @@ fn attention(
     if out.layout().num_elements() == 0 {
         return out;
     }
-    let (queries, keys, values) = (dense(queries), dense(keys), dense(values));
-    let bias = Broadcast::new(positive(bias), [batch, heads, length, key_length]);
+    let values = dense(values);
+    let scores_of = Scores::new(queries, keys, bias);
     let one = |example: usize, probabilities: &mut [f32], out: &mut [f32], all: bool| {
         for head in 0..heads {
             let start = if all { head * scores_size } else { 0 };
             let scores = &mut probabilities[start..][..scores_size];
-            let (q, k) = (
-                head_of(&queries, example, head),
-                head_of(&keys, example, head),
-            );
-            multiply(q, k.transpose(), scores, key_length);
-            let (bias, stride) = bias.rows(example, head);
-            kernels::softmax(scores, key_length, bias, stride);
+            scores_of.probabilities(example, head, scores);
             let p = contiguous(scores, [length, key_length]);
             let v = head_of(&values, example, head);
             multiply(p, v, &mut out[head * d_kv..], width);
@@ -294,10 +348,41 @@ fn attention(
     out
 }
 
+/// Queries, keys and what is added to their products.
+struct Scores {
+    queries: FlexTensor,
+    keys: FlexTensor,
+    bias: Broadcast,
+    key_length: usize,
+}
+
+impl Scores {
+    fn new(queries: FlexTensor, keys: FlexTensor, bias: FlexTensor) -> Self {
+        let [batch, heads, length, _]: [usize; 4] = queries.shape().dims();
+        let [_, _, key_length, _]: [usize; 4] = keys.shape().dims();
+        Self {
+            queries: dense(queries),
+            keys: dense(keys),
+            bias: Broadcast::new(positive(bias), [batch, heads, length, key_length]),
+            key_length,
+        }
+    }
+
+    /// The probabilities of a head, `[queries, keys]`.
+    fn probabilities(&self, example: usize, head: usize, out: &mut [f32]) {
+        let q = head_of(&self.queries, example, head);
+        let k = head_of(&self.keys, example, head);
+        multiply(q, k.transpose(), out, self.key_length);
+        let (bias, stride) = self.bias.rows(example, head);
+        kernels::softmax(out, self.key_length, bias, stride);
+    }
+}
+
 /// Gradients are laid out as `[batch, length, heads, d_kv]` and given as views with heads before length, so that the
 /// projections below find them contiguous.
 fn attention_backward(
     inputs: AttentionInputs<Flex>,
+    probabilities: FlexTensor,
     gradient: FlexTensor,
     want_scores: bool,
 ) -> AttentionGradients<Flex> {
@@ -311,7 +396,6 @@ fn attention_backward(
         dense(inputs.keys),
         dense(inputs.values),
     );
-    let probabilities = inputs.probabilities;
     let by_length = |length: usize| empty(Shape::new([batch, length, heads, d_kv]));
     let mut d_queries = by_length(length);
     let (mut d_keys, mut d_values) = (by_length(key_length), by_length(key_length));
@@ -409,7 +493,6 @@ impl Broadcast {
 }
 
 fn expand(tensor: FlexTensor, shape: Shape) -> FlexTensor {
-    use burn::backend::ops::FloatTensorOps;
     <Flex as FloatTensorOps<Flex>>::float_expand(tensor, shape)
 }
 
@@ -430,6 +513,14 @@ fn last_two_of(x: &FlexTensor, offset: usize) -> MatRef<'_, f32> {
         [layout.shape()[columns - 1], layout.shape()[columns]],
         [stride(columns - 1), stride(columns)],
     )
+}
+
+/// Weights in bf16, which take half the memory, as f32 for a product; others as they are.
+fn widened(weight: FlexTensor) -> FlexTensor {
+    match weight.dtype() {
+        DType::BF16 => <Flex as FloatTensorOps<Flex>>::float_cast(weight, FloatDType::F32),
+        _ => weight,
+    }
 }
 
 /// `x` itself, unless it runs backwards somewhere or has neither dense rows nor dense columns.

@@ -3,11 +3,15 @@
 //! A prompt-tuning step spends what is not matrix products on passes over activations: a softmax written with
 //! tensor operations reads and writes the scores six times, a gated GELU ten times, and keeps every
 //! intermediate for the backward pass. Here each is one pass forward and one backward, and keeps only its inputs
-//! (attention also its probabilities). On the CPU they run vectorised ([`flex`]); for other types than f32 as tensor
-//! operations ([`portable`]), which are written for any backend but so far only used there: those listed at
-//! [`FusedOps`] are all that a model runs on. Either way [`autodiff`] brings the one backward pass.
+//! (attention also its probabilities, unless it is asked to compute them again). On the CPU they run vectorised
+//! ([`flex`]), on CUDA and WGPU as kernels of their own ([`cube`]), elsewhere, as for f64, as tensor operations
+//! ([`portable`]). Either way [`autodiff`] brings the one backward pass.
+//!
+//! Which types numbers have follows from the weights: see [`operand_dtype`].
 
 mod autodiff;
+#[cfg(feature = "cube")]
+mod cube;
 mod few_rows;
 mod flex;
 mod kernels;
@@ -18,19 +22,24 @@ mod tests;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, backend_extension};
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Device, FloatDType, Int, Tensor};
 
 /// The operations, on a backend's tensors.
-#[backend_extension(Flex, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "cube"), Autodiff)]
 pub(crate) trait FusedOps: Backend {
     /// See [`rms_norm`].
     fn t5_rms_norm(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         epsilon: f32,
+        dtype: FloatDType,
     ) -> FloatTensor<Self>;
     /// See [`linear`].
-    fn t5_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn t5_linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        dtype: FloatDType,
+    ) -> FloatTensor<Self>;
     /// See [`gated_gelu`].
     fn t5_gated_gelu(gate: FloatTensor<Self>, value: FloatTensor<Self>) -> FloatTensor<Self>;
     /// See [`attention`].
@@ -39,6 +48,16 @@ pub(crate) trait FusedOps: Backend {
         keys: FloatTensor<Self>,
         values: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        recompute: bool,
+    ) -> FloatTensor<Self>;
+    /// See [`attention`]; a part of the bias that there is not is a single number, `[1]`.
+    fn t5_attention_parts(
+        queries: FloatTensor<Self>,
+        keys: FloatTensor<Self>,
+        values: FloatTensor<Self>,
+        by_distance: FloatTensor<Self>,
+        hidden: FloatTensor<Self>,
+        recompute: bool,
     ) -> FloatTensor<Self>;
     /// See [`negative_log_likelihood`].
     fn t5_nll(logits: FloatTensor<Self>, labels: IntTensor<Self>) -> FloatTensor<Self>;
@@ -53,10 +72,11 @@ pub(crate) trait FusedBackward: FusedOps {
         gradient: FloatTensor<Self>,
         epsilon: f32,
     ) -> FloatTensor<Self>;
-    /// Gradient of `x` from that of `x · weight`.
+    /// Gradient of `x`, of type `dtype`, from that of `x · weight`.
     fn t5_linear_backward(
         weight: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
+        dtype: FloatDType,
     ) -> FloatTensor<Self>;
     /// Gradients of `gate` and `value` from that of `gelu(gate) · value`.
     fn t5_gated_gelu_backward(
@@ -64,16 +84,23 @@ pub(crate) trait FusedBackward: FusedOps {
         value: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
-    /// [`attention`] and its probabilities, `[batch, heads, queries, keys]`.
+    /// The probabilities of an [`attention`], `[batch, heads, queries, keys]`.
+    fn t5_probabilities(
+        queries: FloatTensor<Self>,
+        keys: FloatTensor<Self>,
+        bias: Bias<Self>,
+    ) -> FloatTensor<Self>;
+    /// [`attention`] and its probabilities.
     fn t5_attention_probabilities(
         queries: FloatTensor<Self>,
         keys: FloatTensor<Self>,
         values: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
+        bias: Bias<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
     /// Gradients of queries, keys, values and, where wanted, scores.
     fn t5_attention_backward(
         inputs: AttentionInputs<Self>,
+        probabilities: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
         want_scores: bool,
     ) -> AttentionGradients<Self>;
@@ -91,13 +118,22 @@ pub(crate) trait FusedBackward: FusedOps {
     ) -> FloatTensor<Self>;
 }
 
-/// What an attention keeps for its backward pass.
+/// What is added to scores, on a backend: an [`AttentionBias`].
+#[derive(Clone, Debug)]
+pub(crate) enum Bias<B: Backend> {
+    Whole(FloatTensor<B>),
+    Parts {
+        by_distance: FloatTensor<B>,
+        hidden: FloatTensor<B>,
+    },
+}
+
+/// What an attention multiplies.
 #[derive(Clone, Debug)]
 pub(crate) struct AttentionInputs<B: Backend> {
     queries: FloatTensor<B>,
     keys: FloatTensor<B>,
     values: FloatTensor<B>,
-    probabilities: FloatTensor<B>,
 }
 
 /// Gradients of an attention's inputs, each of its input's shape; that of the scores before any reduction to
@@ -109,26 +145,63 @@ pub(crate) struct AttentionGradients<B: Backend> {
     scores: Option<FloatTensor<B>>,
 }
 
-/// `x / sqrt(mean(x²) + ε) · weight` over the last axis of `[batch, length, d_model]`.
+/// The type of what products with `weight` take, activations and their gradients, on the weight's device. It is the
+/// weight's own; but a processor computes in f32 whatever its weights are.
+pub(crate) fn operand_dtype(weight: &Tensor<2>) -> FloatDType {
+    if takes_parts(&weight.device()) {
+        weight.dtype().into()
+    } else {
+        FloatDType::F32
+    }
+}
+
+/// Whether attention on this device takes a bias in parts. A bias as large as the scores would be most of what an
+/// attention reads there; a processor reads it from its cache, and is faster with the sum.
+pub(crate) fn takes_parts(device: &Device) -> bool {
+    #[cfg(feature = "cube")]
+    {
+        use burn::backend::DispatchDevice;
+        matches!(
+            device.clone().inner().as_dispatch(),
+            DispatchDevice::Cube(_)
+        )
+    }
+    #[cfg(not(feature = "cube"))]
+    {
+        let _ = device;
+        false
+    }
+}
+
+/// `x / sqrt(mean(x²) + ε) · weight` over the last axis of `[batch, length, d_model]`, as numbers of type `dtype`
+/// (on a processor of the type of `x`); sums in f32.
 ///
 /// Backward, with `r = 1 / sqrt(mean(x²) + ε)` and the gradient `g` of the result:
 /// `dx = r · (g·w - x · r² · mean(g·w·x))` and `dw = Σ g · x · r` over all positions.
-pub(crate) fn rms_norm(x: Tensor<3>, weight: Tensor<1>, epsilon: f64) -> Tensor<3> {
+pub(crate) fn rms_norm(
+    x: Tensor<3>,
+    weight: Tensor<1>,
+    epsilon: f64,
+    dtype: FloatDType,
+) -> Tensor<3> {
     Tensor::from_dispatch(Dispatch::t5_rms_norm(
         x.into_dispatch(),
         weight.into_dispatch(),
         epsilon as f32,
+        dtype,
     ))
 }
 
-/// `x · weight`: `[batch, length, in]` and `[in, out]` to `[batch, length, out]`.
+/// `x · weight`: `[batch, length, in]` and `[in, out]` to `[batch, length, out]`, as numbers of type `dtype` (on a
+/// processor of the type of `x`); sums in f32.
 ///
 /// Backward, with the gradient `g` of the result: `dx = g · weightᵀ`, and `dweight = xᵀ · g` where the weight is
 /// trained, which a prompt's model is not: then `x` is not kept either.
-pub(crate) fn linear(x: Tensor<3>, weight: Tensor<2>) -> Tensor<3> {
+pub(crate) fn linear(x: Tensor<3>, weight: Tensor<2>, dtype: FloatDType) -> Tensor<3> {
     Tensor::from_dispatch(Dispatch::t5_linear(
         x.into_dispatch(),
         weight.into_dispatch(),
+        dtype,
     ))
 }
 
@@ -144,23 +217,53 @@ pub(crate) fn gated_gelu(gate: Tensor<3>, value: Tensor<3>) -> Tensor<3> {
     ))
 }
 
-/// `softmax(queries · keysᵀ + bias) · values`: `[batch, heads, length, d_kv]` each, with a bias that broadcasts to
-/// `[batch, heads, queries, keys]`, to `[batch, queries, heads · d_kv]`, without copies for the layout of heads.
+/// What is added to the scores of an attention.
+#[derive(Clone, Debug)]
+pub enum AttentionBias {
+    /// One tensor that broadcasts to `[batch, heads, queries, keys]`. It may have a gradient.
+    Whole(Tensor<4>),
+    /// Parts that are added up score by score, in f32 and without gradients.
+    Parts {
+        /// Bias of the distance from query to key, `[heads, queries + keys - 1]`: that of query `i` and key `k` at
+        /// `queries - 1 - i + k`.
+        by_distance: Option<Tensor<2>>,
+        /// Bias of the key, `[batch, keys]`.
+        hidden: Option<Tensor<2>>,
+    },
+}
+
+/// `softmax(queries · keysᵀ + bias) · values`: `[batch, heads, length, d_kv]` each, to
+/// `[batch, queries, heads · d_kv]`, without copies for the layout of heads. Softmax in f32.
 ///
 /// Backward, with the probabilities `p` and the gradient `g` of a head's output: `dv = pᵀ g`, `dp = g vᵀ`,
-/// `ds = p · (dp - Σ p·dp)` over the keys, `dq = ds k`, `dk = dsᵀ q`, and `ds` is the bias's gradient.
+/// `ds = p · (dp - Σ p·dp)` over the keys, `dq = ds k`, `dk = dsᵀ q`, and `ds` is the bias's gradient. With `recompute`,
+/// `p` is not kept but computed again.
 pub(crate) fn attention(
     queries: Tensor<4>,
     keys: Tensor<4>,
     values: Tensor<4>,
-    bias: Tensor<4>,
+    bias: AttentionBias,
+    recompute: bool,
 ) -> Tensor<3> {
-    Tensor::from_dispatch(Dispatch::t5_attention(
-        queries.into_dispatch(),
-        keys.into_dispatch(),
-        values.into_dispatch(),
-        bias.into_dispatch(),
-    ))
+    let device = queries.device();
+    let (queries, keys) = (queries.into_dispatch(), keys.into_dispatch());
+    let values = values.into_dispatch();
+    Tensor::from_dispatch(match bias {
+        AttentionBias::Whole(bias) => {
+            Dispatch::t5_attention(queries, keys, values, bias.into_dispatch(), recompute)
+        }
+        AttentionBias::Parts {
+            by_distance,
+            hidden,
+        } => {
+            let part = |part: Option<Tensor<2>>| match part {
+                Some(part) => part.into_dispatch(),
+                None => Tensor::<1>::zeros([1], &device.clone().inner()).into_dispatch(),
+            };
+            let (by_distance, hidden) = (part(by_distance), part(hidden));
+            Dispatch::t5_attention_parts(queries, keys, values, by_distance, hidden, recompute)
+        }
+    })
 }
 
 /// `log Σ exp(logits) - logits[label]` of each row of `logits`, `[rows, vocabulary]`: `[rows]`, and 0 where the

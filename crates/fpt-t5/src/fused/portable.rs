@@ -2,9 +2,9 @@
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata};
-use burn::tensor::{IndexingUpdateOp, Shape};
+use burn::tensor::{IndexingUpdateOp, Shape, TensorData};
 
-use super::{AttentionGradients, AttentionInputs};
+use super::{AttentionGradients, AttentionInputs, Bias};
 
 /// `2 · sqrt(2/π)`.
 pub(super) const TWICE_SQRT_2_OVER_PI: f64 = 1.595_769_121_605_730_8;
@@ -98,6 +98,44 @@ pub(super) fn gated_gelu_backward<B: Backend>(
     (d_gate, B::float_mul(gradient, y))
 }
 
+/// A bias as one tensor that broadcasts to `[batch, heads, queries, keys]`.
+pub(super) fn whole_bias<B: Backend>(bias: Bias<B>, queries: usize, keys: usize) -> FloatTensor<B> {
+    let (by_distance, hidden) = match bias {
+        Bias::Whole(bias) => return bias,
+        Bias::Parts {
+            by_distance,
+            hidden,
+        } => (by_distance, hidden),
+    };
+    let whole = |part: FloatTensor<B>, shape| match part.shape().num_dims() {
+        1 => B::float_reshape(part, Shape::new([1, 1, 1, 1])),
+        _ => B::float_reshape(part, shape),
+    };
+    let hidden_shape = Shape::new([hidden.shape()[0], 1, 1, keys]);
+    let hidden = whole(hidden, hidden_shape);
+    if by_distance.shape().num_dims() == 1 {
+        return B::float_add(whole(by_distance, Shape::new([1])), hidden);
+    }
+    let heads = by_distance.shape()[0];
+    let places: Vec<i32> = (0..queries)
+        .flat_map(|query| (0..keys).map(move |key| (queries - 1 - query + key) as i32))
+        .collect();
+    let places = TensorData::new(places, [queries * keys]);
+    let places = B::int_from_data(places, &by_distance.device());
+    let position = B::float_select(by_distance, 1, places);
+    let position = B::float_reshape(position, Shape::new([1, heads, queries, keys]));
+    B::float_add(position, hidden)
+}
+
+pub(super) fn probabilities<B: Backend>(
+    queries: FloatTensor<B>,
+    keys: FloatTensor<B>,
+    bias: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let scores = B::float_matmul(queries, B::float_swap_dims(keys, 2, 3));
+    B::softmax(B::float_add(scores, bias), 3)
+}
+
 pub(super) fn attention<B: Backend>(
     queries: FloatTensor<B>,
     keys: FloatTensor<B>,
@@ -105,8 +143,7 @@ pub(super) fn attention<B: Backend>(
     bias: FloatTensor<B>,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
     let [batch, heads, length, d_kv]: [usize; 4] = queries.shape().dims();
-    let scores = B::float_matmul(queries, B::float_swap_dims(keys, 2, 3));
-    let probabilities = B::softmax(B::float_add(scores, bias), 3);
+    let probabilities = probabilities::<B>(queries, keys, bias);
     let out = B::float_swap_dims(B::float_matmul(probabilities.clone(), values), 1, 2);
     let out = B::float_reshape(out, Shape::new([batch, length, heads * d_kv]));
     (out, probabilities)
@@ -114,13 +151,14 @@ pub(super) fn attention<B: Backend>(
 
 pub(super) fn attention_backward<B: Backend>(
     inputs: AttentionInputs<B>,
+    probabilities: FloatTensor<B>,
     gradient: FloatTensor<B>,
     want_scores: bool,
 ) -> AttentionGradients<B> {
     let [batch, heads, length, d_kv]: [usize; 4] = inputs.queries.shape().dims();
     let gradient = B::float_reshape(gradient, Shape::new([batch, length, heads, d_kv]));
     let gradient = B::float_swap_dims(gradient, 1, 2);
-    let p = inputs.probabilities;
+    let p = probabilities;
     let values = B::float_matmul(B::float_swap_dims(p.clone(), 2, 3), gradient.clone());
     let d_p = B::float_matmul(gradient, B::float_swap_dims(inputs.values, 2, 3));
     let weighted = B::float_mul(p.clone(), d_p);

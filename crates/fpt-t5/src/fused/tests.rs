@@ -1,8 +1,14 @@
 //! The operations against the same mathematics in Burn's tensor operations and Burn's own backward pass, on random
 //! shapes; and the portable form against both.
 
-use burn::tensor::{DType, Device, Distribution, Int, Tensor, TensorData, Tolerance, activation};
+use burn::tensor::{
+    DType, Device, Distribution, FloatDType, Int, Tensor, TensorData, Tolerance, activation,
+};
 use proptest::prelude::*;
+
+use super::AttentionBias;
+
+const F32: FloatDType = FloatDType::F32;
 
 fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
@@ -55,7 +61,7 @@ fn plain_attention([q, k, v, bias]: [Tensor<4>; 4]) -> Tensor<3> {
 }
 
 fn fused_attention([q, k, v, bias]: [Tensor<4>; 4]) -> Tensor<3> {
-    super::attention(q, k, v, bias)
+    super::attention(q, k, v, AttentionBias::Whole(bias), false)
 }
 
 proptest! {
@@ -64,14 +70,14 @@ proptest! {
     #[test]
     fn rms_norm(batch in 1..4_usize, length in 1..9_usize, width in 1..70_usize) {
         let inputs = [tracked([batch, length, width]), tracked([1, 1, width])];
-        let fused = |[x, w]: [Tensor<3>; 2]| super::rms_norm(x, w.reshape([width]), 1e-6);
+        let fused = |[x, w]: [Tensor<3>; 2]| super::rms_norm(x, w.reshape([width]), 1e-6, F32);
         same(inputs, fused, |[x, w]| plain_norm(x, w));
     }
 
     #[test]
     fn linear(batch in 1..4_usize, length in 1..9_usize, input in 1..70_usize, output in 1..70_usize) {
         let inputs = [tracked([batch, length, input]), tracked([1, input, output])];
-        let fused = |[x, w]: [Tensor<3>; 2]| super::linear(x, w.reshape([input, output]));
+        let fused = |[x, w]: [Tensor<3>; 2]| super::linear(x, w.reshape([input, output]), F32);
         same(inputs, fused, |[x, w]| x.matmul(w));
     }
 
@@ -80,7 +86,7 @@ proptest! {
     fn linear_of_wide_weights(rows in 1..40_usize, input in 1..12_usize, output in 200..800_usize) {
         let inputs = [tracked([rows, 1, input]), tracked([1, input, output])];
         let scale = (output as f64).sqrt().recip();
-        let fused = |[x, w]: [Tensor<3>; 2]| super::linear(x, w.reshape([input, output]));
+        let fused = |[x, w]: [Tensor<3>; 2]| super::linear(x, w.reshape([input, output]), F32);
         let plain = |[x, w]: [Tensor<3>; 2]| x.matmul(w);
         close(&fused(inputs.clone()), &plain(inputs.clone()));
         same(inputs, |inputs| fused(inputs) * scale, |inputs| plain(inputs) * scale);
@@ -92,7 +98,7 @@ proptest! {
         let inputs = [tracked([rows, 1, input]), tracked([1, output, input])];
         let scale = (input as f64).sqrt().recip();
         let fused = |[x, w]: [Tensor<3>; 2]| {
-            super::linear(x, w.reshape([output, input]).transpose()) * scale
+            super::linear(x, w.reshape([output, input]).transpose(), F32) * scale
         };
         same(inputs, fused, |[x, w]| x.matmul(w.transpose()) * scale);
     }
@@ -119,6 +125,40 @@ proptest! {
             tracked(bias),
         ];
         same(inputs, fused_attention, plain_attention);
+    }
+
+    /// Parts of a bias are its sum, and probabilities that are computed again are those that were kept.
+    #[test]
+    fn attention_in_parts(
+        (batch, heads, d_kv) in (1..4_usize, 1..5_usize, 1..20_usize),
+        (queries, keys) in (1..20_usize, 1..40_usize),
+        (position, padding) in any::<(bool, bool)>(),
+    ) {
+        let device = Device::flex();
+        let q = || tracked([batch, heads, queries, d_kv]);
+        let kv = || tracked([batch, heads, keys, d_kv]);
+        let by_distance = position.then(|| random([heads, queries + keys - 1], &device));
+        let hidden = padding.then(|| random([batch, keys], &device));
+        let parts = AttentionBias::Parts { by_distance: by_distance.clone(), hidden: hidden.clone() };
+        let mut bias = Tensor::<4>::zeros([1, 1, queries, keys], &device);
+        if let Some(table) = by_distance {
+            let rows = (0..queries).map(|query| {
+                table.clone().narrow(1, queries - 1 - query, keys).reshape([1, heads, 1, keys])
+            });
+            bias = bias + Tensor::cat(rows.collect(), 2);
+        }
+        if let Some(hidden) = hidden {
+            bias = bias + hidden.reshape([batch, 1, 1, keys]);
+        }
+        let whole = |bias| AttentionBias::Whole(bias);
+        let whole_bias = bias.clone();
+        for (bias, recompute) in [(parts.clone(), false), (parts, true), (whole(bias.clone()), true)] {
+            same(
+                [q(), kv(), kv()],
+                |[q, k, v]| super::attention(q, k, v, bias.clone(), recompute),
+                |[q, k, v]| super::attention(q, k, v, whole(whole_bias.clone()), false),
+            );
+        }
     }
 
     #[test]
@@ -196,7 +236,7 @@ fn attention_of_a_fully_masked_row() {
 fn frozen_inputs_may_lie_on_the_inner_device() {
     let x = tracked([2, 3, 8]);
     let weight = random([8], &Device::flex());
-    let loss = super::rms_norm(x.clone(), weight, 1e-6).sum();
+    let loss = super::rms_norm(x.clone(), weight, 1e-6, F32).sum();
     assert!(x.grad(&loss.backward()).is_some());
 }
 
@@ -215,14 +255,15 @@ fn results_do_not_depend_on_the_number_of_threads() {
             gated.clone(),
             value.clone().slice([0..1, 0..1]).reshape([96]),
             1e-6,
+            F32,
         );
         let linear = |rows: std::ops::Range<usize>, weight: &Tensor<2>| {
             let x = normed
                 .clone()
                 .reshape([1, 9 * 65, 96])
                 .narrow(1, rows.start, rows.len());
-            let product = super::linear(x, weight.clone());
-            let back = super::linear(product.clone(), weight.clone().transpose());
+            let product = super::linear(x, weight.clone(), F32);
+            let back = super::linear(product.clone(), weight.clone().transpose(), F32);
             [product, back]
         };
         let products = [0..1, 0..20, 0..31, 3..67, 0..585]
@@ -260,7 +301,7 @@ fn portable_forms_are_the_same_function() {
         move |inputs| f(inputs.map(|x| x.cast(DType::F64))).cast(DType::F32)
     }
     let x = || tracked([2, 3, 37]);
-    let norm = |[x, w]: [Tensor<3>; 2]| super::rms_norm(x, w.reshape([37]), 1e-6);
+    let norm = |[x, w]: [Tensor<3>; 2]| super::rms_norm(x, w.reshape([37]), 1e-6, F32);
     same([x(), tracked([1, 1, 37])], double(norm), |[x, w]| {
         plain_norm(x, w)
     });

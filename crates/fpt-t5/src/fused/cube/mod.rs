@@ -1,0 +1,160 @@
+//! The operations on CubeCL's runtimes: CUDA and WGPU.
+//!
+//! Attention is two products with a kernel between them that adds the bias of position and padding from its parts,
+//! so that no bias is ever as large as the scores; these are there for the time of a layer only.
+
+mod kernels;
+mod launch;
+mod product;
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Cube, TensorMetadata};
+use burn::tensor::{DType, FloatDType, Shape};
+use burn_cubecl::kernel::cast;
+use burn_cubecl::tensor::CubeTensor;
+
+use super::{AttentionGradients, AttentionInputs, Bias, FusedBackward, FusedOps, portable};
+use product::product;
+
+impl FusedOps for Cube {
+    fn t5_rms_norm(
+        x: CubeTensor,
+        weight: CubeTensor,
+        epsilon: f32,
+        dtype: FloatDType,
+    ) -> CubeTensor {
+        launch::rms_norm(x, weight, epsilon, dtype.into())
+    }
+
+    fn t5_linear(x: CubeTensor, weight: CubeTensor, dtype: FloatDType) -> CubeTensor {
+        let [batch, length, _]: [usize; 3] = x.shape().dims();
+        let [_, out]: [usize; 2] = weight.shape().dims();
+        let rows = portable::rows::<Self>(x);
+        let product = product(rows, weight, dtype.into());
+        Self::float_reshape(product, Shape::new([batch, length, out]))
+    }
+
+    fn t5_gated_gelu(gate: CubeTensor, value: CubeTensor) -> CubeTensor {
+        launch::gated_gelu(gate, value)
+    }
+
+    fn t5_attention(
+        queries: CubeTensor,
+        keys: CubeTensor,
+        values: CubeTensor,
+        bias: CubeTensor,
+        _recompute: bool,
+    ) -> CubeTensor {
+        Self::t5_attention_probabilities(queries, keys, values, Bias::Whole(bias)).0
+    }
+
+    fn t5_attention_parts(
+        queries: CubeTensor,
+        keys: CubeTensor,
+        values: CubeTensor,
+        by_distance: CubeTensor,
+        hidden: CubeTensor,
+        _recompute: bool,
+    ) -> CubeTensor {
+        let bias = Bias::Parts {
+            by_distance,
+            hidden,
+        };
+        Self::t5_attention_probabilities(queries, keys, values, bias).0
+    }
+
+    fn t5_nll(logits: CubeTensor, labels: CubeTensor) -> CubeTensor {
+        launch::nll(logits, labels).0
+    }
+}
+
+impl FusedBackward for Cube {
+    fn t5_rms_norm_backward(
+        x: CubeTensor,
+        weight: CubeTensor,
+        gradient: CubeTensor,
+        epsilon: f32,
+    ) -> CubeTensor {
+        launch::rms_norm_backward(x, weight, gradient, epsilon)
+    }
+
+    fn t5_linear_backward(
+        weight: CubeTensor,
+        gradient: CubeTensor,
+        dtype: FloatDType,
+    ) -> CubeTensor {
+        Self::t5_linear(gradient, Self::float_transpose(weight), dtype)
+    }
+
+    fn t5_gated_gelu_backward(
+        gate: CubeTensor,
+        value: CubeTensor,
+        gradient: CubeTensor,
+    ) -> (CubeTensor, CubeTensor) {
+        launch::gated_gelu_backward(gate, value, gradient)
+    }
+
+    fn t5_probabilities(queries: CubeTensor, keys: CubeTensor, bias: Bias<Self>) -> CubeTensor {
+        let dtype = queries.dtype;
+        let scores = product(queries, Self::float_swap_dims(keys, 2, 3), DType::F32);
+        match bias {
+            Bias::Whole(bias) => {
+                let p = Self::softmax(Self::float_add(scores, bias), 3);
+                if p.dtype == dtype { p } else { cast(p, dtype) }
+            }
+            Bias::Parts {
+                by_distance,
+                hidden,
+            } => launch::biased_softmax(scores, by_distance, hidden, dtype),
+        }
+    }
+
+    fn t5_attention_probabilities(
+        queries: CubeTensor,
+        keys: CubeTensor,
+        values: CubeTensor,
+        bias: Bias<Self>,
+    ) -> (CubeTensor, CubeTensor) {
+        let [batch, heads, length, d_kv]: [usize; 4] = queries.shape().dims();
+        let dtype = values.dtype;
+        let p = Self::t5_probabilities(queries, keys, bias);
+        let out = Self::float_swap_dims(product(p.clone(), values, dtype), 1, 2);
+        let out = Self::float_reshape(out, Shape::new([batch, length, heads * d_kv]));
+        (out, p)
+    }
+
+    fn t5_attention_backward(
+        inputs: AttentionInputs<Self>,
+        probabilities: CubeTensor,
+        gradient: CubeTensor,
+        want_scores: bool,
+    ) -> AttentionGradients<Self> {
+        let [batch, heads, length, d_kv]: [usize; 4] = inputs.queries.shape().dims();
+        let gradient = Self::float_reshape(gradient, Shape::new([batch, length, heads, d_kv]));
+        let gradient = Self::float_swap_dims(gradient, 1, 2);
+        let dtype = inputs.queries.dtype;
+        let transposed = |x: FloatTensor<Self>| Self::float_swap_dims(x, 2, 3);
+        let values = product(transposed(probabilities.clone()), gradient.clone(), dtype);
+        let d_p = product(gradient, transposed(inputs.values), DType::F32);
+        let scores = launch::softmax_backward(probabilities, d_p);
+        AttentionGradients {
+            queries: product(scores.clone(), inputs.keys, dtype),
+            keys: product(transposed(scores.clone()), inputs.queries, dtype),
+            values,
+            scores: want_scores.then_some(scores),
+        }
+    }
+
+    fn t5_nll_sums(logits: CubeTensor, labels: CubeTensor) -> (CubeTensor, CubeTensor) {
+        launch::nll(logits, labels)
+    }
+
+    fn t5_nll_backward(
+        logits: CubeTensor,
+        labels: CubeTensor,
+        sums: CubeTensor,
+        gradient: CubeTensor,
+    ) -> CubeTensor {
+        launch::nll_backward(logits, labels, sums, gradient)
+    }
+}
