@@ -14,6 +14,7 @@ mod loss;
 mod mask;
 mod model;
 mod norm;
+pub mod parity;
 mod position;
 mod taps;
 mod tokenizer;

@@ -67,7 +67,7 @@ impl Session {
         let task = task(&config.task)?;
         let directory = find(&config.model)?;
         let tokenizer = T5Tokenizer::from_directory(&directory)?;
-        let model = T5::from_pretrained(&directory, compute.device())?;
+        let model = compute.load(&directory)?;
         tokenizer.check_fits(model.config())?;
         Ok(Self {
             config: config.clone(),
