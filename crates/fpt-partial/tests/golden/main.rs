@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
+use burn::tensor::{DType, Device};
 use fpt_lab::{Expected, assert_close, assert_logits, values, visible};
 use fpt_partial::{
     HeadRule, NeuronRule, Scorer, Scores, Selection, SelectionRules, full_size, partial, shape,
@@ -195,6 +195,30 @@ fn a_selection_of_everything_is_the_model_bit_for_bit() {
         values(model.decode(inputs, &encoded, &mut KvCache::new()))
     };
     assert_eq!(run(&whole), run(&case.model));
+}
+
+/// What is left of rounded weights are the rounded weights that are left.
+#[test]
+fn a_partial_model_in_bf16_is_the_partial_model_rounded() {
+    for name in CASES {
+        let case = Case::load(name);
+        let selection: Selection = read(name, "selection.json");
+        let device = Device::flex();
+        let run = |model: &T5| {
+            let ids = case.expected.ints("input_ids", &device);
+            let mask = case.expected.floats("attention_mask", &device);
+            let encoded = model.encode(model.embed(ids), mask);
+            let inputs = model.shift_right(case.expected.ints("labels", &device));
+            values(model.decode(inputs, &encoded, &mut KvCache::new()))
+        };
+        let half = case.model.clone().into_bf16().unwrap();
+        let one_way = partial(&half, &selection).unwrap();
+        let weight = one_way.encoder.block[0].feed_forward.wo.weight.val();
+        assert_eq!(weight.dtype(), DType::BF16);
+        let other_way = partial(&case.model, &selection).unwrap();
+        let other_way = other_way.into_bf16().unwrap();
+        assert_close(name, &run(&one_way), &run(&other_way), 1e-5);
+    }
 }
 
 #[test]
