@@ -127,7 +127,9 @@ impl Check {
 
     fn norms(&mut self) {
         let random = [self.size(3), self.size(7), self.size(300)];
-        for [batch, length, width] in [[1, 1, 1], [2, 3, 37], [1, 5, 513], random] {
+        // More rows than a device takes in one dimension of its grid.
+        let many = [1, 33_000, 2];
+        for [batch, length, width] in [[1, 1, 1], [2, 3, 37], [1, 5, 513], many, random] {
             let inputs = [
                 self.plain(&[1, batch, length, width]),
                 self.plain(&[1, 1, 1, width]),
@@ -199,6 +201,8 @@ impl Check {
             ([2, 1, 7, 11, 9], false, true),
             ([2, 2, 6, 6, 8], true, false),
             ([1, 4, 1, 9, 8], true, false),
+            // As many rows of scores.
+            ([3, 4, 2_750, 3, 1], true, true),
             (random, true, true),
         ];
         for (shape, position, padding) in shapes {
