@@ -1,5 +1,7 @@
 //! What can stop a run.
 
+use std::any::Any;
+use std::fmt::Display;
 use std::path::PathBuf;
 
 use fpt_files::FileError;
@@ -67,7 +69,7 @@ pub enum TrainError {
         /// Where its metrics are.
         kept: PathBuf,
     },
-    /// Loss or gradient became infinite or NaN. The prompt has not been moved by it.
+    /// Loss or gradient became infinite or NaN. No prompt that it has moved is kept.
     #[error("the {what} is {value} at step {step}: training diverged; lower `train.learning_rate`")]
     Diverged {
         /// The step, from 1.
@@ -76,6 +78,16 @@ pub enum TrainError {
         what: &'static str,
         /// Its value.
         value: f64,
+    },
+    /// The device failed, or what computes on it, most often because its memory ran out.
+    #[error(
+        "the device failed: {reason}; if its memory ran out, lower `train.batch_size` or `train.batch_tokens` \
+         (`eval.batch_size` if it did in an evaluation), or keep the batch and raise `train.accumulate`, set \
+         `train.recompute` to \"attention\" or \"layers\", or `precision` to \"bf16\""
+    )]
+    Device {
+        /// What it said.
+        reason: String,
     },
     /// A file of scores can't be used.
     #[error("cannot use the scores in {}: {reason}", path.display())]
@@ -126,6 +138,20 @@ pub enum TrainError {
 }
 
 impl TrainError {
+    /// A device reports `error`.
+    pub(crate) fn device(error: impl Display) -> Self {
+        Self::Device {
+            reason: error.to_string().trim().to_string(),
+        }
+    }
+
+    /// What computes panicked, as Burn does where a device fails.
+    pub(crate) fn of_panic(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Self::device(text.unwrap_or("it does not say why"))
+    }
+
     /// `path` can't be written.
     pub(crate) fn output(path: impl Into<PathBuf>, error: std::io::Error) -> Self {
         Self::Output {

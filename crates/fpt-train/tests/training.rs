@@ -30,7 +30,7 @@ fn run(lab: &Lab, out: &str, settings: &[&str]) -> (Result<RunResult, TrainError
         &lab.path(out),
         &lab.path("cache"),
         &host,
-        &Device::flex(),
+        &[Device::flex()],
         &mut |event| events.push(event.clone()),
     );
     (result, events)
