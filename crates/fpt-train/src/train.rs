@@ -145,3 +145,116 @@ fn no_devices() -> TrainError {
         reason: "are none; name at least one".into(),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+
+    use fpt_lab::Lab;
+    use fpt_tasks::TaskName;
+
+    use super::*;
+    use crate::{Experiment, MetricRecord, model_directory};
+
+    /// A run that reads so many steps at once: its outcome, and the metrics without times.
+    fn run(
+        lab: &Lab,
+        out: &str,
+        settings: &[&str],
+        steps_a_read: usize,
+    ) -> (Result<RunResult, TrainError>, Vec<MetricRecord>) {
+        let experiment = Experiment::from_file(lab.path("lab.toml")).unwrap();
+        let settings: Vec<String> = settings.iter().map(|s| (*s).to_string()).collect();
+        let config = experiment.run(&TaskName::MNLI, 0, &settings).unwrap();
+        let host = Host {
+            revision: "none".into(),
+            device: "cpu".into(),
+            peak_memory: || None,
+            find_model: model_directory,
+        };
+        let how = How {
+            parts: 1,
+            steps_a_read,
+        };
+        let (mut metrics, mut last) = (Vec::new(), 0.0);
+        let mut listener = |event: &Event| {
+            let Event::Metric(record) = event else {
+                return;
+            };
+            let mut record = record.clone();
+            if let MetricRecord::Step { seconds, .. } = &mut record {
+                assert!(*seconds > last);
+                last = std::mem::take(seconds);
+            }
+            metrics.push(record);
+        };
+        let (out, cache, devices) = (lab.path(out), lab.path("cache"), [Device::flex()]);
+        let result = train_so(&config, &out, &cache, &host, &devices, &how, &mut listener);
+        (result, metrics)
+    }
+
+    #[test]
+    fn late_reads_change_nothing_but_times() {
+        let lab = Lab::new();
+        let settings = [
+            "schedule.stages=[{steps=5}, {}]",
+            "train.steps=14",
+            "eval.every=11",
+        ];
+        let (result, metrics) = run(&lab, "early", &settings, 1);
+        let early = result.unwrap();
+        for (out, steps_a_read) in [("three", 3), ("eight", 8), ("all", 99)] {
+            let (result, late) = run(&lab, out, &settings, steps_a_read);
+            assert_eq!(metrics, late);
+            let result = result.unwrap();
+            assert_eq!(early.final_loss, result.final_loss);
+            assert_eq!(early.flops, result.flops);
+            // All time is some stage's.
+            let total: f64 = result.stages.iter().map(total).sum();
+            assert!((result.seconds.train - total).abs() < 1e-6);
+            let prompt = |out: &str| {
+                fs::read(lab.path(out).join("adapter/adapter_model.safetensors")).unwrap()
+            };
+            assert!(prompt("early") == prompt(out));
+        }
+    }
+
+    fn total(stage: &crate::StageRecord) -> f64 {
+        stage.seconds + stage.expansion_seconds
+    }
+
+    #[test]
+    fn late_reads_name_the_step_that_diverged() {
+        let lab = Lab::new();
+        let settings = ["train.learning_rate=1e37", "train.steps=9", "eval.every=9"];
+        let (early, metrics) = run(&lab, "early", &settings, 1);
+        let (late, late_metrics) = run(&lab, "late", &settings, 8);
+        assert_eq!(metrics, late_metrics);
+        let steps = metrics
+            .iter()
+            .filter(|record| matches!(record, MetricRecord::Step { .. }))
+            .count();
+        assert!(steps > 0);
+        for result in [early, late] {
+            let TrainError::Failed { source, kept } = result.unwrap_err() else {
+                panic!("it kept no metrics");
+            };
+            assert!(!kept.join("adapter").exists());
+            let TrainError::Diverged { step, .. } = *source else {
+                panic!("{source}");
+            };
+            assert_eq!(step, steps + 1);
+        }
+    }
+
+    #[test]
+    fn a_processor_is_read_after_every_step() {
+        let lab = Lab::new();
+        let experiment = Experiment::from_file(lab.path("lab.toml")).unwrap();
+        let config = experiment.run(&TaskName::MNLI, 0, &[]).unwrap();
+        let how = How::of(&config, &[Device::flex()]).unwrap();
+        assert_eq!((how.parts, how.steps_a_read), (1, 1));
+        assert!(steps_a_read(true) > 1);
+    }
+}

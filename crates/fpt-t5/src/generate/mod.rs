@@ -163,3 +163,59 @@ fn column(ids: &[u32], encoded: &EncoderOutput) -> Tensor<2, Int> {
         &encoded.hidden.device(),
     )
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::T5Tokenizer;
+
+    #[test]
+    fn answers_do_not_depend_on_how_often_ids_are_read() {
+        let directory = fpt_lab::shipped_model();
+        let model = T5::from_pretrained(&directory, &Device::flex()).unwrap();
+        let tokenizer = T5Tokenizer::from_directory(&directory).unwrap();
+        let texts = [
+            "question: who sold the ring to Tina?",
+            "Ben likes fish.",
+            "",
+            "on Friday Ben walked to the market. question: who walked to the market?",
+            "Vera paid Carl for the piano.",
+            "no",
+            "yes no yes no yes no yes no yes",
+        ];
+        let encoded = texts.map(|text| tokenizer.encode(text).unwrap());
+        let longest = encoded.iter().map(Vec::len).max().unwrap();
+        let padded = |row: &Vec<u32>| {
+            let padding = std::iter::repeat_n(0, longest - row.len());
+            let ids = row.iter().map(|&id| id as i32);
+            ids.chain(padding).collect::<Vec<i32>>()
+        };
+        let ids: Vec<i32> = encoded.iter().flat_map(padded).collect();
+        let shape = [texts.len(), longest];
+        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, shape), &model.device());
+        let mask = ids.clone().greater_elem(0).float();
+        let encoded = model.encode(model.embed(ids), mask);
+
+        for max_new_tokens in [0, 1, 7, 30] {
+            let generation = Generation {
+                vocabulary: Some(tokenizer.vocab_size()),
+                ..Generation::greedy(max_new_tokens)
+            };
+            let often = model.greedy_reading(&encoded, &generation, 1);
+            assert_eq!(often, model.generate(&encoded, &generation));
+            for tokens_a_read in [2, TOKENS_A_READ, 8, 64] {
+                let seldom = model.greedy_reading(&encoded, &generation, tokens_a_read);
+                assert_eq!(often, seldom, "{max_new_tokens}, {tokens_a_read}");
+            }
+            // Some rows end long before others, and leave the batch.
+            let mut lengths: Vec<usize> = often.iter().map(Vec::len).collect();
+            lengths.sort_unstable();
+            assert!(lengths.iter().all(|&length| length <= max_new_tokens));
+            lengths.dedup();
+            assert!(max_new_tokens < 30 || lengths.len() > 2, "{lengths:?}");
+        }
+    }
+}
