@@ -11,6 +11,9 @@ use fpt_schedule::ScheduleError;
 use fpt_t5::T5Error;
 use fpt_tasks::{BatchError, ScoreError, TaskError, TokenizeError, UnknownName};
 
+/// Of what a device has to say.
+const MOST_WORDS: usize = 60;
+
 /// What can stop a run. Every message names the file, the key or the value, and the way out.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -138,10 +141,12 @@ pub enum TrainError {
 }
 
 impl TrainError {
-    /// A device reports `error`.
+    /// A device reports `error`, whose pages of context become a sentence.
     pub(crate) fn device(error: impl Display) -> Self {
+        let text = error.to_string();
+        let words: Vec<&str> = text.split_whitespace().take(MOST_WORDS).collect();
         Self::Device {
-            reason: error.to_string().trim().to_string(),
+            reason: words.join(" "),
         }
     }
 

@@ -110,7 +110,7 @@ fn several_devices_give_the_run_of_one_with_as_many_parts() {
     assert!(three == outcome(&lab, "three devices", &on_three, 3));
     assert!(two.0 != whole.0 && two.0 != three.0);
     let [loss, norm, _] = whole.0[0];
-    for ([other_loss, other_norm, _], _) in [(two.0[0], ()), (three.0[0], ())] {
+    for [other_loss, other_norm, _] in [two.0[0], three.0[0]] {
         assert!((loss - other_loss).abs() < 1e-5 * loss);
         assert!((norm - other_norm).abs() < 1e-4 * norm);
     }
