@@ -10,7 +10,7 @@ use fpt_partial::{
 };
 use fpt_prompt::SoftPrompt;
 use fpt_schedule::cost::{BatchShape, true_macs};
-use fpt_t5::{Generation, KvCache, Lm, LmBatch, Loss, MacCounter, T5, prepend};
+use fpt_t5::{Generation, KvCache, Lm, LmBatch, Loss, MacCounter, Recompute, T5, prepend};
 
 const CASES: [&str; 2] = ["gated_untied", "relu_tied"];
 
@@ -292,6 +292,28 @@ fn the_true_count_is_what_a_forward_pass_multiplies() {
             };
             let counted = true_macs(&shape, &size, &batch).forward;
             assert_eq!(counter.macs, counted, "{name}: {size:?}");
+        }
+    }
+}
+
+#[test]
+fn what_a_model_computes_again_its_partial_models_do_too() {
+    let case = Case::load("gated_untied");
+    let mut selection = Selection::full(case.model.config());
+    selection.encoder.heads = vec![vec![1, 3]; 5];
+    for recompute in [Recompute::None, Recompute::Attention, Recompute::Layers] {
+        let model = case.model.clone().recomputing(recompute);
+        let partial = partial(&model, &selection).unwrap();
+        assert_eq!(partial.recompute(), recompute);
+        let attentions = [
+            &partial.encoder.block[0].attention,
+            &partial.decoder.block[0].attention,
+            &partial.decoder.block[0].cross_attention,
+        ];
+        for attention in attentions {
+            let told = format!("recompute: {}", recompute == Recompute::Attention);
+            let attention = format!("{attention:?}");
+            assert!(attention.contains(&told), "{attention}");
         }
     }
 }

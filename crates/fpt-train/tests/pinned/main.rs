@@ -63,7 +63,7 @@ fn a_small_grid_of_runs_gives_the_pinned_numbers() {
             find_model: model_directory,
         };
         let cache = lab.path("cache");
-        train(&config, &out, &cache, &host, &Device::flex(), &mut |_| {}).unwrap();
+        train(&config, &out, &cache, &host, &[Device::flex()], &mut |_| {}).unwrap();
         writeln!(text, "\nrun {task} {method} {}", settings.join(" ")).unwrap();
         describe(&out, &mut text);
     }

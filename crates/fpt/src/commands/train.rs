@@ -91,8 +91,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             last_printed = print_json(event);
         }
     };
-    let (cache, host, device) = (args.cache(), host(args.device), args.device.open());
-    let result = train(&config, &args.out, &cache, &host, &device, &mut listen)?;
+    let (cache, host, devices) = (args.cache(), host(args.device), [args.device.open()]);
+    let result = train(&config, &args.out, &cache, &host, &devices, &mut listen)?;
     bar.finish_and_clear();
     last_printed?;
     if args.json {
