@@ -23,8 +23,12 @@ const BATCHES: [[usize; 3]; 4] = [[32, 60, 8], [8, 236, 24], [48, 44, 4], [16, 2
 
 fn batch([rows, source, target]: [usize; 3]) -> TokenBatch {
     let example = |row: usize| TokenizedExample {
-        source: (0..source).map(|i| ((7 * i + row) % 300 + 3) as u32).collect(),
-        target: (0..target).map(|i| ((5 * i + row) % 300 + 3) as u32).collect(),
+        source: (0..source)
+            .map(|i| ((7 * i + row) % 300 + 3) as u32)
+            .collect(),
+        target: (0..target)
+            .map(|i| ((5 * i + row) % 300 + 3) as u32)
+            .collect(),
     };
     let examples: Vec<_> = (0..rows).map(example).collect();
     TokenBatch::new(&examples, (0..rows).collect(), PadTo::Multiple(1))
@@ -64,7 +68,12 @@ fn the_predicted_peak_is_that_of_a_step() {
         SoftPrompt::from_values(values, [20, width], &device.clone().autodiff())
     };
     let width = first.config().d_model;
-    drop(Step::new(&first, &prompt(width), &batch(BATCHES[0]), &device));
+    drop(Step::new(
+        &first,
+        &prompt(width),
+        &batch(BATCHES[0]),
+        &device,
+    ));
     drop(first);
 
     let before = MEMORY.current_usage();

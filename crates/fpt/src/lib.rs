@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod bytes;
 mod device;
 mod host;
 pub mod model;
@@ -8,6 +9,6 @@ mod runs;
 pub mod terminal;
 
 pub use device::DeviceName;
-pub use host::{host, peak_memory, revision};
+pub use host::{host, peak_memory, revision, system_memory};
 pub use report::report;
 pub use runs::finished;

@@ -233,8 +233,7 @@ impl<'a> Row<'a> {
         // Of the residual; of the neurons, of gate and value; the first can take the last's place on a processor.
         let in_ffn = n(if self.on_gpu() { 3 } else { 2 });
         let feed_forward = self.f32(width) + in_ffn * ff;
-        let mut attention =
-            self.f32(width) + self.operands(n(4) * self.length * self.inner(stack));
+        let mut attention = self.f32(width) + self.operands(n(4) * self.length * self.inner(stack));
         if self.on_gpu() {
             attention += self.f32(self.scores()) + self.operands(self.scores());
         }

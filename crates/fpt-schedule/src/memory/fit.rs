@@ -24,7 +24,9 @@ pub fn fit(
         peaks.all(|peak| peak <= limit)
     };
     let rows = stages.iter().map(|(_, batch)| batch.rows).max();
-    candidates(settings, rows.unwrap_or(1)).into_iter().find(fits)
+    candidates(settings, rows.unwrap_or(1))
+        .into_iter()
+        .find(fits)
 }
 
 /// Settings from the least change to the greatest; each also has what goes before.

@@ -5,6 +5,7 @@ pub(crate) mod cost;
 pub(crate) mod data;
 mod dry_run;
 pub(crate) mod eval;
+mod memory;
 pub(crate) mod predict;
 pub(crate) mod report;
 pub(crate) mod similarity;

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use fpt::{DeviceName, finished, host, model, terminal};
+use fpt::bytes::Bytes;
+use fpt::{DeviceName, finished, host, model, system_memory, terminal};
 use fpt_tasks::Split;
 use fpt_train::{Event, Fingerprinter, MetricRecord, RunResult, train};
 use indicatif::ProgressBar;
@@ -41,6 +42,10 @@ pub(crate) struct Args {
     #[arg(long)]
     dry_run: bool,
 
+    /// With --dry-run: memory of the GPU that the run is meant for, such as 24GB, if it is another than --device.
+    #[arg(long, value_name = "BYTES", requires = "dry_run")]
+    memory: Option<Bytes>,
+
     /// If --out holds a finished run of another configuration or of other inputs (model, tokenizer, data: by content),
     /// move that into `set-aside` beside it and train anew.
     #[arg(long)]
@@ -56,12 +61,22 @@ impl Args {
         let beside = || self.out.with_file_name("cache");
         self.cache.clone().unwrap_or_else(beside)
     }
+
+    /// The device that a dry run is about.
+    fn target(&self) -> dry_run::Target {
+        let is_processor = self.memory.is_none() && self.device.name() == "cpu";
+        let of_machine = || is_processor.then(system_memory).flatten();
+        dry_run::Target {
+            is_processor,
+            memory: self.memory.map(|bytes| bytes.0).or_else(of_machine),
+        }
+    }
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let (experiment, config) = args.run.resolve()?;
     if args.dry_run {
-        return dry_run::show(&experiment, &config, args.json);
+        return dry_run::show(&experiment, &config, &args.target(), args.json);
     }
     anyhow::ensure!(
         args.cache() != args.out,

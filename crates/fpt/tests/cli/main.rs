@@ -4,6 +4,7 @@
 mod bad_input;
 mod commands;
 mod lab;
+mod memory;
 mod report;
 mod run_directories;
 mod schedules;
