@@ -31,6 +31,12 @@ pub fn system_memory() -> Option<u64> {
     in_kibibytes("/proc/meminfo", "MemTotal:")
 }
 
+/// The driver of NVIDIA's cards, as it calls itself, where one is loaded.
+pub(crate) fn driver() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/driver/nvidia/version").ok()?;
+    text.lines().next().map(|line| line.trim().to_string())
+}
+
 fn in_kibibytes(file: &str, key: &str) -> Option<u64> {
     let text = std::fs::read_to_string(file).ok()?;
     let line = text.lines().find(|line| line.starts_with(key))?;

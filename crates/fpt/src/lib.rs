@@ -7,6 +7,7 @@ pub mod model;
 mod report;
 mod runs;
 pub mod terminal;
+pub mod verdict;
 
 pub use device::DeviceName;
 pub use host::{host, peak_memory, revision, system_memory};

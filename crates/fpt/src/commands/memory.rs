@@ -27,13 +27,22 @@ struct Proposal {
     peak: u64,
 }
 
+fn numbers(config: &RunConfig) -> Numbers {
+    match config.precision {
+        Precision::F32 => Numbers::F32,
+        _ => Numbers::Bf16,
+    }
+}
+
+/// The precision of a run, as its configuration names it.
+pub(super) fn precision_name(config: &RunConfig) -> &'static str {
+    precision(numbers(config))
+}
+
 /// How a run computes its steps, on a processor or else on a GPU.
 pub(super) fn settings(config: &RunConfig, on_processor: bool) -> StepSettings {
     StepSettings {
-        precision: match config.precision {
-            Precision::F32 => Numbers::F32,
-            _ => Numbers::Bf16,
-        },
+        precision: numbers(config),
         recompute: Recompute::None,
         accumulate: 1,
         layout: if on_processor {

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use fpt::bytes::Bytes;
+use fpt::verdict::{self, Patient, Verdicts};
 use fpt::{DeviceName, finished, host, model, system_memory, terminal};
 use fpt_tasks::Split;
 use fpt_train::{Event, Fingerprinter, MetricRecord, RunResult, train};
 use indicatif::ProgressBar;
 
-use super::{RunArgs, dry_run, print_json, print_line};
+use super::{RunArgs, dry_run, memory, print_json, print_line};
 
 /// Train a prompt for one task.
 ///
@@ -50,6 +51,10 @@ pub(crate) struct Args {
     /// move that into `set-aside` beside it and train anew.
     #[arg(long)]
     force_new: bool,
+
+    /// Train on a device that `fpt doctor` found wrong.
+    #[arg(long)]
+    force: bool,
 
     /// Print every event as a line of JSON on standard output instead of showing a progress bar.
     #[arg(long)]
@@ -97,6 +102,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
 
+    let (cache, host, device) = (args.cache(), host(args.device), args.device.open());
+    let patient = Patient::new(args.device.name(), &device, memory::precision_name(&config));
+    let verdicts = verdict::file().map_or_else(Verdicts::default, |file| Verdicts::read(&file));
+    if let Some(warning) = verdicts.admit(&patient, args.force)? {
+        terminal::note(&warning);
+    }
+
     let bar = terminal::bar(1, args.run.task.as_str());
     let mut last_printed = Ok(());
     let mut listen = |event: &Event| {
@@ -106,7 +118,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             last_printed = print_json(event);
         }
     };
-    let (cache, host, device) = (args.cache(), host(args.device), args.device.open());
     let result = train(&config, &args.out, &cache, &host, &device, &mut listen)?;
     bar.finish_and_clear();
     last_printed?;

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod bench;
 mod commands;
+mod doctor;
 mod lab;
 mod memory;
 mod report;
