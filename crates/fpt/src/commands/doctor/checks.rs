@@ -251,3 +251,97 @@ fn step_by_step(pair: &Pair, bounds: Bounds) -> Vec<Check> {
         bounds.logits,
     )]
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::module::{Module, ModuleMapper, Param};
+
+    use super::*;
+
+    /// Cuts the last bits off all weights.
+    struct Coarse {
+        bits: u32,
+    }
+
+    impl ModuleMapper for Coarse {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(|weight| {
+                let device = weight.device();
+                let mut data = weight.into_data();
+                for x in data.as_mut_slice::<f32>().expect("numbers in f32") {
+                    *x = f32::from_bits(x.to_bits() >> self.bits << self.bits);
+                }
+                Tensor::from_data(data, &device)
+            })
+        }
+    }
+
+    /// The first pair, with weights on the examined side that lack so many bits.
+    fn coarse(bits: u32) -> Pair {
+        let config = gated().expect("a configuration");
+        let mut pair = Pair::new(&config, PrecisionName::F32, &Device::flex());
+        pair.examined.model = pair.examined.model.map(&mut Coarse { bits }).no_grad();
+        pair
+    }
+
+    fn verdicts(checks: &[Check]) -> Vec<bool> {
+        checks.iter().map(|check| check.ok).collect()
+    }
+
+    #[test]
+    fn coarse_products_are_found_out() {
+        let bounds = Bounds::of(PrecisionName::F32);
+        assert_eq!(verdicts(&pass("", &coarse(0), bounds)), [true; 3]);
+        // TF32 has 10 bits of the 23.
+        let checks = pass("", &coarse(13), bounds);
+        assert!(!checks[0].ok, "{checks:?}");
+        // bf16 has 7: too few for f32, and what is allowed there.
+        let coarsest = coarse(16);
+        assert_eq!(verdicts(&pass("", &coarsest, bounds)), [false; 3]);
+        let bounds = Bounds::of(PrecisionName::Bf16);
+        let checks = pass("", &coarsest, bounds);
+        assert_eq!(verdicts(&checks), [true; 3], "{checks:?}");
+    }
+
+    #[test]
+    fn other_answers_are_found_out_unless_they_tie() {
+        let bounds = Bounds::of(PrecisionName::F32);
+        let mut pair = coarse(0);
+        let other = Pair::new(
+            &gated().expect("a configuration"),
+            PrecisionName::F32,
+            &Device::flex(),
+        );
+        // Another head answers with other words.
+        pair.examined.model.lm_head = pair.examined.model.lm_head.map(|mut head| {
+            head.weight = head.weight.map(|weight| -weight);
+            head
+        });
+        for beams in [1, BEAMS] {
+            let [check] = &decoding(&pair, bounds, beams)[..] else {
+                panic!("one check");
+            };
+            let note = check.note.clone().unwrap_or_default();
+            assert!(!check.ok && note.contains("are others"), "{check:?}");
+            let tie = Bounds {
+                tie: f64::MAX,
+                ..bounds
+            };
+            let [check] = &decoding(&pair, tie, beams)[..] else {
+                panic!("one check");
+            };
+            let note = check.note.clone().unwrap_or_default();
+            assert!(check.ok && note.contains("ties"), "{check:?}");
+            assert!(decoding(&other, bounds, beams)[0].ok);
+        }
+    }
+
+    #[test]
+    fn another_training_is_found_out() {
+        let bounds = Bounds::of(PrecisionName::F32);
+        let checks = training(&coarse(0), bounds).expect("a training");
+        assert!(checks[0].ok, "{checks:?}");
+        let checks = training(&coarse(19), bounds).expect("a training");
+        assert!(!checks[0].ok, "{checks:?}");
+    }
+}
