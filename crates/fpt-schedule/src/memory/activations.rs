@@ -23,7 +23,7 @@ const F32: Bytes = Saturating(4);
 /// | norms after the stacks, logits | L·d + T·d + T·vocabulary |
 ///
 /// without the probabilities (heads·L² and the like) where attention is recomputed, and with L·d alone of an encoder
-/// layer that is recomputed. A ReLU network keeps d_ff, not 2 d_ff.
+/// layer where layers are, one of which is there in full at a time. A ReLU network keeps d_ff, not 2 d_ff.
 pub(super) fn at_worst(
     shape: &ModelShape,
     size: &PartialSize,
@@ -164,7 +164,7 @@ impl<'a> Row<'a> {
         let stack = &self.size.decoder;
         let (inner, heads) = (self.inner(stack), n(stack.heads));
         let target = self.target;
-        let with_probabilities = self.settings.recompute == Recompute::None;
+        let with_probabilities = self.settings.recompute != Recompute::Attention;
         let own = self.f32(target * self.d)
             + self.operands(n(3) * target * inner)
             + self.probabilities_if(with_probabilities, heads * target * target);
@@ -186,25 +186,25 @@ impl<'a> Row<'a> {
     /// What a layer's forward pass holds besides what it keeps, or until it keeps it.
     fn encoder_forward(&self) -> Bytes {
         let stack = &self.size.encoder;
-        let (width, ff) = (self.length * self.d, self.length * n(stack.d_ff));
-        let gated = self.operands(self.length * self.gates * n(stack.d_ff));
-        let mut attention = self.operands(width + self.length * self.inner(stack))
-            + self.own_bias()
-            + if self.on_gpu() {
-                self.f32(self.scores())
-            } else {
-                n(0)
-            };
-        if self.settings.recompute == Recompute::Attention {
+        let (width, inner) = (self.length * self.d, self.length * self.inner(stack));
+        let ff = self.operands(self.length * n(stack.d_ff));
+        let mut attention = self.operands(width + inner) + self.own_bias();
+        if self.on_gpu() {
+            attention += self.f32(self.scores());
+        }
+        if self.settings.recompute == Recompute::Attention
+            || (self.settings.recompute == Recompute::Layers && self.on_gpu())
+        {
             attention += self.operands(self.scores());
         }
-        let feed_forward = self.operands(width + ff) + self.f32(width);
-        let whole = match self.settings.recompute {
-            Recompute::Layers => self.encoder_layer(true) - self.f32(width),
-            _ => n(0),
-        };
+        let feed_forward = self.operands(width) + ff + self.f32(width);
+        if self.settings.recompute == Recompute::Layers {
+            // Nothing is kept of it.
+            let inputs = self.operands(n(3) * inner);
+            return (attention + inputs).max(feed_forward + self.gates * ff);
+        }
         // When the attention runs, the FFN has kept nothing yet.
-        whole + feed_forward.max(attention - attention.min(gated))
+        feed_forward.max(attention - attention.min(self.gates * ff))
     }
 
     fn cross_backward(&self) -> Bytes {
@@ -216,7 +216,7 @@ impl<'a> Row<'a> {
         } else {
             n(0)
         };
-        let again = self.probabilities_if(self.settings.recompute != Recompute::None, scores);
+        let again = self.probabilities_if(self.settings.recompute == Recompute::Attention, scores);
         gradients + on_gpu + again + self.f32(n(2) * self.target * self.d)
     }
 
@@ -243,8 +243,8 @@ impl<'a> Row<'a> {
         let freed = self.gates * ff + self.f32(width);
         let layer = feed_forward.max(attention - attention.min(freed));
         match self.settings.recompute {
-            // Its input is among what is kept.
-            Recompute::Layers => self.encoder_layer(true) - self.f32(width) + layer,
+            // Its input is among what is kept, its output and the gradient of that are not.
+            Recompute::Layers => self.encoder_layer(true) + self.f32(width) + layer,
             _ => layer,
         }
     }
