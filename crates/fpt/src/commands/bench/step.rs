@@ -230,9 +230,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     })?;
     let full = bench.time(&model, &shape.full())?;
     let memory = MemoryUse::now(device);
-    let stages = match args.stages {
-        true => Some(stages::time(&bench, &model, &full)?),
-        false => None,
+    let stages = if args.stages {
+        Some(stages::time(&bench, &model, &full)?)
+    } else {
+        None
     };
     bench.bar.finish_and_clear();
     let settings = args.settings();

@@ -51,25 +51,25 @@ impl Bounds {
     }
 }
 
+type Work<'a> = Box<dyn Fn() -> anyhow::Result<Vec<Check>> + 'a>;
+
 /// All checks of a device; `on_check` hears of each that is done.
 pub(super) fn all(
     device: &Device,
     precision: PrecisionName,
-    on_check: &mut dyn FnMut(&str),
+    on_check: &mut dyn FnMut(),
 ) -> Vec<Check> {
     let bounds = Bounds::of(precision);
     let first = || -> anyhow::Result<Pair> { Ok(Pair::new(&gated()?, precision, device)) };
-    let checks: [(&str, Box<dyn Fn() -> anyhow::Result<Vec<Check>> + '_>); 7] = [
+    let second = || -> anyhow::Result<Pair> { Ok(Pair::new(&tied()?, precision, device)) };
+    let checks: [(&str, Work<'_>); COUNT] = [
         (
             "gated GELU",
             Box::new(|| Ok(pass("gated GELU", &first()?, bounds))),
         ),
         (
             "ReLU, tied head",
-            Box::new(|| {
-                let pair = Pair::new(&tied()?, precision, device);
-                Ok(pass("ReLU, tied head", &pair, bounds))
-            }),
+            Box::new(|| Ok(pass("ReLU, tied head", &second()?, bounds))),
         ),
         (
             "partial model",
@@ -87,12 +87,15 @@ pub(super) fn all(
             "beam search",
             Box::new(|| Ok(decoding(&first()?, bounds, BEAMS))),
         ),
-        ("cache", Box::new(|| Ok(step_by_step(&first()?, bounds)))),
+        (
+            "token by token",
+            Box::new(|| Ok(step_by_step(&first()?, bounds))),
+        ),
     ];
     let mut found = Vec::new();
     for (name, check) in &checks {
         found.extend(guarded(name, check));
-        on_check(name);
+        on_check();
     }
     found
 }

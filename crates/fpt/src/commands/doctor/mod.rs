@@ -86,7 +86,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let bar = terminal::bar(checks::COUNT * precisions.len(), "doctor");
     let mut examinations = Vec::new();
     for precision in precisions {
-        let checks = checks::all(&device, precision, &mut |_| bar.inc(1));
+        let checks = checks::all(&device, precision, &mut || bar.inc(1));
         let mut examination = Examination {
             precision: precision.name().into(),
             ok: true,

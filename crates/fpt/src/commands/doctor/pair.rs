@@ -118,8 +118,8 @@ impl Side {
         let labels: Vec<i32> = answer.iter().map(|&id| id as i32).collect();
         let labels = TensorData::new(labels, [1, answer.len()]);
         let one = LmBatch {
-            source: all.source.slice([row..row + 1]),
-            mask: all.mask.slice([row..row + 1]),
+            source: all.source.narrow(0, row, 1),
+            mask: all.mask.narrow(0, row, 1),
             labels: Tensor::<2, Int>::from_data(labels, &self.device),
         };
         numbers(self.model.logits(Some(self.prefix()), &one, &mut NoTaps))
