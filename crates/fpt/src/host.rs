@@ -23,8 +23,23 @@ pub fn revision() -> &'static str {
 
 /// High-water mark of this process's resident memory in bytes; only Linux tells it in a file.
 pub fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    in_kibibytes("/proc/self/status", "VmHWM:")
+}
+
+/// Memory of this machine in bytes; only Linux tells it in a file.
+pub fn system_memory() -> Option<u64> {
+    in_kibibytes("/proc/meminfo", "MemTotal:")
+}
+
+/// The driver of NVIDIA's cards, as it calls itself, where one is loaded.
+pub(crate) fn driver() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/driver/nvidia/version").ok()?;
+    text.lines().next().map(|line| line.trim().to_string())
+}
+
+fn in_kibibytes(file: &str, key: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let line = text.lines().find(|line| line.starts_with(key))?;
     let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kibibytes * 1024)
 }
@@ -40,5 +55,6 @@ mod tests {
         assert!(std::hint::black_box(&touched).iter().all(|&byte| byte == 1));
         let peak = peak_memory();
         assert!(peak.is_some_and(|peak| peak > 64 << 20), "{peak:?}");
+        assert!(system_memory() > peak);
     }
 }

@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod bench;
 mod commands;
+mod doctor;
 mod lab;
+mod memory;
 mod report;
 mod run_directories;
 mod schedules;
