@@ -2,14 +2,14 @@
 
 use fpt_train::Host;
 
-use crate::device::DeviceName;
+use crate::device::Devices;
 use crate::model;
 
-/// The machine as a run records it.
-pub fn host(device: DeviceName) -> Host {
+/// The machine as a run records it, with the devices that are really used.
+pub fn host(devices: &Devices) -> Host {
     Host {
         revision: revision().into(),
-        device: device.name().into(),
+        device: devices.name(),
         peak_memory,
         find_model: model::find,
     }
@@ -23,8 +23,25 @@ pub fn revision() -> &'static str {
 
 /// High-water mark of this process's resident memory in bytes; only Linux tells it in a file.
 pub fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    kibibytes("/proc/self/status", "VmHWM:")
+}
+
+/// Bytes of the machine's memory; only Linux tells it in a file.
+pub(crate) fn system_memory() -> Option<u64> {
+    kibibytes("/proc/meminfo", "MemTotal:")
+}
+
+/// What the processor calls itself; only Linux tells it in a file.
+pub(crate) fn processor() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_string())
+}
+
+/// The bytes that a file of Linux tells after `key`, in units of 1024.
+fn kibibytes(path: &str, key: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let line = text.lines().find(|line| line.starts_with(key))?;
     let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kibibytes * 1024)
 }
@@ -40,5 +57,7 @@ mod tests {
         assert!(std::hint::black_box(&touched).iter().all(|&byte| byte == 1));
         let peak = peak_memory();
         assert!(peak.is_some_and(|peak| peak > 64 << 20), "{peak:?}");
+        let memory = system_memory();
+        assert!(memory > peak, "{memory:?} of {peak:?}");
     }
 }

@@ -32,6 +32,7 @@ enum Command {
     Similarity(commands::similarity::Args),
     Transfer(commands::transfer::Args),
     Report(commands::report::Args),
+    Devices(commands::devices::Args),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Command::Similarity(args) => commands::similarity::run(&args),
         Command::Transfer(args) => commands::transfer::run(&args),
         Command::Report(args) => commands::report::run(&args),
+        Command::Devices(args) => commands::devices::run(&args),
     };
     // Inside the pool, small parallel operations need not be handed to another thread. The number of threads
     // is that of the cores, or RAYON_NUM_THREADS.

@@ -3,6 +3,7 @@
 pub(crate) mod convert;
 pub(crate) mod cost;
 pub(crate) mod data;
+pub(crate) mod devices;
 mod dry_run;
 pub(crate) mod eval;
 pub(crate) mod predict;

@@ -32,8 +32,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
 
-    /// Where to compute.
-    #[arg(long, value_enum, default_value = "cpu")]
+    #[arg(long, default_value = "cpu", help = DeviceName::HELP)]
     device: DeviceName,
 
     /// Only show what would be done: model, data, stages, cost, memory, the resolved configuration, and what is missing
@@ -82,6 +81,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
 
+    let devices = args.device.open()?;
     let bar = terminal::bar(1, args.run.task.as_str());
     let mut last_printed = Ok(());
     let mut listen = |event: &Event| {
@@ -91,8 +91,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             last_printed = print_json(event);
         }
     };
-    let (cache, host, device) = (args.cache(), host(args.device), args.device.open());
-    let result = train(&config, &args.out, &cache, &host, &device, &mut listen)?;
+    let (cache, host, device) = (args.cache(), host(&devices), devices.primary());
+    let result = train(&config, &args.out, &cache, &host, device, &mut listen)?;
     bar.finish_and_clear();
     last_printed?;
     if args.json {

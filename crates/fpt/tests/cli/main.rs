@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod commands;
+mod devices;
 mod lab;
 mod report;
 mod run_directories;
