@@ -48,6 +48,7 @@ pub(crate) fn build_fpt() -> anyhow::Result<PathBuf> {
             "--message-format",
             "json-render-diagnostics",
         ])
+        .args(features())
         .stderr(Stdio::inherit())
         .output()
         .context("failed to start cargo")?;
@@ -60,6 +61,18 @@ pub(crate) fn build_fpt() -> anyhow::Result<PathBuf> {
         .filter(|artifact| artifact.reason == "compiler-artifact" && artifact.target.name == "fpt")
         .find_map(|artifact| artifact.executable)
         .context("cargo did not say where it put fpt")
+}
+
+/// What this program was built with, for Cargo.
+fn features() -> Vec<&'static str> {
+    let mut features = Vec::new();
+    if cfg!(feature = "cuda") {
+        features.extend(["--features", "xtask/cuda"]);
+    }
+    if cfg!(feature = "wgpu") {
+        features.extend(["--features", "xtask/wgpu"]);
+    }
+    features
 }
 
 /// Run a command to its end.

@@ -2,14 +2,14 @@
 
 use fpt_train::Host;
 
-use crate::device::DeviceName;
+use crate::device::Devices;
 use crate::model;
 
-/// The machine as a run records it.
-pub fn host(device: DeviceName) -> Host {
+/// The machine as a run records it, with the devices that are really used.
+pub fn host(devices: &Devices) -> Host {
     Host {
         revision: revision().into(),
-        device: device.name().into(),
+        device: devices.name(),
         peak_memory,
         find_model: model::find,
     }
@@ -29,6 +29,13 @@ pub fn peak_memory() -> Option<u64> {
 /// Memory of this machine in bytes; only Linux tells it in a file.
 pub fn system_memory() -> Option<u64> {
     in_kibibytes("/proc/meminfo", "MemTotal:")
+}
+
+/// What the processor calls itself; only Linux tells it in a file.
+pub(crate) fn processor() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_string())
 }
 
 /// The driver of NVIDIA's cards, as it calls itself, where one is loaded.
@@ -55,6 +62,7 @@ mod tests {
         assert!(std::hint::black_box(&touched).iter().all(|&byte| byte == 1));
         let peak = peak_memory();
         assert!(peak.is_some_and(|peak| peak > 64 << 20), "{peak:?}");
-        assert!(system_memory() > peak);
+        let memory = system_memory();
+        assert!(memory > peak, "{memory:?} of {peak:?}");
     }
 }

@@ -9,7 +9,7 @@ mod runs;
 pub mod terminal;
 pub mod verdict;
 
-pub use device::DeviceName;
+pub use device::{DeviceName, DeviceReport, Devices, Gpu, survey};
 pub use host::{host, peak_memory, revision, system_memory};
 pub use report::report;
 pub use runs::finished;

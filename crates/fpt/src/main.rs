@@ -35,6 +35,7 @@ enum Command {
     #[command(subcommand)]
     Bench(commands::bench::Command),
     Doctor(commands::doctor::Args),
+    Devices(commands::devices::Args),
 }
 
 fn main() -> ExitCode {
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         Command::Report(args) => commands::report::run(&args),
         Command::Bench(command) => commands::bench::run(&command),
         Command::Doctor(args) => commands::doctor::run(&args),
+        Command::Devices(args) => commands::devices::run(&args),
     };
     // Inside the pool, small parallel operations need not be handed to another thread. The number of threads
     // is that of the cores, or RAYON_NUM_THREADS.

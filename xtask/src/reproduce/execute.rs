@@ -4,13 +4,13 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, bail};
-use fpt::terminal;
+use fpt::{DeviceName, terminal};
 use fpt_train::{Event, MetricRecord, RunResult};
 use indicatif::{MultiProgress, ProgressBar};
 
+use super::placement::Placement;
 use super::plan::Planned;
 
 /// Starts `fpt train` processes and follows them.
@@ -21,10 +21,12 @@ pub(super) struct Executor<'a> {
     pub config: &'a Path,
     /// Threads a process may use.
     pub threads: usize,
+    /// Devices, each by its own name.
+    pub devices: &'a [DeviceName],
 }
 
 impl Executor<'_> {
-    /// Execute what is not finished, `jobs` at a time.
+    /// Execute what is not finished, `jobs` at a time, each on one of the devices.
     ///
     /// A run that fails does not stop the others, whose directories stay; then all failures are told.
     pub(super) fn run_all(&self, runs: &[Planned], jobs: usize) -> anyhow::Result<()> {
@@ -40,15 +42,19 @@ impl Executor<'_> {
         let total = bars.add(terminal::still_bar(runs.len(), "runs"));
         total.set_position((runs.len() - open.len()) as u64);
         total.tick();
-        let next = AtomicUsize::new(0);
+        let placement = Placement::new(open.len(), jobs, self.devices.len());
         let failures = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
-            for _ in 0..jobs {
-                scope.spawn(|| {
-                    while let Some(run) = open.get(next.fetch_add(1, Ordering::Relaxed)) {
+            for job in 0..jobs {
+                let (placement, open, bars, total, failures) =
+                    (&placement, &open, &bars, &total, &failures);
+                scope.spawn(move || {
+                    let device = placement.device(job);
+                    while let Some(run) = placement.next(device) {
+                        let run = open[run];
                         let name = run.name();
-                        let bar = bars.insert_before(&total, terminal::still_bar(1, &name));
-                        let outcome = self.run(run, &bar);
+                        let bar = bars.insert_before(total, terminal::still_bar(1, &name));
+                        let outcome = self.run(run, &self.devices[device], &bar);
                         bar.finish_and_clear();
                         total.inc(1);
                         match outcome {
@@ -64,7 +70,7 @@ impl Executor<'_> {
                                 bars.suspend(|| terminal::note(&line));
                             }
                             Err(error) => push(
-                                &failures,
+                                failures,
                                 format!("{name}: {}", terminal::with_causes(&error)),
                             ),
                         }
@@ -85,7 +91,12 @@ impl Executor<'_> {
         Ok(())
     }
 
-    fn run(&self, run: &Planned, bar: &ProgressBar) -> anyhow::Result<RunResult> {
+    fn run(
+        &self,
+        run: &Planned,
+        device: &DeviceName,
+        bar: &ProgressBar,
+    ) -> anyhow::Result<RunResult> {
         let mut command = Command::new(self.program);
         command
             .args(["train", "--json", "--config"])
@@ -93,6 +104,7 @@ impl Executor<'_> {
             .args(["--task", run.config.task.as_str()])
             .args(["--seed", &run.config.seed.to_string()])
             .args(["--method", &run.method.to_string()])
+            .args(["--device", &device.to_string()])
             .arg("--out")
             .arg(&run.directory)
             .env("RAYON_NUM_THREADS", self.threads.to_string());

@@ -1,6 +1,7 @@
 //! `cargo xtask reproduce`: plan the runs, execute them, compare their prompts, report.
 
 mod execute;
+mod placement;
 mod plan;
 
 use std::num::NonZeroUsize;
@@ -9,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args as ClapArgs, ValueEnum};
-use fpt::{model, terminal};
+use fpt::{DeviceName, model, terminal};
 use fpt_schedule::{Method, Reduction};
 use fpt_tasks::TaskName;
 use fpt_train::{Experiment, Fingerprinter};
@@ -61,9 +62,13 @@ pub struct Args {
     #[arg(long)]
     out: Option<PathBuf>,
 
-    /// Runs at a time; by default one for each core.
+    /// Runs at a time; by default one for each device, or one for each core where the processor computes.
     #[arg(long)]
     jobs: Option<NonZeroUsize>,
+
+    /// Of several devices each gets every n-th run.
+    #[arg(long, default_value = "cpu", help = DeviceName::HELP)]
+    device: DeviceName,
 
     /// Move finished runs of another configuration or of other inputs (model, tokenizer, data: by content) into
     /// `set-aside` and train them anew.
@@ -167,6 +172,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let out = args.out();
     let tasks = args.tasks(&experiment);
     let overrides = args.overrides();
+    // The runs are told the device that `auto` is, so that all have the same.
+    let devices = args.device.resolve()?;
     let (mut runs, mut starts) = args.plan(&experiment, &tasks, &overrides, &out)?;
     std::fs::create_dir_all(&out).with_context(|| format!("failed to create {}", out.display()))?;
     if let Some(generate) = &experiment.generate {
@@ -176,15 +183,19 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     plan::find_finished(&mut runs, &mut fingerprinter, args.force_new)?;
 
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let jobs = args.jobs.map_or(cores, NonZeroUsize::get).min(runs.len());
+    let on_cards = devices != DeviceName::Cpu;
+    let devices = devices.each();
+    let asked = args.jobs.map(NonZeroUsize::get);
+    let jobs = placement::jobs(asked, devices.len(), on_cards, cores, runs.len());
     let program = shell::build_fpt()?;
     let executor = execute::Executor {
         program: &program,
         config: &args.config,
         threads: (cores / jobs).max(1),
+        devices: &devices,
     };
     executor.run_all(&runs, jobs)?;
-    compare_all(&experiment, &runs, &tasks, &program, &out)?;
+    compare_all(&experiment, &runs, &tasks, &executor, &out)?;
     // They start from the prompts of the runs above, which have to be there to tell.
     plan::find_finished(&mut starts, &mut fingerprinter, args.force_new)?;
     executor.run_all(&starts, jobs)?;
@@ -196,18 +207,18 @@ fn compare_all(
     experiment: &Experiment,
     runs: &[Planned],
     tasks: &[TaskName],
-    program: &Path,
+    executor: &execute::Executor<'_>,
     out: &Path,
 ) -> anyhow::Result<()> {
     for task in tasks {
         let prompts = plan::prompts(runs, task, false);
-        compare("similarity", &[], program, &prompts, task, out)?;
+        compare("similarity", &[], executor, &prompts, task, out)?;
     }
     let transfer = &experiment.transfer;
     let examples = ["--examples".to_string(), transfer.examples.to_string()];
     for task in transfer.tasks.iter().filter(|task| tasks.contains(task)) {
         let prompts = plan::prompts(runs, task, true);
-        compare("transfer", &examples, program, &prompts, task, out)?;
+        compare("transfer", &examples, executor, &prompts, task, out)?;
     }
     Ok(())
 }
@@ -226,7 +237,7 @@ fn deduplicate<T: PartialEq + Clone>(items: &mut Vec<T>) {
 fn compare(
     command: &str,
     arguments: &[String],
-    program: &Path,
+    executor: &execute::Executor<'_>,
     runs: &[&Path],
     task: &TaskName,
     out: &Path,
@@ -236,13 +247,14 @@ fn compare(
         return Ok(());
     }
     terminal::note(&format!("{command} of the prompts for {task}"));
-    let output = Command::new(program)
+    let output = Command::new(executor.program)
         .args([command, "--json"])
+        .args(["--device", &executor.devices[0].to_string()])
         .args(arguments)
         .args(runs)
         .stderr(Stdio::piped())
         .output()
-        .with_context(|| format!("failed to start {}", program.display()))?;
+        .with_context(|| format!("failed to start {}", executor.program.display()))?;
     if !output.status.success() {
         let message = String::from_utf8_lossy(&output.stderr);
         bail!("{}", message.trim().trim_start_matches("error: "));

@@ -38,8 +38,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 
-    /// Where to compute.
-    #[arg(long, value_enum, default_value = "cpu")]
+    #[arg(long, default_value = "cpu", help = DeviceName::HELP)]
     device: DeviceName,
 
     /// Print the scores as JSON.
@@ -56,7 +55,7 @@ struct Report {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let device = args.device.open();
+    let device = args.device.open_single()?;
     let session = Session::load(&args.run.resolve()?.1, model::find, &device)?;
     let prompt = adapter(
         args.adapter.as_deref(),

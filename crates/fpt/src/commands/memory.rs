@@ -43,13 +43,22 @@ pub(super) fn precision_name(config: &RunConfig) -> &'static str {
 pub(super) fn settings(config: &RunConfig, on_processor: bool) -> StepSettings {
     StepSettings {
         precision: numbers(config),
-        recompute: Recompute::None,
-        accumulate: 1,
+        recompute: priced(config.train.recompute),
+        accumulate: config.train.accumulate,
         layout: if on_processor {
             Layout::Processor
         } else {
             Layout::Gpu
         },
+    }
+}
+
+/// What a model computes again, as it is priced.
+pub(super) fn priced(of_model: fpt_t5::Recompute) -> Recompute {
+    match of_model {
+        fpt_t5::Recompute::Attention => Recompute::Attention,
+        fpt_t5::Recompute::Layers => Recompute::Layers,
+        _ => Recompute::None,
     }
 }
 

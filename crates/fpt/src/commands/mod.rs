@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod convert;
 pub(crate) mod cost;
 pub(crate) mod data;
+pub(crate) mod devices;
 pub(crate) mod doctor;
 mod dry_run;
 pub(crate) mod eval;

@@ -62,8 +62,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 32)]
     batch_size: usize,
 
-    /// Where to compute.
-    #[arg(long, value_enum, default_value = "cpu")]
+    #[arg(long, default_value = "cpu", help = DeviceName::HELP)]
     device: DeviceName,
 
     /// Print each text with its answer as a line of JSON.
@@ -83,7 +82,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         args.length_penalty.is_finite(),
         "--length-penalty must be a finite number"
     );
-    let device = args.device.open();
+    let device = args.device.open_single()?;
     let directory = model::directory(&args.model)?;
     let tokenizer = T5Tokenizer::from_directory(&directory)?;
     let model = T5::from_pretrained(&directory, &device)?;

@@ -24,8 +24,7 @@ pub(crate) struct Args {
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
 
-    /// Where to compute.
-    #[arg(long, value_enum, default_value = "cpu")]
+    #[arg(long, default_value = "cpu", help = DeviceName::HELP)]
     device: DeviceName,
 
     /// Print JSON.
@@ -39,7 +38,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         .iter()
         .map(FinishedRun::read)
         .collect::<Result<Vec<_>, _>>()?;
-    let report = similarities(&runs, model::find, &args.device.open())?;
+    let report = similarities(&runs, model::find, &args.device.open_single()?)?;
     if args.json {
         return print_json(&report);
     }

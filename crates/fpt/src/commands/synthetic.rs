@@ -250,12 +250,18 @@ impl<'a> Training<'a> {
     }
 
     /// One step; returns its loss.
-    pub(crate) fn step(&mut self, batch: &TokenBatch, device: &Device) -> f64 {
+    pub(crate) fn step(&mut self, batch: &TokenBatch, device: &Device) -> anyhow::Result<f64> {
+        let [loss, _] = Step::read(self.advance(batch, device))?;
+        Ok(loss)
+    }
+
+    /// One step; returns its loss and gradient norm, `[2]`, unread.
+    pub(crate) fn advance(&mut self, batch: &TokenBatch, device: &Device) -> Tensor<1> {
         let step = Step::new(self.model, &self.prompt, batch, device);
         let prompt = self.prompt.clone();
         self.prompt = self
             .optimizer
             .step(self.learning_rate, prompt, step.gradients);
-        step.loss
+        step.values
     }
 }

@@ -34,8 +34,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
 
-    /// Where to compute.
-    #[arg(long, value_enum, default_value = "cpu")]
+    #[arg(long, default_value = "cpu", help = DeviceName::HELP)]
     device: DeviceName,
 
     /// Only show what would be done: model, data, stages, cost, memory, the resolved configuration, and what is missing
@@ -69,7 +68,7 @@ impl Args {
 
     /// The device that a dry run is about.
     fn target(&self) -> dry_run::Target {
-        let is_processor = self.memory.is_none() && self.device.name() == "cpu";
+        let is_processor = self.memory.is_none() && self.device == DeviceName::Cpu;
         let of_machine = || is_processor.then(system_memory).flatten();
         dry_run::Target {
             is_processor,
@@ -102,11 +101,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
 
-    let (cache, host, device) = (args.cache(), host(args.device), args.device.open());
-    let patient = Patient::new(args.device.name(), &device, memory::precision_name(&config));
+    let devices = args.device.open()?;
+    let (cache, host) = (args.cache(), host(&devices));
     let verdicts = verdict::file().map_or_else(Verdicts::default, |file| Verdicts::read(&file));
-    if let Some(warning) = verdicts.admit(&patient, args.force)? {
-        terminal::note(&warning);
+    for (name, device) in devices.named() {
+        let patient = Patient::new(&name, device, memory::precision_name(&config));
+        if let Some(warning) = verdicts.admit(&patient, args.force)? {
+            terminal::note(&warning);
+        }
     }
 
     let bar = terminal::bar(1, args.run.task.as_str());
@@ -118,8 +120,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             last_printed = print_json(event);
         }
     };
-    let devices = [device];
-    let result = train(&config, &args.out, &cache, &host, &devices, &mut listen)?;
+    let result = train(
+        &config,
+        &args.out,
+        &cache,
+        &host,
+        devices.all(),
+        &mut listen,
+    )?;
     bar.finish_and_clear();
     last_printed?;
     if args.json {

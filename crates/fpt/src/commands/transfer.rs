@@ -26,8 +26,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 250)]
     examples: usize,
 
-    /// Where to compute.
-    #[arg(long, value_enum, default_value = "cpu")]
+    #[arg(long, default_value = "cpu", help = DeviceName::HELP)]
     device: DeviceName,
 
     /// Print JSON.
@@ -43,7 +42,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         .map(FinishedRun::read)
         .collect::<Result<Vec<_>, _>>()?;
     let bar = terminal::bar(runs.len() * runs.len(), "transfer");
-    let device = args.device.open();
+    let device = args.device.open_single()?;
     let report = transfers(&runs, args.examples, model::find, &device, &mut || {
         bar.inc(1);
     })?;

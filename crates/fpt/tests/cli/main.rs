@@ -4,6 +4,7 @@
 mod bad_input;
 mod bench;
 mod commands;
+mod devices;
 mod doctor;
 mod lab;
 mod memory;

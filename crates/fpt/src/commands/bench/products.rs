@@ -27,8 +27,7 @@ const MOST: usize = 1000;
 #[derive(ClapArgs)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
-    /// Where to compute.
-    #[arg(long, value_enum, default_value = "cpu")]
+    #[arg(long, default_value = "cpu", help = DeviceName::HELP)]
     device: DeviceName,
 
     /// The numbers that are multiplied.
@@ -92,11 +91,12 @@ struct Row {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let device = args.device.open();
+    let devices = args.device.open_one()?;
+    let device = devices.primary();
     let bar = terminal::bar(args.sizes.len() * args.repeats, "products");
     let mut products = Vec::new();
     for &size in &args.sizes {
-        let ms = time(size, args, &device, &mut || bar.inc(1))?;
+        let ms = time(size, args, device, &mut || bar.inc(1))?;
         let flops = 2.0 * size.rows as f64 * size.width as f64 * size.columns as f64;
         products.push(Row {
             size: format!("{}x{}x{}", size.rows, size.width, size.columns),
@@ -106,7 +106,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     bar.finish_and_clear();
     let report = Report {
-        device: args.device.name().into(),
+        device: devices.name(),
         precision: args.precision.name(),
         products,
     };

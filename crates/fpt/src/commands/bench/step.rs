@@ -3,20 +3,21 @@
 use burn::tensor::Device;
 use clap::{Args as ClapArgs, ValueEnum};
 use fpt::bytes::Bytes;
-use fpt::{DeviceName, terminal};
+use fpt::{DeviceName, Devices, terminal};
 use fpt_partial::shape;
 use fpt_schedule::cost::{BatchShape, parameters, true_macs};
 use fpt_schedule::memory::{Layout, StepSettings, peak};
 use fpt_schedule::{ModelShape, PartialSize, Reduce};
-use fpt_t5::{T5, T5Config};
+use fpt_t5::{Recompute, T5, T5Config, reads_wait};
 use fpt_tasks::TokenBatch;
+use fpt_train::Step;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::stages::{self, StageTimes};
 use super::{MemoryUse, Times, timed};
 use crate::commands::synthetic::{self, Draw, PrecisionName, Training};
-use crate::commands::{print_json, print_line};
+use crate::commands::{memory, print_json, print_line};
 
 /// Of weights, tokens and prompt.
 const SEED: u64 = 0;
@@ -60,9 +61,12 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 3)]
     warmup: usize,
 
-    /// Where to compute.
-    #[arg(long, value_enum, default_value = "cpu")]
+    #[arg(long, default_value = "cpu", help = DeviceName::HELP)]
     device: DeviceName,
+
+    /// What the backward pass computes again instead of keeping it.
+    #[arg(long, value_enum, default_value = "none")]
+    recompute: RecomputeName,
 
     /// What the device's products reach, in TFLOP/s, as `fpt bench products` measures it: steps are put in relation to it.
     #[arg(long, value_name = "TFLOPS")]
@@ -86,6 +90,23 @@ pub(crate) struct Args {
 enum ReduceName {
     Encoder,
     Both,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum RecomputeName {
+    None,
+    Attention,
+    Layers,
+}
+
+impl From<RecomputeName> for Recompute {
+    fn from(name: RecomputeName) -> Self {
+        match name {
+            RecomputeName::None => Self::None,
+            RecomputeName::Attention => Self::Attention,
+            RecomputeName::Layers => Self::Layers,
+        }
+    }
 }
 
 impl From<ReduceName> for Reduce {
@@ -128,6 +149,9 @@ pub(super) struct StepTimes {
     pub(super) loss: f64,
 }
 
+/// Steps that are asked for before a device that computes on its own is waited for.
+const STEPS_AT_ONCE: usize = 5;
+
 /// What is timed.
 pub(super) struct Bench<'a> {
     pub(super) device: Device,
@@ -146,17 +170,24 @@ impl Bench<'_> {
         let d_model = model.config().d_model;
         let prompt = synthetic::prompt(args.prompt, d_model, SEED, device);
         let mut training = Training::new(model, prompt)?;
-        let mut loss = f64::NAN;
         for _ in 0..args.warmup {
-            timed(device, || training.step(&self.tokens, device))?;
+            training.step(&self.tokens, device)?;
             self.bar.inc(1);
         }
+        // As in training: where reads wait, the device computes a step while the host prepares the next ones.
+        let at_once = if reads_wait(device) { STEPS_AT_ONCE } else { 1 };
         let mut times = Vec::new();
-        for _ in 0..args.steps.max(1) {
-            let (of_step, time) = timed(device, || training.step(&self.tokens, device))?;
-            loss = of_step;
-            times.push(time);
-            self.bar.inc(1);
+        let mut loss = f64::NAN;
+        for _ in 0..args.steps.div_ceil(at_once).max(1) {
+            let (values, time) = timed(device, || {
+                let steps = (0..at_once).map(|_| training.advance(&self.tokens, device));
+                steps.last()
+            })?;
+            times.push(time.div_f64(at_once as f64));
+            self.bar.inc(at_once as u64);
+            if let Some(values) = values {
+                [loss, _] = Step::read(values)?;
+            }
         }
         let ms = Times::new(times);
         let flops = 2.0 * true_macs(&self.shape, size, &self.dims).total() as f64;
@@ -186,10 +217,11 @@ impl Args {
         Ok(())
     }
 
-    fn settings(&self) -> StepSettings {
+    fn settings(&self, devices: &Devices) -> StepSettings {
         StepSettings {
             precision: self.precision.numbers(),
-            layout: if self.device.name() == "cpu" {
+            recompute: memory::priced(self.recompute.into()),
+            layout: if devices.are_processor() {
                 Layout::Processor
             } else {
                 Layout::Gpu
@@ -204,8 +236,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let config: T5Config = synthetic::config_of(&args.model_shape)?;
     let shape = shape(&config);
     let steps = (args.warmup + args.steps.max(1)) * if args.stages { stages::COUNT } else { 1 };
+    let devices = args.device.open_one()?;
     let bench = Bench {
-        device: args.device.open(),
+        device: devices.primary().clone(),
         shape,
         dims: BatchShape {
             rows: args.batch,
@@ -228,6 +261,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let (model, init) = timed(device, || {
         synthetic::model(&config, args.precision, &draw, device)
     })?;
+    let model = model.recomputing(args.recompute.into());
     let full = bench.time(&model, &shape.full())?;
     let memory = MemoryUse::now(device);
     let stages = if args.stages {
@@ -236,10 +270,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         None
     };
     bench.bar.finish_and_clear();
-    let settings = args.settings();
+    let settings = args.settings(&devices);
     let report = Report {
         model: args.model_shape.clone(),
-        device: args.device.name().into(),
+        device: devices.name(),
         precision: args.precision.name(),
         batch: bench.dims,
         parameters: parameters(&shape, &shape.full()),

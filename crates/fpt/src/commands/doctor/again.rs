@@ -32,7 +32,7 @@ fn process(args: &Args, examination: &Examination) -> anyhow::Result<Report> {
     let program = std::env::current_exe().context("this program can't be found")?;
     let output = Command::new(program)
         .args(["doctor", "--json", "--child"])
-        .args(["--device", args.device.name()])
+        .args(["--device", &args.device.to_string()])
         .args(["--precision", &examination.precision])
         .envs(ENVIRONMENT)
         .output()

@@ -1,7 +1,7 @@
 //! What is compared.
 
 use burn::tensor::{Device, Tensor};
-use fpt_t5::{Generation, KvCache, Lm, prepend};
+use fpt_t5::{Generation, KvCache, Lm, parity, prepend};
 use fpt_train::batch_tensors;
 
 use super::check::{Check, guarded, relative};
@@ -63,17 +63,18 @@ pub(super) fn all(
     let first = || -> anyhow::Result<Pair> { Ok(Pair::new(&gated()?, precision, device)) };
     let second = || -> anyhow::Result<Pair> { Ok(Pair::new(&tied()?, precision, device)) };
     let checks: [(&str, Work<'_>); COUNT] = [
+        ("operations", Box::new(|| Ok(operations(device, precision)))),
         (
             "gated GELU",
-            Box::new(|| Ok(pass("gated GELU", &first()?, bounds))),
+            Box::new(|| pass("gated GELU", &first()?, bounds)),
         ),
         (
             "ReLU, tied head",
-            Box::new(|| Ok(pass("ReLU, tied head", &second()?, bounds))),
+            Box::new(|| pass("ReLU, tied head", &second()?, bounds)),
         ),
         (
             "partial model",
-            Box::new(|| Ok(pass("partial model", &first()?.reduced()?, bounds))),
+            Box::new(|| pass("partial model", &first()?.reduced()?, bounds)),
         ),
         (
             "ten steps of training",
@@ -101,20 +102,41 @@ pub(super) fn all(
 }
 
 /// How many times [`all`] tells of a check.
-pub(super) const COUNT: usize = 7;
+pub(super) const COUNT: usize = 8;
+
+/// Each operation and its gradients on some shapes: of each kind the worst.
+fn operations(device: &Device, precision: PrecisionName) -> Vec<Check> {
+    let mut worst: Vec<Check> = Vec::new();
+    for parity in parity::check(device, precision.dtype(), 0) {
+        let kind = parity.operation.split(' ').next().unwrap_or_default();
+        let (name, note) = (format!("operation: {kind}"), Some(parity.operation.clone()));
+        let check = Check::new(name, parity.error, parity.bound).with_note(note);
+        match worst.iter_mut().find(|known| known.name == check.name) {
+            // An error that is no number is none, and the worst.
+            Some(known) if known.error.is_some() => {
+                if check.error.is_none() || check.error > known.error {
+                    *known = check;
+                }
+            }
+            Some(_) => {}
+            None => worst.push(check),
+        }
+    }
+    worst
+}
 
 /// Forward and backward.
-fn pass(name: &str, pair: &Pair, bounds: Bounds) -> Vec<Check> {
+fn pass(name: &str, pair: &Pair, bounds: Bounds) -> anyhow::Result<Vec<Check>> {
     let (ours, theirs) = (&pair.examined, &pair.processor);
     let logits = relative(&ours.logits(&pair.batch), &theirs.logits(&pair.batch));
-    let (our_loss, our_gradient) = ours.step(&pair.batch);
-    let (their_loss, their_gradient) = theirs.step(&pair.batch);
+    let (our_loss, our_gradient) = ours.step(&pair.batch)?;
+    let (their_loss, their_gradient) = theirs.step(&pair.batch)?;
     let gradient = if their_gradient.is_empty() {
         f64::INFINITY
     } else {
         relative(&our_gradient, &their_gradient)
     };
-    vec![
+    Ok(vec![
         Check::new(format!("{name}: logits"), logits, bounds.logits),
         Check::new(
             format!("{name}: loss"),
@@ -126,7 +148,7 @@ fn pass(name: &str, pair: &Pair, bounds: Bounds) -> Vec<Check> {
             gradient,
             bounds.gradient,
         ),
-    ]
+    ])
 }
 
 fn off(ours: f64, theirs: f64) -> f64 {
@@ -137,7 +159,7 @@ fn training(pair: &Pair, bounds: Bounds) -> anyhow::Result<Vec<Check>> {
     let losses = |side: &Side| -> anyhow::Result<Vec<f64>> {
         let mut training = Training::new(&side.model, side.prompt())?;
         let steps = (0..STEPS).map(|_| training.step(&pair.batch, &side.device));
-        Ok(steps.collect())
+        steps.collect()
     };
     let (ours, theirs) = (losses(&pair.examined)?, losses(&pair.processor)?);
     let pairs = ours.iter().zip(&theirs);
@@ -294,15 +316,21 @@ mod tests {
     #[test]
     fn coarse_products_are_found_out() {
         let bounds = Bounds::of(PrecisionName::F32);
-        assert_eq!(verdicts(&pass("", &coarse(0), bounds)), [true; 3]);
+        assert_eq!(
+            verdicts(&pass("", &coarse(0), bounds).expect("numbers")),
+            [true; 3]
+        );
         // TF32 has 10 bits of the 23.
-        let checks = pass("", &coarse(13), bounds);
+        let checks = pass("", &coarse(13), bounds).expect("numbers");
         assert!(!checks[0].ok, "{checks:?}");
         // bf16 has 7: too few for f32, and what is allowed there.
         let coarsest = coarse(16);
-        assert_eq!(verdicts(&pass("", &coarsest, bounds)), [false; 3]);
+        assert_eq!(
+            verdicts(&pass("", &coarsest, bounds).expect("numbers")),
+            [false; 3]
+        );
         let bounds = Bounds::of(PrecisionName::Bf16);
-        let checks = pass("", &coarsest, bounds);
+        let checks = pass("", &coarsest, bounds).expect("numbers");
         assert_eq!(verdicts(&checks), [true; 3], "{checks:?}");
     }
 

@@ -8,7 +8,7 @@ mod pair;
 use burn::tensor::{DType, Device};
 use clap::Args as ClapArgs;
 use fpt::verdict::{self, PROCESSOR, Patient, Verdict, Verdicts};
-use fpt::{DeviceName, terminal};
+use fpt::{DeviceName, Devices, terminal};
 use serde::{Deserialize, Serialize};
 
 use self::check::Check;
@@ -26,8 +26,7 @@ use super::{print_json, print_line};
 #[derive(ClapArgs)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
-    /// The device to check.
-    #[arg(long, value_enum, default_value = "cpu")]
+    #[arg(long, default_value = "cpu", help = DeviceName::HELP)]
     device: DeviceName,
 
     /// Check only with these numbers; by default with all that the device has.
@@ -76,9 +75,10 @@ impl Examination {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let device = args.device.open();
-    let precisions = precisions(args, &device)?;
-    let autotune = has_autotune() && args.device.name() != PROCESSOR;
+    let devices = args.device.open_one()?;
+    let (name, device) = (devices.name(), devices.primary());
+    let precisions = precisions(args, &devices)?;
+    let autotune = has_autotune() && !devices.are_processor();
     let twice = !args.child && (args.isolate || autotune);
     // Panics are checks that failed.
     let hook = std::panic::take_hook();
@@ -86,7 +86,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let bar = terminal::bar(checks::COUNT * precisions.len(), "doctor");
     let mut examinations = Vec::new();
     for precision in precisions {
-        let checks = checks::all(&device, precision, &mut || bar.inc(1));
+        let checks = checks::all(device, precision, &mut || bar.inc(1));
         let mut examination = Examination {
             precision: precision.name().into(),
             ok: true,
@@ -102,16 +102,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     bar.finish_and_clear();
     std::panic::set_hook(hook);
     let report = Report {
-        device: args.device.name().into(),
-        identity: verdict::identity(&device),
+        device: name.clone(),
+        identity: verdict::identity(device),
         fusion: "not built in: operations are fused by hand".into(),
         autotune: autotune_text(autotune, twice).into(),
         safe: examinations.iter().all(|it| it.ok),
-        conclusion: conclusion(args.device.name(), &examinations),
+        conclusion: conclusion(&name, &examinations),
         examinations,
     };
     if !args.child {
-        keep(&report, &device);
+        keep(&report, device);
     }
     if args.json {
         print_json(&report)?;
@@ -122,13 +122,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn precisions(args: &Args, device: &Device) -> anyhow::Result<Vec<PrecisionName>> {
+fn precisions(args: &Args, devices: &Devices) -> anyhow::Result<Vec<PrecisionName>> {
     // A processor computes in f32 with weights in bf16.
-    let has_bf16 = args.device.name() == PROCESSOR || device.supports_dtype(DType::BF16);
+    let has_bf16 = devices.are_processor() || devices.primary().supports_dtype(DType::BF16);
     Ok(match args.precision {
         Some(PrecisionName::Bf16) if !has_bf16 => anyhow::bail!(
             "--device {} has no bf16; check it with --precision f32",
-            args.device.name()
+            devices.name()
         ),
         Some(precision) => vec![precision],
         None if has_bf16 => vec![PrecisionName::F32, PrecisionName::Bf16],

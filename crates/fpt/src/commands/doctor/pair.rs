@@ -100,11 +100,13 @@ impl Side {
     }
 
     /// Loss, and gradient of the prompt.
-    pub(super) fn step(&self, batch: &TokenBatch) -> (f64, Vec<f32>) {
+    pub(super) fn step(&self, batch: &TokenBatch) -> anyhow::Result<(f64, Vec<f32>)> {
         let prompt = self.prompt();
         let step = Step::new(&self.model, &prompt, batch, &self.device);
         let gradient = step.gradients.get::<2>(prompt.weight.id);
-        (step.loss, gradient.map_or_else(Vec::new, numbers))
+        let gradient = gradient.map_or_else(Vec::new, numbers);
+        let [loss, _] = Step::read(step.values)?;
+        Ok((loss, gradient))
     }
 
     /// Logits `[length, vocabulary]` of one row of the sources, given that it is answered with `answer`.
