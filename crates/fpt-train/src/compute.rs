@@ -22,6 +22,16 @@ pub enum Precision {
     Bf16,
 }
 
+impl Precision {
+    /// Bytes of a weight, but for the few of norms and positions, which are f32 always.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 => 2,
+        }
+    }
+}
+
 /// A device and the precision of what is computed on it.
 #[derive(Clone, Debug)]
 pub struct Compute {

@@ -246,7 +246,11 @@ impl<'a> Trainer<'a> {
             flops: state.flops - stage.flops_before,
             seconds: seconds.as_secs_f64(),
             expansion_seconds: stage.expansion.as_secs_f64(),
-            weight_bytes: weight_bytes(&plan.shape, &stage.plan.size, size_of::<f32>()),
+            weight_bytes: weight_bytes(
+                &plan.shape,
+                &stage.plan.size,
+                inputs.session.compute.precision().bytes(),
+            ),
             dev,
         });
         Ok(())

@@ -2,7 +2,7 @@
 
 use fpt_schedule::{Schedule, cost};
 use fpt_tasks::Task;
-use fpt_train::Plan;
+use fpt_train::{Plan, Precision};
 
 /// The cost of a run, for the longest batch that its configuration allows.
 pub(crate) struct Price {
@@ -18,8 +18,8 @@ pub(crate) struct Price {
     pub activation_bytes: u64,
 }
 
-/// The cost of a run of `task`.
-pub(crate) fn price(task: &dyn Task, plan: &Plan) -> Price {
+/// The cost of a run of `task` in this precision.
+pub(crate) fn price(task: &dyn Task, plan: &Plan, precision: Precision) -> Price {
     let (model, schedule, batch) = (&plan.shape, &plan.schedule, &plan.largest_batch);
     let mut price = Price {
         linear_share: cost::paper_share(model, schedule, paper_target(task)),
@@ -32,7 +32,7 @@ pub(crate) fn price(task: &dyn Task, plan: &Plan) -> Price {
         let batch = batch.cut(stage.max_source);
         let macs = cost::true_macs(model, &stage.size, &batch);
         price.flops += 2.0 * stage.steps as f64 * (macs.forward + macs.backward) as f64;
-        let weights = cost::weight_bytes(model, &stage.size, size_of::<f32>());
+        let weights = cost::weight_bytes(model, &stage.size, precision.bytes());
         price.weight_bytes = price.weight_bytes.max(weights);
         let activations = cost::activation_bytes(model, &stage.size, &batch);
         price.activation_bytes = price.activation_bytes.max(activations);

@@ -295,3 +295,39 @@ fn numbers_are_read_as_they_were_written() {
     }
     assert_eq!(wrong, 0);
 }
+
+/// The precision is part of what a run is; in bf16 it trains on the rounded weights, and says so.
+#[test]
+fn a_run_in_bf16_trains_on_rounded_weights() {
+    let lab = Lab::new();
+    let settings = ["train.steps=3", "eval.every=3", "eval.dev_examples=4"];
+    let half = [&settings[..], &["precision=bf16"]].concat();
+    let (full, full_events) = finished(&lab, "full", &settings);
+    let (rounded, rounded_events) = finished(&lab, "half", &half);
+    let config = fs::read_to_string(lab.path("half/config.toml")).unwrap();
+    assert!(config.contains("precision = \"bf16\""), "{config}");
+    assert_eq!(
+        full.stages[0].weight_bytes,
+        2 * rounded.stages[0].weight_bytes
+    );
+
+    let (full, half) = (steps(&full_events), steps(&rounded_events));
+    assert_eq!(full.len(), half.len());
+    let ((first, flops), (first_rounded, flops_rounded)) = (full[0], half[0]);
+    assert_eq!(flops, flops_rounded);
+    let difference = (first / first_rounded - 1.0).abs();
+    assert!(
+        difference > 0.0 && difference < 0.02,
+        "{first}, {first_rounded}"
+    );
+
+    // The same as with a model whose weights are bf16 in its files, but for those that stay in f32: norms, positions.
+    change_model(&lab, |model| *model = model.clone().into_bf16().unwrap());
+    let (_, events) = finished(&lab, "of-rounded", &settings);
+    for (ours, theirs) in steps(&events).iter().zip(&half) {
+        assert!(
+            (ours.0 / theirs.0 - 1.0).abs() < 1e-4,
+            "{ours:?}, {theirs:?}"
+        );
+    }
+}

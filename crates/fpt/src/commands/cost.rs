@@ -97,7 +97,7 @@ fn row(
         let config = experiment.run(name, 0, overrides)?;
         let task = task(name)?;
         let plan = Plan::new(&config, &*task, model)?;
-        let price = price(&*task, &plan);
+        let price = price(&*task, &plan, config.precision);
         linear += price.linear_share;
         real += price.true_share;
         weights = weights.max(price.weight_bytes);

@@ -93,7 +93,7 @@ pub(super) fn show(
     let task = task(&config.task)?;
     let data = data_plan(config, &*task, &mut missing);
     let plan = Plan::new(config, &*task, &shape(&model_config))?;
-    let price = price(&*task, &plan);
+    let price = price(&*task, &plan, config.precision);
     let settings = settings(config, target.is_processor);
     let shown = Shown {
         config,
