@@ -252,7 +252,7 @@ fn a_loss_that_is_no_number_ends_the_run() {
 }
 
 #[test]
-fn a_gradient_that_is_no_number_ends_the_run_before_it_moves_the_prompt() {
+fn a_gradient_that_is_no_number_ends_the_run_at_its_step() {
     let lab = Lab::new();
     change_model(&lab, |model| {
         let head = model.lm_head.as_mut().unwrap();
