@@ -313,9 +313,10 @@ fn run(
         let place = if frozen { &plain } else { device };
         let data = TensorData::new(input.values.clone(), Shape::new(dims));
         let x = Tensor::<4>::from_data(data, place);
-        let x = match input.rounded && rounding != FloatDType::F32 {
-            true => x.cast(rounding).cast(dtype),
-            false => x,
+        let x = if input.rounded && rounding != FloatDType::F32 {
+            x.cast(rounding).cast(dtype)
+        } else {
+            x
         };
         tensors.push(if frozen { x } else { x.require_grad() });
     }
