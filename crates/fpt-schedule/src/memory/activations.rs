@@ -35,7 +35,7 @@ pub(super) fn at_worst(
     let decoder = row.decoder_kept();
     let moments = [
         // The encoder's last layer.
-        (encoder, row.bias() + row.encoder_forward()),
+        (encoder, row.bias_unless_kept() + row.encoder_forward()),
         // Logits, while the encoder's output is still there; or their gradient, when it is no more.
         (
             encoder + decoder,
@@ -137,11 +137,16 @@ impl<'a> Row<'a> {
             Recompute::Layers => self.f32(self.length * self.d),
         };
         // The whole bias is kept, once, where probabilities are computed from it again.
-        let bias = match self.settings.recompute {
-            Recompute::None => n(0),
-            _ => self.bias(),
-        };
+        let bias = self.bias() - self.bias_unless_kept();
         n(stack.layers) * layer + self.f32(self.length * self.d) + bias
+    }
+
+    /// The encoder's bias where it goes with the encoder's forward pass.
+    fn bias_unless_kept(&self) -> Bytes {
+        match self.settings.recompute {
+            Recompute::None => self.bias(),
+            _ => n(0),
+        }
     }
 
     /// The encoder's bias where it is one tensor.
