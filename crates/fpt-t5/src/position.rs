@@ -94,7 +94,10 @@ impl RelativePositionBias {
 }
 
 /// What is added to the scores of a stack's self-attentions.
-#[allow(clippy::large_enum_variant, reason = "there are one or two in a forward pass")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there are one or two in a forward pass"
+)]
 pub(crate) enum SelfBias {
     /// Position bias and mask, and their sum, added up once for all layers that keep all heads.
     Whole {

@@ -219,7 +219,10 @@ pub(crate) fn gated_gelu(gate: Tensor<3>, value: Tensor<3>) -> Tensor<3> {
 
 /// What is added to the scores of an attention.
 #[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant, reason = "there are one or two in a forward pass")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there are one or two in a forward pass"
+)]
 pub enum AttentionBias {
     /// One tensor that broadcasts to `[batch, heads, queries, keys]`. It may have a gradient.
     Whole(Tensor<4>),

@@ -63,7 +63,7 @@ pub(super) fn all(
     let first = || -> anyhow::Result<Pair> { Ok(Pair::new(&gated()?, precision, device)) };
     let second = || -> anyhow::Result<Pair> { Ok(Pair::new(&tied()?, precision, device)) };
     let checks: [(&str, Work<'_>); COUNT] = [
-        ("operations", Box::new(|| Ok(operations(device, precision)))),
+        ("operations", Box::new(|| Ok(operations(&first()?)))),
         (
             "gated GELU",
             Box::new(|| pass("gated GELU", &first()?, bounds)),
@@ -104,10 +104,13 @@ pub(super) fn all(
 /// How many times [`all`] tells of a check.
 pub(super) const COUNT: usize = 8;
 
-/// Each operation and its gradients on some shapes: of each kind the worst.
-fn operations(device: &Device, precision: PrecisionName) -> Vec<Check> {
+/// Each operation and its gradients on some shapes, with the numbers that products of the model take (on a processor f32,
+/// whatever its weights are): of each kind the worst.
+fn operations(pair: &Pair) -> Vec<Check> {
+    let Side { model, device } = &pair.examined;
+    let dtype = model.encoder.block[0].attention.operand_dtype();
     let mut worst: Vec<Check> = Vec::new();
-    for parity in parity::check(device, precision.dtype(), 0) {
+    for parity in parity::check(device, dtype, 0) {
         let kind = parity.operation.split(' ').next().unwrap_or_default();
         let (name, note) = (format!("operation: {kind}"), Some(parity.operation.clone()));
         let check = Check::new(name, parity.error, parity.bound).with_note(note);
