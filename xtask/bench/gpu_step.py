@@ -40,7 +40,9 @@ def config_of(name):
 
 def build(config, variant, dtype, device):
     """The model, its weights drawn on the device itself."""
-    config._attn_implementation = "sdpa" if variant == "sdpa" else "eager"
+    # Not every release of transformers has SDPA for T5; asked for by name, it must.
+    fused = variant == "sdpa" or variant == "compile" and getattr(T5ForConditionalGeneration, "_supports_sdpa", False)
+    config._attn_implementation = "sdpa" if fused else "eager"
     default = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:

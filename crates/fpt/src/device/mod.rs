@@ -158,9 +158,13 @@ fn open_best() -> Devices {
     }
 }
 
+/// The device itself decides whether it computes; files tell why it does not, where they can: they may lie where nobody
+/// looked.
 fn open_one(gpu: Gpu, index: usize, device: &Device) -> anyhow::Result<()> {
-    probe::compute(device)
-        .map_err(|reason| anyhow::anyhow!("device {gpu}:{index} does not compute: {reason}"))
+    probe::compute(device).map_err(|reason| {
+        let reason = gpu.missing_part().map_or(reason, Into::into);
+        anyhow::anyhow!("device {gpu}:{index} does not compute: {reason}")
+    })
 }
 
 #[cfg(test)]
