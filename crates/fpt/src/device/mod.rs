@@ -4,12 +4,13 @@ mod gpu;
 mod libraries;
 mod name;
 mod probe;
+mod properties;
 mod survey;
 
 use anyhow::{bail, ensure};
 use burn::tensor::Device;
 
-use crate::terminal;
+use crate::{host, terminal};
 
 pub use gpu::Gpu;
 pub use name::DeviceName;
@@ -32,6 +33,16 @@ impl Devices {
     pub fn primary(&self) -> &Device {
         // There is one at least: see `DeviceName::open`.
         &self.devices[0]
+    }
+
+    /// Bytes of memory that each of them has, where that can be told: those of the smallest.
+    pub fn memory(&self) -> Option<u64> {
+        if self.name == DeviceName::Cpu {
+            return host::system_memory();
+        }
+        let memories = self.devices.iter();
+        let memories = memories.map(|device| properties::properties(device).1);
+        memories.collect::<Option<Vec<_>>>()?.into_iter().min()
     }
 
     /// What they are called in records: `cpu`, `cuda:0`, `cuda:0,1`; never `auto`.
@@ -177,6 +188,7 @@ mod tests {
         assert_eq!(devices.name(), "cpu");
         assert_eq!(devices.all(), [Device::flex()]);
         assert_eq!(devices.primary(), &Device::flex());
+        assert_eq!(devices.memory(), host::system_memory());
         assert_eq!(
             DeviceName::Cpu.open_single().expect("one device"),
             Device::flex()
