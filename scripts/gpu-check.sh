@@ -35,7 +35,7 @@ build() {
 OUT= DEVICE=cuda PRECISION=bf16 PATIENCE=1 SMALL=no
 STEP_END=0 # when the time of the step that runs is over, in seconds of $SECONDS
 SHAPE=t5-large LARGEST=t5-xl BATCH=32 SOURCE=512 TARGET=10 SHORT_SOURCE=64 SHORT_TARGET=2 STEPS=10 WARMUP=3
-PRODUCTS=()
+PRODUCTS=(--sizes 17024x1024x2816,1024x1024x1024)
 
 options() {
     while [ $# -gt 0 ]; do
@@ -50,7 +50,7 @@ options() {
     [[ $PATIENCE =~ ^[1-9][0-9]*$ ]] || fail "--patience $PATIENCE is no whole number"
     if [ "$SMALL" = yes ]; then
         SHAPE=mini LARGEST=mini BATCH=2 SOURCE=16 TARGET=4 SHORT_SOURCE=8 STEPS=2 WARMUP=1
-        PRODUCTS=(--shapes 64,64,128 64,64,64)
+        PRODUCTS=(--sizes 64x64x128,64x64x64)
     fi
 }
 

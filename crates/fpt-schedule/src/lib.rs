@@ -4,6 +4,7 @@ mod amount;
 mod config;
 pub mod cost;
 mod error;
+pub mod memory;
 mod method;
 mod schedule;
 mod share;

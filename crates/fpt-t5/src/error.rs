@@ -73,6 +73,16 @@ pub enum T5Error {
         /// The device's default precision.
         dtype: String,
     },
+    /// The device does not know a type of numbers.
+    #[error(
+        "{device} knows no {dtype}: compute in f32 there, or on another device (CUDA knows bf16, a processor takes it)"
+    )]
+    Unsupported {
+        /// The device.
+        device: String,
+        /// The type.
+        dtype: &'static str,
+    },
     /// A text can't be encoded or ids can't be decoded.
     #[error("cannot tokenize: {0}")]
     Tokenize(String),

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Int, Tensor};
 
-use crate::{Generation, KvCache, Loss, T5, Taps, prepend_visible};
+use crate::{Generation, KvCache, Loss, MacCounter, Recompute, T5, Taps, fused, prepend_visible};
 
 /// Token ids of some examples, on the device of the model.
 #[derive(Clone, Debug)]
@@ -38,6 +38,20 @@ pub trait Lm {
         Loss::new(self.logits(prefix, batch, taps), batch.labels.clone())
     }
 
+    /// The loss of the labels, summed and divided by `over`, `[1]`, and its gradient with respect to `prefix`, like it
+    /// `[n, d_model]`; neither on an autodiff device. `prefix` is a leaf on one that requires gradients. With the number of
+    /// labels as `over` that is the mean; with the number of a larger batch, of which this is a part, the parts add up to
+    /// its mean. `counter` counts the forward pass, once, even if the backward pass computes some of it again.
+    fn loss_and_gradient(
+        &self,
+        prefix: &Tensor<2>,
+        batch: &LmBatch,
+        over: f64,
+        counter: &mut MacCounter,
+    ) -> (Tensor<1>, Tensor<2>) {
+        in_one_graph(self, prefix, batch, over, counter)
+    }
+
     /// The answer to each row of `source`, `[batch, length]`, under `mask` (1 = real, 0 = padding). An answer ends with
     /// the end-of-sequence token, which is part of it, unless the limit ends it.
     fn answer(
@@ -64,6 +78,19 @@ impl Lm for T5 {
         let encoded = self.encode_tapped(embeddings, mask, taps);
         let inputs = self.shift_right(batch.labels.clone());
         self.decode_tapped(inputs, &encoded, &mut KvCache::new(), taps)
+    }
+
+    fn loss_and_gradient(
+        &self,
+        prefix: &Tensor<2>,
+        batch: &LmBatch,
+        over: f64,
+        counter: &mut MacCounter,
+    ) -> (Tensor<1>, Tensor<2>) {
+        if self.recompute() == Recompute::Layers {
+            return self.layer_by_layer(prefix, batch, over, counter);
+        }
+        in_one_graph(self, prefix, batch, over, counter)
     }
 
     fn answer(
@@ -95,4 +122,24 @@ pub fn prepend(
         Tensor::cat(vec![rows, embeddings], 1),
         prepend_visible(mask, count),
     )
+}
+
+/// [`Lm::loss_and_gradient`] of any model.
+fn in_one_graph(
+    model: &(impl Lm + ?Sized),
+    prefix: &Tensor<2>,
+    batch: &LmBatch,
+    over: f64,
+    counter: &mut MacCounter,
+) -> (Tensor<1>, Tensor<2>) {
+    let loss = model.loss(Some(prefix.clone()), batch, counter).sum / over;
+    let gradient = prefix.grad_remove(&mut loss.backward());
+    let gradient = gradient.unwrap_or_else(|| prefix.clone().inner().zeros_like());
+    (loss.inner(), gradient)
+}
+
+/// Whether reading a number from this device waits until all that was asked of it before is computed, so that few reads
+/// are better than many. A processor has computed already.
+pub fn reads_wait(device: &Device) -> bool {
+    fused::takes_parts(device)
 }

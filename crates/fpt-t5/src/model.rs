@@ -5,7 +5,9 @@ use burn::nn::{Embedding, EmbeddingConfig, Initializer, Linear};
 use burn::tensor::{Bool, DType, Device, FloatDType, Int, Tensor};
 
 use crate::feed_forward::linear;
-use crate::{Decoder, Encoder, IGNORED_LABEL, KvCache, NoTaps, T5Config, Taps, index, taps};
+use crate::{
+    Decoder, Encoder, IGNORED_LABEL, KvCache, NoTaps, Recompute, T5Config, Taps, index, taps,
+};
 
 /// A T5 for conditional generation.
 ///
@@ -23,6 +25,8 @@ pub struct T5 {
     pub lm_head: Option<Linear>,
     #[module(skip)]
     config: T5Config,
+    #[module(skip)]
+    pub(crate) recompute: Recompute,
 }
 
 /// What the decoder attends to.
@@ -66,6 +70,7 @@ impl T5 {
             decoder: Decoder::init(config, device),
             lm_head: own_head.then(|| linear(config.d_model, config.vocab_size, 1.0, device)),
             config: config.clone(),
+            recompute: Recompute::None,
         }
     }
 

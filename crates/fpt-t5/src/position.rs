@@ -129,11 +129,14 @@ impl SelfBias {
         let keys = offset + length;
         let device = position.weight.device();
         if in_parts(position) {
-            let by_distance = position.by_distance(offset, length, keys);
-            let future =
-                Tensor::<1>::from_data(hidden_distances(length, keys).as_slice(), &device.inner());
+            let mut by_distance = position.by_distance(offset, length, keys);
+            if length > 1 {
+                let future = hidden_distances(length, keys);
+                let future = Tensor::<1>::from_data(future.as_slice(), &device.inner());
+                by_distance = by_distance + future.unsqueeze();
+            }
             return Self::Parts {
-                by_distance: by_distance + future.unsqueeze(),
+                by_distance,
                 hidden: None,
             };
         }

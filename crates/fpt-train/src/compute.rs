@@ -1,6 +1,9 @@
 //! Where a run computes, and how precisely.
 
+use std::path::Path;
+
 use burn::tensor::Device;
+use fpt_t5::{T5, T5Error};
 use serde::{Deserialize, Serialize};
 
 use crate::RunConfig;
@@ -10,9 +13,13 @@ use crate::RunConfig;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Precision {
-    /// 32-bit floats.
+    /// 32-bit floats. On CUDA products of matrices too are f32, not TF32.
     #[default]
     F32,
+    /// Weights, and on CUDA products and the activations that they take, in bf16 with sums in f32; residual stream,
+    /// softmax, statistics of norms, loss, prompt and optimizer in f32. A processor computes in f32 with the rounded
+    /// weights. See [`T5::into_bf16`](fpt_t5::T5::into_bf16).
+    Bf16,
 }
 
 /// A device and the precision of what is computed on it.
@@ -39,6 +46,18 @@ impl Compute {
     /// Where the prompt lies while it is trained.
     pub(crate) fn training_device(&self) -> Device {
         self.device.clone().autodiff()
+    }
+
+    /// The model of a directory, in this precision.
+    ///
+    /// # Errors
+    /// As [`T5::from_pretrained`] and [`T5::into_bf16`].
+    pub(crate) fn load(&self, directory: &Path) -> Result<T5, T5Error> {
+        let model = T5::from_pretrained(directory, &self.device)?;
+        match self.precision {
+            Precision::F32 => Ok(model),
+            Precision::Bf16 => model.into_bf16(),
+        }
     }
 
     /// The precision.

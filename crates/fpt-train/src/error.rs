@@ -1,5 +1,7 @@
 //! What can stop a run.
 
+use std::any::Any;
+use std::fmt::Display;
 use std::path::PathBuf;
 
 use fpt_files::FileError;
@@ -8,6 +10,9 @@ use fpt_prompt::PromptError;
 use fpt_schedule::ScheduleError;
 use fpt_t5::T5Error;
 use fpt_tasks::{BatchError, ScoreError, TaskError, TokenizeError, UnknownName};
+
+/// Of what a device has to say.
+const MOST_WORDS: usize = 60;
 
 /// What can stop a run. Every message names the file, the key or the value, and the way out.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +72,7 @@ pub enum TrainError {
         /// Where its metrics are.
         kept: PathBuf,
     },
-    /// Loss or gradient became infinite or NaN. The prompt has not been moved by it.
+    /// Loss or gradient became infinite or NaN. No prompt that it has moved is kept.
     #[error("the {what} is {value} at step {step}: training diverged; lower `train.learning_rate`")]
     Diverged {
         /// The step, from 1.
@@ -76,6 +81,16 @@ pub enum TrainError {
         what: &'static str,
         /// Its value.
         value: f64,
+    },
+    /// The device failed, or what computes on it, most often because its memory ran out.
+    #[error(
+        "the device failed: {reason}; if its memory ran out, lower `train.batch_size` or `train.batch_tokens` \
+         (`eval.batch_size` if it did in an evaluation), or keep the batch and raise `train.accumulate`, set \
+         `train.recompute` to \"attention\" or \"layers\", or `precision` to \"bf16\""
+    )]
+    Device {
+        /// What it said.
+        reason: String,
     },
     /// A file of scores can't be used.
     #[error("cannot use the scores in {}: {reason}", path.display())]
@@ -126,6 +141,22 @@ pub enum TrainError {
 }
 
 impl TrainError {
+    /// A device reports `error`, whose pages of context become a sentence.
+    pub(crate) fn device(error: impl Display) -> Self {
+        let text = error.to_string();
+        let words: Vec<&str> = text.split_whitespace().take(MOST_WORDS).collect();
+        Self::Device {
+            reason: words.join(" "),
+        }
+    }
+
+    /// What computes panicked, as Burn does where a device fails.
+    pub(crate) fn of_panic(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Self::device(text.unwrap_or("it does not say why"))
+    }
+
     /// `path` can't be written.
     pub(crate) fn output(path: impl Into<PathBuf>, error: std::io::Error) -> Self {
         Self::Output {

@@ -8,6 +8,7 @@ mod finish;
 mod host;
 mod inputs;
 mod optimizer;
+mod part;
 mod plan;
 mod record;
 mod run_dir;
@@ -16,6 +17,7 @@ mod step;
 mod train;
 mod trainer;
 mod transfer;
+mod unread;
 
 pub use compute::{Compute, Precision};
 pub use config::{

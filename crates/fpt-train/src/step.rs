@@ -3,69 +3,92 @@
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use fpt_prompt::SoftPrompt;
-use fpt_t5::{Lm, MacCounter};
-use fpt_tasks::TokenBatch;
+use fpt_t5::Lm;
+use fpt_tasks::{IGNORED_LABEL, TokenBatch};
 
-use crate::{TrainError, batch_tensors};
+use crate::TrainError;
+use crate::part::{Part, on_devices};
 
-/// What a training step computes before the optimizer moves the prompt.
+/// What a training step computes before the optimizer moves the prompt. Its numbers are still on the device: to read
+/// them may wait for it.
 pub struct Step {
-    /// Teacher-forced mean loss of the batch's target tokens.
-    pub loss: f64,
-    /// Norm of the gradient with respect to the prompt.
-    pub gradient_norm: f64,
+    /// Teacher-forced mean loss of the batch's target tokens, and the norm of the gradient with respect to the prompt,
+    /// `[2]`.
+    pub values: Tensor<1>,
     /// The gradient with respect to the prompt.
     pub gradients: GradientsParams,
-    /// Multiply-accumulates of the forward pass.
+    /// Multiply-accumulates of the forward pass. What a backward pass computes again is not among them.
     pub forward_macs: u64,
 }
 
 impl Step {
     /// Forward through a frozen `model` and back to `prompt`, which lies on the autodiff device of `device`.
     pub fn new(model: &impl Lm, prompt: &SoftPrompt, batch: &TokenBatch, device: &Device) -> Self {
-        let mut counter = MacCounter::default();
-        let prefix = Some(prompt.weight.val());
-        let batch = batch_tensors(batch, device);
-        let loss = model.loss(prefix, &batch, &mut counter).mean();
-        let mut gradients = loss.backward();
-        let gradients = GradientsParams::from_module(&mut gradients, prompt);
-        let [loss, gradient_norm] = scalars(loss.inner(), prompt, &gradients);
+        let labels = count_labels(std::slice::from_ref(batch));
+        let part = Part::new(model, &prompt.weight.val(), batch, labels, device);
+        Self::whole(part, prompt)
+    }
+
+    /// The same for a batch in `parts`, whose gradients add up to that of the whole batch, in their order and in f32. They
+    /// are shared out over `models`, replicas on one device each, all at work at once: how many there are changes no bit
+    /// of the outcome. `prompt` lies on the autodiff device of the first.
+    ///
+    /// # Errors
+    /// [`TrainError::Device`] if one of several devices fails. What one alone can't do shows when its numbers are read.
+    pub fn of_parts<M: Lm + Sync>(
+        models: &[&M],
+        prompt: &SoftPrompt,
+        parts: &[TokenBatch],
+    ) -> Result<Self, TrainError> {
+        let labels = count_labels(parts);
+        let prefix = prompt.weight.val();
+        let part = match models {
+            [model] => {
+                let device = model.device();
+                let part = |batch| Part::new(*model, &prefix, batch, labels, &device);
+                parts.iter().map(part).reduce(Part::plus)
+            }
+            _ => on_devices(models, &prefix, parts, labels)?,
+        };
+        let nothing = || Part::nothing(&prefix);
+        Ok(Self::whole(part.unwrap_or_else(nothing), prompt))
+    }
+
+    fn whole(part: Part, prompt: &SoftPrompt) -> Self {
+        let norm = part.gradient.clone().square().sum().sqrt();
+        let mut gradients = GradientsParams::new();
+        gradients.register(prompt.weight.id, part.gradient);
         Self {
-            loss,
-            gradient_norm,
+            values: Tensor::cat(vec![part.loss, norm], 0),
             gradients,
-            forward_macs: counter.macs,
+            forward_macs: part.macs,
         }
     }
 
-    /// Refuse a step that would spoil the prompt; `number` is counted from 1.
+    /// Loss and norm of the gradient from the [`values`](Self::values) of a step, brought to the host.
     ///
     /// # Errors
-    /// [`TrainError::Diverged`] if the loss or the gradient is infinite or NaN.
-    pub(crate) fn judge(&self, number: usize) -> Result<(), TrainError> {
-        for (what, value) in [
-            ("loss", self.loss),
-            ("norm of the gradient", self.gradient_norm),
-        ] {
-            if !value.is_finite() {
-                return Err(TrainError::Diverged {
-                    step: number,
-                    what,
-                    value,
-                });
-            }
-        }
-        Ok(())
+    /// [`TrainError::Device`] if the device failed to compute them.
+    pub fn read(values: Tensor<1>) -> Result<[f64; 2], TrainError> {
+        let read = read_values(vec![values])?;
+        Ok(read.first().copied().unwrap_or([f64::NAN; 2]))
     }
 }
 
-/// The loss and the norm of the gradient, brought to the host together: each transfer would wait for the device.
-fn scalars(loss: Tensor<1>, prompt: &SoftPrompt, gradients: &GradientsParams) -> [f64; 2] {
-    let norm = match gradients.get::<2>(prompt.weight.id) {
-        Some(gradient) => gradient.square().sum().sqrt(),
-        None => loss.zeros_like(),
-    };
-    let values = Tensor::cat(vec![loss, norm], 0).into_data();
-    let mut values = values.iter::<f64>();
-    [(); 2].map(|()| values.next().unwrap_or(f64::NAN))
+/// The [`Step::values`] of some steps, brought to the host together: each transfer would wait for the device.
+pub(crate) fn read_values(values: Vec<Tensor<1>>) -> Result<Vec<[f64; 2]>, TrainError> {
+    let data = Tensor::cat(values, 0)
+        .try_into_data()
+        .map_err(TrainError::device)?;
+    let values: Vec<f64> = data.iter::<f64>().collect();
+    Ok(values.as_chunks().0.to_vec())
+}
+
+/// How many labels of a batch in parts count, at least 1.
+fn count_labels(parts: &[TokenBatch]) -> usize {
+    let labels = parts.iter().flat_map(|part| &part.labels);
+    labels
+        .filter(|&&label| label != IGNORED_LABEL)
+        .count()
+        .max(1)
 }

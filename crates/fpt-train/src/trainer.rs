@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
+use burn::tensor::Tensor;
 use fpt_partial::partial;
 use fpt_prompt::SoftPrompt;
 use fpt_schedule::PartialSize;
@@ -14,12 +15,19 @@ use fpt_tasks::{Scores, TokenBatch, TokenizedExample, TrainBatches, cut};
 use crate::inputs::{Inputs, SplitData};
 use crate::record::{Event, Log, MetricRecord, StageRecord};
 use crate::state::{Best, Evaluation, State};
+use crate::unread::Unread;
 use crate::{EvalModel, Plan, PlannedStage, Step, TrainError, adafactor};
 
 /// What training works with and does not change.
 pub(crate) struct Trainer<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) inputs: &'a Inputs,
+    /// The full model on each further device that trains.
+    pub(crate) replicas: &'a [T5],
+    /// Parts in which each batch is computed.
+    pub(crate) parts: usize,
+    /// Steps whose numbers are read at once.
+    pub(crate) steps_a_read: usize,
 }
 
 /// A stage that is being trained on.
@@ -27,6 +35,8 @@ pub(crate) struct Stage<'a> {
     plan: &'a PlannedStage,
     /// The model that is left of the full one.
     pub(crate) model: T5,
+    /// The same on each further device.
+    replicas: Vec<T5>,
     /// The training examples, as long as the stage lets them be.
     tokens: Cow<'a, [TokenizedExample]>,
     batches: TrainBatches,
@@ -62,20 +72,24 @@ impl<'a> Trainer<'a> {
         state: &mut State,
         log: &mut Log<'_>,
     ) -> Result<Stage<'a>, TrainError> {
-        let device = self.inputs.session.compute.device();
         let mut last = None;
         for planned in &self.plan.stages {
             // The model of a stage goes before the next one is made.
             drop(last.take());
             let stage = self.enter(planned, state, log)?;
+            let mut unread = Unread::new(self.steps_a_read);
+            let models = stage.models();
             while state.step < planned.steps.end {
-                let clock = Instant::now();
-                let batch = stage.batch(state.step, self);
-                let step = Step::new(&stage.model, &state.prompt, &batch, device);
-                step.judge(state.step + 1)?;
-                let record = self.apply(step, &stage, &batch, state, clock);
-                log.emit(record)?;
-                if self.plan.evaluates_after(state.step) {
+                unread.begin();
+                let parts = stage.parts(state.step, self);
+                let step = Step::of_parts(&models, &state.prompt, &parts)?;
+                let values = self.apply(step, &stage, &parts, state);
+                unread.push(values, state);
+                let evaluates = self.plan.evaluates_after(state.step);
+                if evaluates || state.step == planned.steps.end || unread.is_full() {
+                    unread.read(state, log)?;
+                }
+                if evaluates {
                     self.evaluate(&stage, state, log)?;
                 }
             }
@@ -95,7 +109,11 @@ impl<'a> Trainer<'a> {
         let inputs = self.inputs;
         let config = &inputs.session.config;
         let clock = Instant::now();
-        let model = partial(&inputs.session.model, &inputs.selections[planned.number])?;
+        let selection = &inputs.selections[planned.number];
+        let model = partial(&inputs.session.model, selection)?;
+        let replicas = self.replicas.iter();
+        let replicas = replicas.map(|full| partial(full, selection));
+        let replicas = replicas.collect::<Result<_, _>>()?;
         let expansion = clock.elapsed();
         let training_before = state.training;
         state.training += expansion;
@@ -122,6 +140,7 @@ impl<'a> Trainer<'a> {
         Ok(Stage {
             plan: planned,
             model,
+            replicas,
             tokens,
             batches,
             expansion,
@@ -130,30 +149,22 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// Let the optimizer move the prompt, and count what the step took since `clock` was started.
+    /// Let the optimizer move the prompt, and count what the step computed. Returns its loss and gradient norm, unread.
     fn apply(
         &self,
         step: Step,
         stage: &Stage<'_>,
-        batch: &TokenBatch,
+        parts: &[TokenBatch],
         state: &mut State,
-        clock: Instant,
-    ) -> MetricRecord {
+    ) -> Tensor<1> {
         let rate = self.inputs.session.config.train.learning_rate;
         let prompt = state.prompt.clone();
         state.prompt = state.optimizer.step(rate, prompt, step.gradients);
         state.step += 1;
-        state.training += clock.elapsed();
-        let backward = self.backward_macs(&stage.plan.size, &state.prompt, batch);
+        let backward = |part| self.backward_macs(&stage.plan.size, &state.prompt, part);
+        let backward: u64 = parts.iter().map(backward).sum();
         state.flops += 2.0 * (step.forward_macs + backward) as f64;
-        state.losses.push(step.loss);
-        MetricRecord::Step {
-            step: state.step,
-            loss: step.loss,
-            gradient_norm: step.gradient_norm,
-            seconds: state.training.as_secs_f64(),
-            flops: state.flops,
-        }
+        step.values
     }
 
     /// Score the prompt on dev, and keep it if it is the best so far.
@@ -301,10 +312,21 @@ impl<'a> Trainer<'a> {
 }
 
 impl Stage<'_> {
-    /// The batch of a step, counted from 0 over all stages.
-    fn batch(&self, step: usize, trainer: &Trainer<'_>) -> TokenBatch {
+    /// The batch of a step, counted from 0 over all stages, in parts of about equal numbers of examples.
+    fn parts(&self, step: usize, trainer: &Trainer<'_>) -> Vec<TokenBatch> {
         let pad_to = trainer.inputs.session.config.lengths.pad_to;
-        TokenBatch::new(&self.tokens, self.batches.indices(step), pad_to)
+        let indices = self.batches.indices(step);
+        let rows = indices.len();
+        // A batch that `train.batch_tokens` makes small has no empty parts.
+        let count = trainer.parts.min(rows).max(1);
+        let part = |number: usize| rows * number / count..rows * (number + 1) / count;
+        let part = |number| TokenBatch::new(&self.tokens, indices[part(number)].to_vec(), pad_to);
+        (0..count).map(part).collect()
+    }
+
+    /// The model on each device that trains.
+    fn models(&self) -> Vec<&T5> {
+        std::iter::once(&self.model).chain(&self.replicas).collect()
     }
 }
 

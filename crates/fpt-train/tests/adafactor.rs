@@ -56,6 +56,8 @@ fn worst_difference(sequence: &Sequence, config: &TrainConfig) -> f32 {
 
 fn config(sequence: &Sequence, weight_decay: f32) -> TrainConfig {
     TrainConfig {
+        accumulate: 1,
+        recompute: fpt_t5::Recompute::None,
         steps: sequence.gradients.len(),
         batch_size: 1,
         batch_tokens: None,

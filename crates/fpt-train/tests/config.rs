@@ -45,3 +45,28 @@ fn overrides_win_over_the_task_and_the_task_over_the_file() {
         .unwrap();
     assert_eq!(run.model, Path::new("some/where"));
 }
+
+#[test]
+fn a_batch_has_at_least_one_part_and_no_more_than_examples() {
+    let experiment = Experiment::from_file(shipped()).unwrap();
+    let run = |settings: &[&str]| {
+        let settings: Vec<String> = settings.iter().map(|s| (*s).to_string()).collect();
+        experiment.run(&TaskName::MNLI, 0, &settings)
+    };
+    let as_many = run(&["train.batch_size=6", "train.accumulate=6"]).unwrap();
+    assert_eq!(as_many.train.accumulate, 6);
+    for (settings, told) in [
+        (
+            vec!["train.accumulate=0"],
+            "`train.accumulate` must be at least 1",
+        ),
+        (
+            vec!["train.batch_size=6", "train.accumulate=7"],
+            "`train.accumulate` is 7, more parts than a batch has examples; `train.batch_size` is 6",
+        ),
+        (vec!["train.recompute=all"], "recompute"),
+    ] {
+        let error = run(&settings).unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+    }
+}

@@ -23,12 +23,12 @@ pub fn revision() -> &'static str {
 
 /// High-water mark of this process's resident memory in bytes; only Linux tells it in a file.
 pub fn peak_memory() -> Option<u64> {
-    kibibytes("/proc/self/status", "VmHWM:")
+    in_kibibytes("/proc/self/status", "VmHWM:")
 }
 
-/// Bytes of the machine's memory; only Linux tells it in a file.
-pub(crate) fn system_memory() -> Option<u64> {
-    kibibytes("/proc/meminfo", "MemTotal:")
+/// Memory of this machine in bytes; only Linux tells it in a file.
+pub fn system_memory() -> Option<u64> {
+    in_kibibytes("/proc/meminfo", "MemTotal:")
 }
 
 /// What the processor calls itself; only Linux tells it in a file.
@@ -38,9 +38,14 @@ pub(crate) fn processor() -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_string())
 }
 
-/// The bytes that a file of Linux tells after `key`, in units of 1024.
-fn kibibytes(path: &str, key: &str) -> Option<u64> {
-    let text = std::fs::read_to_string(path).ok()?;
+/// The driver of NVIDIA's cards, as it calls itself, where one is loaded.
+pub(crate) fn driver() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/driver/nvidia/version").ok()?;
+    text.lines().next().map(|line| line.trim().to_string())
+}
+
+fn in_kibibytes(file: &str, key: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(file).ok()?;
     let line = text.lines().find(|line| line.starts_with(key))?;
     let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kibibytes * 1024)

@@ -1,13 +1,15 @@
 #![doc = include_str!("../README.md")]
 
+pub mod bytes;
 mod device;
 mod host;
 pub mod model;
 mod report;
 mod runs;
 pub mod terminal;
+pub mod verdict;
 
 pub use device::{DeviceName, DeviceReport, Devices, Gpu, survey};
-pub use host::{host, peak_memory, revision};
+pub use host::{host, peak_memory, revision, system_memory};
 pub use report::report;
 pub use runs::finished;

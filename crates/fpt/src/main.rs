@@ -32,6 +32,9 @@ enum Command {
     Similarity(commands::similarity::Args),
     Transfer(commands::transfer::Args),
     Report(commands::report::Args),
+    #[command(subcommand)]
+    Bench(commands::bench::Command),
+    Doctor(commands::doctor::Args),
     Devices(commands::devices::Args),
 }
 
@@ -39,7 +42,11 @@ fn main() -> ExitCode {
     let command = Cli::parse().command;
     if matches!(
         command,
-        Command::Train(_) | Command::Eval(_) | Command::Predict(_) | Command::Transfer(_)
+        Command::Train(_)
+            | Command::Eval(_)
+            | Command::Predict(_)
+            | Command::Transfer(_)
+            | Command::Bench(_)
     ) {
         allocator::keep_freed_memory();
     }
@@ -53,6 +60,8 @@ fn main() -> ExitCode {
         Command::Similarity(args) => commands::similarity::run(&args),
         Command::Transfer(args) => commands::transfer::run(&args),
         Command::Report(args) => commands::report::run(&args),
+        Command::Bench(command) => commands::bench::run(&command),
+        Command::Doctor(args) => commands::doctor::run(&args),
         Command::Devices(args) => commands::devices::run(&args),
     };
     // Inside the pool, small parallel operations need not be handed to another thread. The number of threads

@@ -321,7 +321,7 @@ impl Work {
             self.prompt =
                 self.optimizer
                     .step(self.settings.train.learning_rate, prompt, step.gradients);
-            last = step.loss;
+            last = Step::read(step.values).map_or(f64::NAN, |[loss, _]| loss);
         }
         last
     }

@@ -3,14 +3,14 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
+use burn::tensor::{DType, Device};
 use fpt_lab::{Expected, assert_close, assert_logits, values, visible};
 use fpt_partial::{
     HeadRule, NeuronRule, Scorer, Scores, Selection, SelectionRules, full_size, partial, shape,
 };
 use fpt_prompt::SoftPrompt;
 use fpt_schedule::cost::{BatchShape, true_macs};
-use fpt_t5::{Generation, KvCache, Lm, LmBatch, Loss, MacCounter, T5, prepend};
+use fpt_t5::{Generation, KvCache, Lm, LmBatch, Loss, MacCounter, Recompute, T5, prepend};
 
 const CASES: [&str; 2] = ["gated_untied", "relu_tied"];
 
@@ -197,6 +197,30 @@ fn a_selection_of_everything_is_the_model_bit_for_bit() {
     assert_eq!(run(&whole), run(&case.model));
 }
 
+/// What is left of rounded weights are the rounded weights that are left.
+#[test]
+fn a_partial_model_in_bf16_is_the_partial_model_rounded() {
+    for name in CASES {
+        let case = Case::load(name);
+        let selection: Selection = read(name, "selection.json");
+        let device = Device::flex();
+        let run = |model: &T5| {
+            let ids = case.expected.ints("input_ids", &device);
+            let mask = case.expected.floats("attention_mask", &device);
+            let encoded = model.encode(model.embed(ids), mask);
+            let inputs = model.shift_right(case.expected.ints("labels", &device));
+            values(model.decode(inputs, &encoded, &mut KvCache::new()))
+        };
+        let half = case.model.clone().into_bf16().unwrap();
+        let one_way = partial(&half, &selection).unwrap();
+        let weight = one_way.encoder.block[0].feed_forward.wo.weight.val();
+        assert_eq!(weight.dtype(), DType::BF16);
+        let other_way = partial(&case.model, &selection).unwrap();
+        let other_way = other_way.into_bf16().unwrap();
+        assert_close(name, &run(&one_way), &run(&other_way), 1e-5);
+    }
+}
+
 #[test]
 fn partial_models_of_partial_models_are_partial_models() {
     let case = Case::load("gated_untied");
@@ -268,6 +292,28 @@ fn the_true_count_is_what_a_forward_pass_multiplies() {
             };
             let counted = true_macs(&shape, &size, &batch).forward;
             assert_eq!(counter.macs, counted, "{name}: {size:?}");
+        }
+    }
+}
+
+#[test]
+fn what_a_model_computes_again_its_partial_models_do_too() {
+    let case = Case::load("gated_untied");
+    let mut selection = Selection::full(case.model.config());
+    selection.encoder.heads = vec![vec![1, 3]; 5];
+    for recompute in [Recompute::None, Recompute::Attention, Recompute::Layers] {
+        let model = case.model.clone().recomputing(recompute);
+        let partial = partial(&model, &selection).unwrap();
+        assert_eq!(partial.recompute(), recompute);
+        let attentions = [
+            &partial.encoder.block[0].attention,
+            &partial.decoder.block[0].attention,
+            &partial.decoder.block[0].cross_attention,
+        ];
+        for attention in attentions {
+            let told = format!("recompute: {}", recompute == Recompute::Attention);
+            let attention = format!("{attention:?}");
+            assert!(attention.contains(&told), "{attention}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Pre-training, on a model that is small even for this crate.
 //!
-//! What it computes is pinned by `weights.txt` beside this file: losses, skills and the bits of the weights. A change
-//! that means to move them writes it anew with `FPT_PIN=write cargo test --workspace --test pretrain`.
+//! What it computes is pinned by the texts in `weights` beside this file: losses, skills and the bits of the weights. A
+//! change that means to move them writes that of its processor anew with `FPT_PIN=write cargo test --workspace --test pretrain`.
 #![allow(clippy::unwrap_used)]
 
 use std::fmt::Write;
@@ -132,7 +132,7 @@ fn a_small_run_gives_the_pinned_weights() {
         writeln!(text, "{file} {}", hash(&bytes)).unwrap();
     }
 
-    let pinned = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pretrain/weights.txt");
+    let pinned = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pretrain/weights");
     assert_pinned(&text, &pinned, assert_close);
 }
 

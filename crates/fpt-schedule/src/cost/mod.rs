@@ -22,6 +22,6 @@ pub use paper::{
 };
 
 /// Dimensions come from files, so no product may overflow.
-fn n(dimension: usize) -> Saturating<u64> {
+pub(crate) fn n(dimension: usize) -> Saturating<u64> {
     Saturating(dimension as u64)
 }

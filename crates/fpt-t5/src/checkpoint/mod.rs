@@ -3,6 +3,7 @@
 mod files;
 mod keys;
 mod load;
+mod precision;
 mod save;
 
 pub use files::weight_files;

@@ -1,7 +1,7 @@
 //! Beam search as transformers 4.57 does it (`GenerationMixin._beam_search`), one example at a time in its
 //! bookkeeping, all examples together in the model.
 
-use super::Generation;
+use super::{Generation, column};
 use crate::{EncoderOutput, KvCache, T5};
 
 /// A hypothesis: its ids and its log-probability, divided by the length penalty once it has ended.
@@ -55,7 +55,8 @@ impl T5 {
         let mut last = vec![start; batch * count];
         let mut cache = KvCache::new();
         for length in 1..=generation.max_new_tokens {
-            let logits = self.next_logits(&last, &encoded, &mut cache, generation);
+            let input = column(&last, &encoded);
+            let logits = self.next_logits(input, &encoded, &mut cache, generation);
             let [_, width] = logits.dims();
             let logits: Vec<f32> = logits.into_data().iter().collect();
             let mut order = Vec::with_capacity(batch * count);

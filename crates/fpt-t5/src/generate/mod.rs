@@ -4,7 +4,10 @@ mod beam;
 
 use burn::tensor::{Int, Tensor, TensorData};
 
-use crate::{EncoderOutput, KvCache, T5};
+use crate::{EncoderOutput, KvCache, T5, reads_wait};
+
+/// So many tokens are decoded between two reads, where reads wait: the device is never idle, and few are in vain.
+const TOKENS_A_READ: usize = 4;
 
 /// How to generate, with the names of transformers' `GenerationConfig`.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,8 +54,24 @@ impl T5 {
         }
     }
 
-    /// Rows that have ended leave the batch as soon as they are a quarter of it: fewer are not worth a copy of the cache.
     fn greedy(&self, encoded: &EncoderOutput, generation: &Generation) -> Vec<Vec<u32>> {
+        let tokens_a_read = if reads_wait(&encoded.hidden.device()) {
+            TOKENS_A_READ
+        } else {
+            1
+        };
+        self.greedy_reading(encoded, generation, tokens_a_read)
+    }
+
+    /// Greedy decoding whose ids are read from the device once every `tokens_a_read` tokens; until then, rows that have
+    /// ended go on, and what they say is cut off. They leave the batch as soon as they are a quarter of it: fewer are not
+    /// worth a copy of the cache.
+    fn greedy_reading(
+        &self,
+        encoded: &EncoderOutput,
+        generation: &Generation,
+        tokens_a_read: usize,
+    ) -> Vec<Vec<u32>> {
         let [batch, _, _] = encoded.hidden.dims();
         let eos = self.config().eos_token_id;
         let mut answers: Vec<Vec<u32>> = vec![Vec::new(); batch];
@@ -61,18 +80,22 @@ impl T5 {
         // Which answer each row of the batch goes on with, and the last token of each.
         let mut rows: Vec<usize> = (0..batch).collect();
         let mut last = vec![self.config().decoder_start_token_id; batch];
-        for _ in 0..generation.max_new_tokens {
-            let next = self.next_logits(&last, &encoded, &mut cache, generation);
-            let next = next.argmax(1).into_data();
-            for ((&row, last), id) in rows.iter().zip(&mut last).zip(next.iter::<i64>()) {
-                let ended = answers[row].last() == Some(&eos);
-                *last = if ended {
-                    self.config().pad_token_id
-                } else {
-                    id as u32
-                };
-                if !ended {
-                    answers[row].push(*last);
+        let mut left = generation.max_new_tokens;
+        while left > 0 {
+            let count = left.min(tokens_a_read);
+            left -= count;
+            let next = self.most_probable(&last, count, &encoded, &mut cache, generation);
+            for ((&row, last), ids) in rows.iter().zip(&mut last).zip(next.chunks_exact(count)) {
+                for &id in ids {
+                    let ended = answers[row].last() == Some(&eos);
+                    *last = if ended {
+                        self.config().pad_token_id
+                    } else {
+                        id
+                    };
+                    if !ended {
+                        answers[row].push(*last);
+                    }
                 }
             }
             let going: Vec<usize> = (0..rows.len())
@@ -91,24 +114,108 @@ impl T5 {
         answers
     }
 
-    /// Logits `[batch, vocabulary]` of what follows `last`, one id a row.
-    fn next_logits(
+    /// The most probable `count` tokens after `last`, one id a row, each after those before it: row by row.
+    fn most_probable(
         &self,
         last: &[u32],
+        count: usize,
+        encoded: &EncoderOutput,
+        cache: &mut KvCache,
+        generation: &Generation,
+    ) -> Vec<u32> {
+        let mut input = column(last, encoded);
+        let mut found = Vec::with_capacity(count);
+        for _ in 0..count {
+            let logits = self.next_logits(input, encoded, cache, generation);
+            input = logits.argmax(1);
+            found.push(input.clone());
+        }
+        let found = match found.len() {
+            1 => input,
+            _ => Tensor::cat(found, 1),
+        };
+        let ids = found.into_data();
+        ids.iter::<i64>().map(|id| id as u32).collect()
+    }
+
+    /// Logits `[batch, vocabulary]` of what follows `last`, `[batch, 1]`.
+    fn next_logits(
+        &self,
+        last: Tensor<2, Int>,
         encoded: &EncoderOutput,
         cache: &mut KvCache,
         generation: &Generation,
     ) -> Tensor<2> {
-        let input: Vec<i32> = last.iter().map(|&id| id as i32).collect();
-        let input = Tensor::<2, Int>::from_data(
-            TensorData::new(input, [last.len(), 1]),
-            &encoded.hidden.device(),
-        );
-        let logits = self.decode(input, encoded, cache).squeeze_dim::<2>(1);
+        let logits = self.decode(last, encoded, cache).squeeze_dim::<2>(1);
         let [batch, width] = logits.dims();
         match generation.vocabulary {
             Some(known) if known < width => logits.slice([0..batch, 0..known]),
             _ => logits,
+        }
+    }
+}
+
+/// `ids`, one a row, `[rows, 1]`, as the decoder of `encoded` takes them.
+fn column(ids: &[u32], encoded: &EncoderOutput) -> Tensor<2, Int> {
+    let input: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
+    Tensor::from_data(
+        TensorData::new(input, [ids.len(), 1]),
+        &encoded.hidden.device(),
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::T5Tokenizer;
+
+    #[test]
+    fn answers_do_not_depend_on_how_often_ids_are_read() {
+        let directory = fpt_lab::shipped_model();
+        let model = T5::from_pretrained(&directory, &Device::flex()).unwrap();
+        let tokenizer = T5Tokenizer::from_directory(&directory).unwrap();
+        let texts = [
+            "question: who sold the ring to Tina?",
+            "Ben likes fish.",
+            "",
+            "on Friday Ben walked to the market. question: who walked to the market?",
+            "Vera paid Carl for the piano.",
+            "no",
+            "yes no yes no yes no yes no yes",
+        ];
+        let encoded = texts.map(|text| tokenizer.encode(text).unwrap());
+        let longest = encoded.iter().map(Vec::len).max().unwrap();
+        let padded = |row: &Vec<u32>| {
+            let padding = std::iter::repeat_n(0, longest - row.len());
+            let ids = row.iter().map(|&id| id as i32);
+            ids.chain(padding).collect::<Vec<i32>>()
+        };
+        let ids: Vec<i32> = encoded.iter().flat_map(padded).collect();
+        let shape = [texts.len(), longest];
+        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, shape), &model.device());
+        let mask = ids.clone().greater_elem(0).float();
+        let encoded = model.encode(model.embed(ids), mask);
+
+        for max_new_tokens in [0, 1, 7, 30] {
+            let generation = Generation {
+                vocabulary: Some(tokenizer.vocab_size()),
+                ..Generation::greedy(max_new_tokens)
+            };
+            let often = model.greedy_reading(&encoded, &generation, 1);
+            assert_eq!(often, model.generate(&encoded, &generation));
+            for tokens_a_read in [2, TOKENS_A_READ, 8, 64] {
+                let seldom = model.greedy_reading(&encoded, &generation, tokens_a_read);
+                assert_eq!(often, seldom, "{max_new_tokens}, {tokens_a_read}");
+            }
+            // Some rows end long before others, and leave the batch.
+            let mut lengths: Vec<usize> = often.iter().map(Vec::len).collect();
+            lengths.sort_unstable();
+            assert!(lengths.iter().all(|&length| length <= max_new_tokens));
+            lengths.dedup();
+            assert!(max_new_tokens < 30 || lengths.len() > 2, "{lengths:?}");
         }
     }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod beams;
+mod bf16;
 mod checkpoints;
 mod lm;
 mod shipped_model;

@@ -1,6 +1,6 @@
 //! Values that make no sense.
 
-use super::RunConfig;
+use super::{RunConfig, TrainConfig};
 use crate::TrainError;
 
 impl RunConfig {
@@ -9,6 +9,7 @@ impl RunConfig {
             ("prompt.length", self.prompt.length),
             ("train.steps", self.train.steps),
             ("train.batch_size", self.train.batch_size),
+            ("train.accumulate", self.train.accumulate),
             ("train.batch_tokens", self.train.batch_tokens.unwrap_or(1)),
             ("eval.batch_tokens", self.eval.batch_tokens.unwrap_or(1)),
             ("eval.every", self.eval.every),
@@ -28,6 +29,19 @@ impl RunConfig {
                     reason: "must be at least 1".into(),
                 });
             }
+        }
+        let TrainConfig {
+            accumulate,
+            batch_size,
+            ..
+        } = self.train;
+        if accumulate > batch_size {
+            return Err(TrainError::Value {
+                key: "train.accumulate",
+                reason: format!(
+                    "is {accumulate}, more parts than a batch has examples; `train.batch_size` is {batch_size}"
+                ),
+            });
         }
         let positive = [
             ("train.learning_rate", self.train.learning_rate),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use fpt_partial::SelectionRules;
 use fpt_prompt::PromptInit;
 use fpt_schedule::ScheduleConfig;
+use fpt_t5::Recompute;
 use fpt_tasks::{BatchLimits, PadTo, Split, TaskName};
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +64,15 @@ pub struct TrainConfig {
     /// only `batch_size` counts, as in the paper.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_tokens: Option<usize>,
+    /// Parts in which a batch is computed, one after the other, for less memory: a part has so many times fewer examples
+    /// and is padded to its own longest. The gradients add up to that of the whole batch, within rounding. Absent means 1.
+    /// On several devices it is rounded up to a multiple of them.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub accumulate: usize,
+    /// What the backward pass computes again instead of keeping it, for less memory: `"attention"`, the probabilities of
+    /// all attentions; `"layers"`, the encoder layer by layer. The results are the same. Absent means `"none"`.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub recompute: Recompute,
     /// Constant learning rate; the paper has 0.3.
     pub learning_rate: f64,
     /// Decoupled weight decay; the paper has 1e-5.
@@ -75,6 +85,18 @@ pub struct TrainConfig {
     /// Start with a fresh optimizer after each expansion; the paper has one for all stages.
     #[serde(default)]
     pub reset_optimizer: bool,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(parts: &usize) -> bool {
+    *parts == 1
+}
+
+fn is_none(recompute: &Recompute) -> bool {
+    *recompute == Recompute::None
 }
 
 /// Evaluation by greedy decoding.

@@ -9,7 +9,7 @@ use fpt_tasks::{EvalBatches, PadTo, TaskName, TokenBatch, TokenizedExample};
 use serde::{Deserialize, Serialize};
 
 use super::Session;
-use crate::{TrainError, batch_tensors};
+use crate::{Precision, TrainError, batch_tensors};
 
 /// Part of every key: what is scored, and how, in this version of the program.
 const VERSION: &str = "fpt scores 2";
@@ -107,6 +107,13 @@ fn key(
     hash.bytes(VERSION.as_bytes()).bytes(model.as_bytes());
     hash.bytes(&[u8::from(gradients), u8::from(config.selection.score.prompt)]);
     hash.number(config.selection.score.batch_size as u64);
+    match config.precision {
+        // Nothing: scores in f32 that were kept before there was another precision are still found.
+        Precision::F32 => {}
+        Precision::Bf16 => {
+            hash.bytes(b"bf16");
+        }
+    }
     if config.selection.score.prompt {
         for value in session.score_prompt(&session.model.device())?.values() {
             hash.bytes(&value.to_le_bytes());

@@ -67,7 +67,7 @@ impl Session {
         let task = task(&config.task)?;
         let directory = find(&config.model)?;
         let tokenizer = T5Tokenizer::from_directory(&directory)?;
-        let model = T5::from_pretrained(&directory, compute.device())?;
+        let model = frozen(config, &directory, &compute)?;
         tokenizer.check_fits(model.config())?;
         Ok(Self {
             config: config.clone(),
@@ -77,6 +77,15 @@ impl Session {
             model,
             tokenizer,
         })
+    }
+
+    /// The model once more, from the same files, on another device.
+    ///
+    /// # Errors
+    /// [`TrainError::Model`] if it can't be read.
+    pub(crate) fn replica(&self, device: &Device) -> Result<T5, TrainError> {
+        let compute = Compute::new(&self.config, device);
+        frozen(&self.config, &self.directory, &compute)
     }
 
     /// That a split can be reported.
@@ -236,4 +245,10 @@ impl Session {
         let scores = self.task.score(answered, &answers)?;
         Ok((scores, answers))
     }
+}
+
+/// The model in `directory` where `compute` says, as `config` wants it.
+fn frozen(config: &RunConfig, directory: &Path, compute: &Compute) -> Result<T5, TrainError> {
+    let model = compute.load(directory)?;
+    Ok(model.recomputing(config.train.recompute))
 }

@@ -84,10 +84,12 @@ pub enum MetricRecord {
         loss: f64,
         /// Norm of the prompt's gradient before clipping.
         gradient_norm: f64,
-        /// Seconds of training so far, expansions included, evaluation excluded.
+        /// Seconds of training so far, expansions included, evaluation excluded. Where to read a number waits for the
+        /// device, several steps are read at once, and their time is spread evenly over them.
         seconds: f64,
         /// Floating-point operations of training so far, forward and backward, counted from the shapes that
-        /// were really multiplied.
+        /// were really multiplied. What `train.recompute` computes a second time is not counted again: these are the
+        /// operations that the gradient takes, however much memory there is.
         flops: f64,
     },
     /// An evaluation on dev examples by greedy decoding.

@@ -1,9 +1,10 @@
-//! What training computes, pinned: a small grid of runs compared with `runs.txt` beside this file, every loss, FLOP,
-//! score, answer and the bits of every prompt. A change that moves no number leaves the file as it is; one that means
-//! to writes it anew with `FPT_PIN=write cargo test --workspace --test pinned`.
+//! What training computes, pinned: a small grid of runs compared with a text in `runs` beside this file, every loss,
+//! FLOP, score, answer and the bits of every prompt. A change that moves no number leaves the texts as they are; one that
+//! means to writes that of its processor anew with `FPT_PIN=write cargo test --workspace --test pinned`, and leaves the
+//! others to who has such a processor.
 //!
-//! Processors with other vector units sum in other orders. The file names the ones that it was made on; on others the
-//! losses are compared within a tolerance, and all that does not depend on rounding exactly.
+//! Processors with other vector units sum in other orders: each kind has its text. On a kind without one, the losses are
+//! compared within a tolerance, and all that does not depend on rounding exactly.
 #![allow(clippy::unwrap_used)]
 
 use std::fmt::Write;
@@ -62,12 +63,12 @@ fn a_small_grid_of_runs_gives_the_pinned_numbers() {
             find_model: model_directory,
         };
         let cache = lab.path("cache");
-        train(&config, &out, &cache, &host, &Device::flex(), &mut |_| {}).unwrap();
+        train(&config, &out, &cache, &host, &[Device::flex()], &mut |_| {}).unwrap();
         writeln!(text, "\nrun {task} {method} {}", settings.join(" ")).unwrap();
         describe(&out, &mut text);
     }
 
-    let pinned = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pinned/runs.txt");
+    let pinned = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pinned/runs");
     assert_pinned(&text, &pinned, assert_close);
 }
 
@@ -172,16 +173,22 @@ fn hash(bytes: &[u8]) -> String {
     Fingerprint::new().bytes(bytes).hex()
 }
 
-/// Losses and gradient norms within a tolerance, FLOPs, stages and baselines exactly. Scores, answers and bits of prompts
-/// may turn on a rounding.
+/// Losses and gradient norms within a tolerance that grows with the steps of a run, as each step of the optimizer, whose
+/// size does not depend on that of the gradient, makes a rounding larger; FLOPs, stages and baselines exactly. Scores,
+/// answers and bits of prompts may turn on a rounding.
 fn assert_close(ours: &str, theirs: &str) {
-    let steps = |text: &str| -> Vec<(f64, f64, String)> {
+    let steps = |text: &str| -> Vec<(f64, f64, String, i32)> {
         text.lines()
             .filter(|line| line.starts_with("step "))
             .map(|line| {
                 let words: Vec<&str> = line.split(' ').collect();
                 let number = |place: usize| words[place].parse().unwrap();
-                (number(3), number(5), words[7].to_string())
+                (
+                    number(3),
+                    number(5),
+                    words[7].to_string(),
+                    words[1].parse().unwrap(),
+                )
             })
             .collect()
     };
@@ -196,10 +203,11 @@ fn assert_close(ours: &str, theirs: &str) {
     assert_eq!(ours.len(), theirs.len());
     for (number, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
         assert_eq!(ours.2, theirs.2, "FLOPs of the {number}th step");
+        let bound = (0.002 * 4_f64.powi(ours.3 - 1)).min(0.5);
         for (ours, theirs) in [(ours.0, theirs.0), (ours.1, theirs.1)] {
             let difference = (ours - theirs).abs() / theirs.abs().max(1e-3);
             assert!(
-                difference < 0.02,
+                difference < bound,
                 "{ours} instead of {theirs} at the {number}th step"
             );
         }

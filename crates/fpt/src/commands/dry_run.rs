@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use fpt::bytes::Bytes;
 use fpt::model;
 use fpt_hub::ModelSource;
 use fpt_partial::shape;
@@ -11,6 +12,7 @@ use fpt_tasks::{Split, Task, split_path, task};
 use fpt_train::{Experiment, Plan, RunConfig};
 use serde::Serialize;
 
+use super::memory::{MemoryPlan, settings};
 use super::{print_json, print_line};
 use crate::price::price;
 
@@ -26,6 +28,7 @@ struct Shown<'a> {
     flops: f64,
     weight_bytes: u64,
     activation_bytes: u64,
+    memory: MemoryPlan,
     missing: Vec<Missing>,
 }
 
@@ -60,7 +63,20 @@ struct Missing {
     how: String,
 }
 
-pub(super) fn show(experiment: &Experiment, config: &RunConfig, json: bool) -> anyhow::Result<()> {
+/// What is known of the device.
+pub(super) struct Target {
+    /// Whether it is the processor.
+    pub(super) is_processor: bool,
+    /// Its memory in bytes.
+    pub(super) memory: Option<u64>,
+}
+
+pub(super) fn show(
+    experiment: &Experiment,
+    config: &RunConfig,
+    target: &Target,
+    json: bool,
+) -> anyhow::Result<()> {
     let mut missing = Vec::new();
     let name = config.model.display().to_string();
     let directory = model::on_this_machine(&config.model)?;
@@ -78,6 +94,7 @@ pub(super) fn show(experiment: &Experiment, config: &RunConfig, json: bool) -> a
     let data = data_plan(config, &*task, &mut missing);
     let plan = Plan::new(config, &*task, &shape(&model_config))?;
     let price = price(&*task, &plan);
+    let settings = settings(config, target.is_processor);
     let shown = Shown {
         config,
         model: ModelPlan {
@@ -101,6 +118,7 @@ pub(super) fn show(experiment: &Experiment, config: &RunConfig, json: bool) -> a
         flops: price.flops,
         weight_bytes: price.weight_bytes,
         activation_bytes: price.activation_bytes,
+        memory: MemoryPlan::new(&plan, settings, target.memory),
         missing,
     };
     if json {
@@ -145,17 +163,16 @@ fn describe(plan: &Shown<'_>) -> anyhow::Result<String> {
     ];
     lines.extend(plan.data.iter().map(DataPlan::describe));
     let stages = plan.stages.iter().enumerate();
-    lines.extend(stages.map(|(index, stage)| stage.describe(index + 1)));
+    lines.extend(stages.map(|(index, stage)| {
+        let peak = plan.memory.stage(index);
+        format!("{}; peak {peak}", stage.describe(index + 1))
+    }));
     lines.push(format!(
         "cost    {:.1} % of prompt tuning's FLOPs ({:.1} % as the paper counts); at most {:.2e} FLOPs, all batches at \
          their longest",
         plan.true_percent, plan.linear_percent, plan.flops
     ));
-    lines.push(format!(
-        "memory  about {} of weights and at most {} of activations, in f32",
-        bytes_text(plan.weight_bytes),
-        bytes_text(plan.activation_bytes)
-    ));
+    lines.extend(plan.memory.describe());
     let heading = if plan.missing.is_empty() {
         "Everything it needs is here."
     } else {
@@ -189,7 +206,7 @@ impl DataPlan {
     fn describe(&self) -> String {
         let size = self
             .bytes
-            .map_or(String::new(), |bytes| format!(", {}", bytes_text(bytes)));
+            .map_or(String::new(), |bytes| format!(", {}", Bytes(bytes)));
         format!(
             "data    {}: {}{size}{}",
             self.split,
@@ -217,14 +234,6 @@ impl StagePlan {
 
 fn here(here: bool) -> &'static str {
     if here { "" } else { " (missing)" }
-}
-
-fn bytes_text(bytes: u64) -> String {
-    match bytes {
-        0..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.1} GB", bytes as f64 / 1e9),
-    }
 }
 
 fn how_to_get_model(model: &Path) -> String {

@@ -1,14 +1,18 @@
 //! The commands, a file each, and what several of them share.
 
+pub(crate) mod bench;
 pub(crate) mod convert;
 pub(crate) mod cost;
 pub(crate) mod data;
 pub(crate) mod devices;
+pub(crate) mod doctor;
 mod dry_run;
 pub(crate) mod eval;
+mod memory;
 pub(crate) mod predict;
 pub(crate) mod report;
 pub(crate) mod similarity;
+pub(crate) mod synthetic;
 pub(crate) mod train;
 pub(crate) mod transfer;
 

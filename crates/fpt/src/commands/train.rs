@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use fpt::{DeviceName, finished, host, model, terminal};
+use fpt::bytes::Bytes;
+use fpt::verdict::{self, Patient, Verdicts};
+use fpt::{DeviceName, finished, host, model, system_memory, terminal};
 use fpt_tasks::Split;
 use fpt_train::{Event, Fingerprinter, MetricRecord, RunResult, train};
 use indicatif::ProgressBar;
 
-use super::{RunArgs, dry_run, print_json, print_line};
+use super::{RunArgs, dry_run, memory, print_json, print_line};
 
 /// Train a prompt for one task.
 ///
@@ -40,10 +42,18 @@ pub(crate) struct Args {
     #[arg(long)]
     dry_run: bool,
 
+    /// With --dry-run: memory of the GPU that the run is meant for, such as 24GB, if it is another than --device.
+    #[arg(long, value_name = "BYTES", requires = "dry_run")]
+    memory: Option<Bytes>,
+
     /// If --out holds a finished run of another configuration or of other inputs (model, tokenizer, data: by content),
     /// move that into `set-aside` beside it and train anew.
     #[arg(long)]
     force_new: bool,
+
+    /// Train on a device that `fpt doctor` found wrong.
+    #[arg(long)]
+    force: bool,
 
     /// Print every event as a line of JSON on standard output instead of showing a progress bar.
     #[arg(long)]
@@ -55,12 +65,22 @@ impl Args {
         let beside = || self.out.with_file_name("cache");
         self.cache.clone().unwrap_or_else(beside)
     }
+
+    /// The device that a dry run is about.
+    fn target(&self) -> dry_run::Target {
+        let is_processor = self.memory.is_none() && self.device == DeviceName::Cpu;
+        let of_machine = || is_processor.then(system_memory).flatten();
+        dry_run::Target {
+            is_processor,
+            memory: self.memory.map(|bytes| bytes.0).or_else(of_machine),
+        }
+    }
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let (experiment, config) = args.run.resolve()?;
     if args.dry_run {
-        return dry_run::show(&experiment, &config, args.json);
+        return dry_run::show(&experiment, &config, &args.target(), args.json);
     }
     anyhow::ensure!(
         args.cache() != args.out,
@@ -82,6 +102,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
 
     let devices = args.device.open()?;
+    let (cache, host) = (args.cache(), host(&devices));
+    let verdicts = verdict::file().map_or_else(Verdicts::default, |file| Verdicts::read(&file));
+    for (name, device) in devices.named() {
+        let patient = Patient::new(&name, device, memory::precision_name(&config));
+        if let Some(warning) = verdicts.admit(&patient, args.force)? {
+            terminal::note(&warning);
+        }
+    }
+
     let bar = terminal::bar(1, args.run.task.as_str());
     let mut last_printed = Ok(());
     let mut listen = |event: &Event| {
@@ -91,8 +120,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             last_printed = print_json(event);
         }
     };
-    let (cache, host, device) = (args.cache(), host(&devices), devices.primary());
-    let result = train(&config, &args.out, &cache, &host, device, &mut listen)?;
+    let result = train(
+        &config,
+        &args.out,
+        &cache,
+        &host,
+        devices.all(),
+        &mut listen,
+    )?;
     bar.finish_and_clear();
     last_printed?;
     if args.json {

@@ -37,12 +37,23 @@ impl Devices {
 
     /// Bytes of memory that each of them has, where that can be told: those of the smallest.
     pub fn memory(&self) -> Option<u64> {
-        if self.name == DeviceName::Cpu {
+        if self.are_processor() {
             return host::system_memory();
         }
         let memories = self.devices.iter();
         let memories = memories.map(|device| properties::properties(device).1);
         memories.collect::<Option<Vec<_>>>()?.into_iter().min()
+    }
+
+    /// Each of them, with its name.
+    pub fn named(&self) -> impl Iterator<Item = (String, &Device)> {
+        let names = self.name.each().into_iter();
+        names.map(|name| name.to_string()).zip(&self.devices)
+    }
+
+    /// Whether this is the processor.
+    pub fn are_processor(&self) -> bool {
+        self.name == DeviceName::Cpu
     }
 
     /// What they are called in records: `cpu`, `cuda:0`, `cuda:0,1`; never `auto`.
@@ -129,12 +140,20 @@ impl DeviceName {
     /// # Errors
     /// As [`Self::open`], and if several are named.
     pub fn open_single(&self) -> anyhow::Result<Device> {
+        Ok(self.open_one()?.primary().clone())
+    }
+
+    /// The same, with its name.
+    ///
+    /// # Errors
+    /// As [`Self::open_single`].
+    pub fn open_one(&self) -> anyhow::Result<Devices> {
         let count = self.each().len();
         ensure!(
             count == 1,
             "--device {self} names {count} devices, but this command uses one; only `fpt train` uses several"
         );
-        Ok(self.open()?.primary().clone())
+        self.open()
     }
 }
 
@@ -189,10 +208,12 @@ mod tests {
         assert_eq!(devices.all(), [Device::flex()]);
         assert_eq!(devices.primary(), &Device::flex());
         assert_eq!(devices.memory(), host::system_memory());
-        assert_eq!(
-            DeviceName::Cpu.open_single().expect("one device"),
-            Device::flex()
-        );
+        let single = DeviceName::Cpu.open_single().expect("one device");
+        assert_eq!(single, Device::flex());
+        let single = DeviceName::Cpu.open_one().expect("one device");
+        assert!(single.are_processor());
+        let named: Vec<_> = single.named().collect();
+        assert_eq!(named, [("cpu".to_string(), &Device::flex())]);
     }
 
     #[test]

@@ -2,9 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod bench;
 mod commands;
 mod devices;
+mod doctor;
 mod lab;
+mod memory;
 mod report;
 mod run_directories;
 mod schedules;

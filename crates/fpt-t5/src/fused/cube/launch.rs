@@ -13,11 +13,22 @@ use super::kernels;
 /// Units that share a row, at most: a power of two.
 const UNITS: usize = 256;
 
-/// Units for rows of `width` numbers on the device of `x`: no more than it has, nor than twice what a row needs.
+/// Numbers of a row that one unit should have at least: each doubling of the units is one more step for all of them when
+/// they add up what they have.
+const NUMBERS_PER_UNIT: usize = 8;
+
+/// Units for rows of `width` numbers on the device of `x`, which may not have as many.
 fn units(x: &CubeTensor, width: usize) -> usize {
     let limit = x.client.properties().hardware.max_units_per_cube as usize;
     let most = UNITS.min(1 << limit.max(1).ilog2());
-    width.next_power_of_two().clamp(1, most)
+    let wanted = width.div_ceil(NUMBERS_PER_UNIT).next_power_of_two();
+    // Fewer than a warp would leave its others idle.
+    wanted.clamp(most.min(32), most)
+}
+
+/// Units for numbers that have nothing to do with each other.
+fn separate_units(x: &CubeTensor) -> usize {
+    units(x, UNITS * NUMBERS_PER_UNIT)
 }
 
 /// So many cubes, in two dimensions: WebGPU allows 65535 in each.
@@ -115,7 +126,7 @@ pub(super) fn gated_gelu(gate: CubeTensor, value: CubeTensor) -> CubeTensor {
     if count == 0 {
         return out;
     }
-    let (client, units) = (gate.client.clone(), units(&gate, count));
+    let (client, units) = (gate.client.clone(), separate_units(&gate));
     let dtype = element(&gate);
     kernels::gated_gelu::launch(
         &client,
@@ -143,7 +154,7 @@ pub(super) fn gated_gelu_backward(
     if count == 0 {
         return (d_gate, d_value);
     }
-    let (client, units) = (gate.client.clone(), units(&gate, count));
+    let (client, units) = (gate.client.clone(), separate_units(&gate));
     let dtype = element(&gate);
     kernels::gated_gelu_backward::launch(
         &client,

@@ -1,6 +1,8 @@
 //! The loop, run in process: stages, expansion, resets, the best prompt, numbers that go wrong.
 #![allow(clippy::unwrap_used)]
 
+mod parts;
+
 use std::fs;
 
 use burn::module::Param;
@@ -15,6 +17,20 @@ use fpt_train::{
 
 /// A run of MNLI in `lab`, in the directory `out`, and the events that it told.
 fn run(lab: &Lab, out: &str, settings: &[&str]) -> (Result<RunResult, TrainError>, Vec<Event>) {
+    let mut events = Vec::new();
+    let mut listener = |event: &Event| events.push(event.clone());
+    let result = run_on(lab, out, settings, &[Device::flex()], &mut listener);
+    (result, events)
+}
+
+/// The same on these devices, with this listener.
+fn run_on(
+    lab: &Lab,
+    out: &str,
+    settings: &[&str],
+    devices: &[Device],
+    listener: &mut dyn FnMut(&Event),
+) -> Result<RunResult, TrainError> {
     let experiment = Experiment::from_file(lab.path("lab.toml")).unwrap();
     let settings: Vec<String> = settings.iter().map(|s| (*s).to_string()).collect();
     let config = experiment.run(&TaskName::MNLI, 0, &settings).unwrap();
@@ -24,16 +40,8 @@ fn run(lab: &Lab, out: &str, settings: &[&str]) -> (Result<RunResult, TrainError
         peak_memory: || None,
         find_model: model_directory,
     };
-    let mut events = Vec::new();
-    let result = train(
-        &config,
-        &lab.path(out),
-        &lab.path("cache"),
-        &host,
-        &Device::flex(),
-        &mut |event| events.push(event.clone()),
-    );
-    (result, events)
+    let (out, cache) = (lab.path(out), lab.path("cache"));
+    train(&config, &out, &cache, &host, devices, listener)
 }
 
 fn finished(lab: &Lab, out: &str, settings: &[&str]) -> (RunResult, Vec<Event>) {

@@ -1,0 +1,66 @@
+//! Weights at half their size.
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{DType, FloatDType, Tensor};
+
+use crate::{T5, T5Error};
+
+impl T5 {
+    /// The model with weights in bf16, at half the memory, frozen: those of products and embeddings are rounded, those of
+    /// norms and of positions, which are few, stay in f32.
+    ///
+    /// On CUDA products are then of bf16 with sums in f32, and so are the activations that they take; the residual stream,
+    /// softmax, statistics of norms and loss stay in f32. A processor computes in f32 with the rounded weights.
+    ///
+    /// # Errors
+    /// [`T5Error::Unsupported`] if the device knows no bf16, as WGPU's do not.
+    pub fn into_bf16(self) -> Result<Self, T5Error> {
+        let device = self.device();
+        if !device.supports_dtype(DType::BF16) {
+            return Err(T5Error::Unsupported {
+                device: format!("{:?}", device.as_dispatch()),
+                dtype: "bf16",
+            });
+        }
+        Ok(self.map(&mut Rounding::default()).no_grad())
+    }
+}
+
+/// Rounds the weights of linear layers and embeddings.
+#[derive(Default)]
+struct Rounding {
+    containers: Vec<Container>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Container {
+    Linear,
+    Embedding,
+    Other,
+}
+
+impl ModuleMapper for Rounding {
+    fn enter_module(&mut self, _name: &str, container_type: &str) {
+        self.containers.push(match container_type {
+            "Struct:Linear" => Container::Linear,
+            "Struct:Embedding" => Container::Embedding,
+            _ => Container::Other,
+        });
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.containers.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        match self.containers.last() {
+            // Weights of linear layers are views of what lies in `[out, in]`, which they stay.
+            Some(Container::Linear) if D == 2 => param.map(|weight| {
+                let lies = weight.swap_dims(0, 1).cast(FloatDType::BF16);
+                lies.swap_dims(0, 1)
+            }),
+            Some(Container::Embedding) => param.map(|weight| weight.cast(FloatDType::BF16)),
+            _ => param,
+        }
+    }
+}

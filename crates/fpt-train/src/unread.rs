@@ -1,0 +1,116 @@
+//! Steps whose numbers are still on the device.
+
+use std::time::Instant;
+
+use burn::tensor::Tensor;
+
+use crate::TrainError;
+use crate::record::{Log, MetricRecord};
+use crate::state::State;
+use crate::step::read_values;
+
+/// Steps between two reads on devices where reads wait: so long a device never waits for the host.
+const STEPS_A_READ: usize = 8;
+
+/// The last steps, whose loss and gradient norm are still on the device. To read them waits for all that was asked of
+/// the device before, so this is done for several steps at once, and always before anything is decided or told: a prompt
+/// is evaluated, and with it kept, only after all its steps are known to be sound. Until then a step that diverges may
+/// be followed by others, which come to nothing with it.
+pub(crate) struct Unread {
+    /// So many steps are read at once.
+    at_once: usize,
+    /// When the first of the steps began.
+    since: Instant,
+    steps: Vec<Taken>,
+}
+
+/// A step that was taken.
+struct Taken {
+    /// Loss and gradient norm, `[2]`.
+    values: Tensor<1>,
+    /// Floating-point operations so far.
+    flops: f64,
+}
+
+/// How many steps are read at once, given whether reads wait for the device.
+pub(crate) fn steps_a_read(reads_wait: bool) -> usize {
+    if reads_wait { STEPS_A_READ } else { 1 }
+}
+
+impl Unread {
+    /// None so far.
+    pub(crate) fn new(at_once: usize) -> Self {
+        Self {
+            at_once,
+            since: Instant::now(),
+            steps: Vec::with_capacity(at_once),
+        }
+    }
+
+    /// A step begins.
+    pub(crate) fn begin(&mut self) {
+        if self.steps.is_empty() {
+            self.since = Instant::now();
+        }
+    }
+
+    /// A step was taken, the last one of `state`. Its numbers are `values`, `[2]`.
+    pub(crate) fn push(&mut self, values: Tensor<1>, state: &State) {
+        let flops = state.flops;
+        self.steps.push(Taken { values, flops });
+    }
+
+    /// Whether it is time to read.
+    pub(crate) fn is_full(&self) -> bool {
+        self.steps.len() >= self.at_once
+    }
+
+    /// Read them all: count their time and tell of each, up to the first that went wrong.
+    ///
+    /// # Errors
+    /// [`TrainError::Diverged`] if a loss or a gradient is infinite or NaN, [`TrainError::Device`] if the device failed.
+    pub(crate) fn read(&mut self, state: &mut State, log: &mut Log<'_>) -> Result<(), TrainError> {
+        let (values, flops): (Vec<_>, Vec<_>) = self
+            .steps
+            .drain(..)
+            .map(|step| (step.values, step.flops))
+            .unzip();
+        let count = flops.len();
+        if count == 0 {
+            return Ok(());
+        }
+        let values = read_values(values)?;
+        let (before, took) = (state.training, self.since.elapsed());
+        state.training += took;
+        let first = state.step - count;
+        for (place, ([loss, gradient_norm], flops)) in (1..).zip(values.into_iter().zip(flops)) {
+            let step = first + place;
+            judge(step, loss, gradient_norm)?;
+            state.losses.push(loss);
+            // The last one's is the exact time.
+            let seconds = if place == count {
+                state.training
+            } else {
+                before + took.mul_f64(place as f64 / count as f64)
+            };
+            log.emit(MetricRecord::Step {
+                step,
+                loss,
+                gradient_norm,
+                seconds: seconds.as_secs_f64(),
+                flops,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Refuse a step that has spoiled the prompt.
+fn judge(step: usize, loss: f64, gradient_norm: f64) -> Result<(), TrainError> {
+    for (what, value) in [("loss", loss), ("norm of the gradient", gradient_norm)] {
+        if !value.is_finite() {
+            return Err(TrainError::Diverged { step, what, value });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! The same checks in a process of their own.
+
+use std::process::Command;
+
+use anyhow::Context;
+
+use super::check::Check;
+use super::{Args, Examination, Report};
+
+/// Tried kernels are as few as CubeCL allows (it has no switch for none), and choices of earlier processes do not count.
+const ENVIRONMENT: [(&str, &str); 2] = [
+    ("CUBECL_AUTOTUNE_LEVEL", "minimal"),
+    ("CUBECL_AUTOTUNE_CACHE", "false"),
+];
+const NAME: &str = "with the least autotune";
+
+/// The checks of `examination`, made once more by another process with as little autotune as there can be.
+pub(super) fn again(args: &Args, examination: &Examination) -> Vec<Check> {
+    let report = match process(args, examination) {
+        Ok(report) => report,
+        Err(error) => return vec![Check::failed(NAME, fpt::terminal::with_causes(&error))],
+    };
+    let checks = report.examinations.into_iter().flat_map(|it| it.checks);
+    let named = checks.map(|check| Check {
+        name: format!("{NAME}: {}", check.name),
+        ..check
+    });
+    named.collect()
+}
+
+fn process(args: &Args, examination: &Examination) -> anyhow::Result<Report> {
+    let program = std::env::current_exe().context("this program can't be found")?;
+    let output = Command::new(program)
+        .args(["doctor", "--json", "--child"])
+        .args(["--device", &args.device.to_string()])
+        .args(["--precision", &examination.precision])
+        .envs(ENVIRONMENT)
+        .output()
+        .context("another process can't be started")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(&text).with_context(|| {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let last = errors.lines().last().unwrap_or_default().to_string();
+        format!("the process ended with {} ({last})", output.status)
+    })
+}
