@@ -191,12 +191,27 @@ products() {
         "${PRODUCTS[@]}"
 }
 
+# The most that our products reach, in TFLOP/s, as an argument of `fpt bench step`; nothing where that is not known.
+peak() {
+    python3 - "$OUT/products.jsonl" <<'PYTHON'
+import json, sys
+try:
+    lines = [json.loads(line) for line in open(sys.argv[1])]
+    ours = next(line for line in lines if "torch" not in line.get("program", ""))
+    print(f"--peak-tflops={max(product['gflops_per_second'] for product in ours['products']) / 1e3}")
+except (OSError, ValueError, KeyError, StopIteration):
+    pass
+PYTHON
+}
+
 # ours FILE SECONDS SHAPE SOURCE TARGET STEPS MORE...
 ours() {
     local file=$1 seconds=$2 shape=$3 source=$4 target=$5 steps=$6
     shift 6
+    local peak=()
+    mapfile -t peak < <(peak)
     call "$seconds" "$file" "$FPT" bench step --model-shape "$shape" --batch "$BATCH" --source "$source" \
-        --target "$target" --precision "$PRECISION" --steps "$steps" --warmup "$WARMUP" --device "$DEVICE" --json "$@"
+        --target "$target" --precision "$PRECISION" --steps "$steps" --warmup "$WARMUP" --device "$DEVICE" --json "${peak[@]}" "$@"
 }
 
 # theirs FILE SECONDS VARIANT SOURCE TARGET

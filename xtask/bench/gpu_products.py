@@ -2,7 +2,7 @@
 
     python gpu_products.py [--device cuda|cpu] [--precision bf16|f32] [--sizes MxKxN,MxKxN...] [--seconds S]
 
-Prints a JSON line: for each product the median time of a product and its TFLOP/s. Needs torch (2.11 was used).
+Prints a JSON line: for each product its milliseconds and GFLOP/s. Needs torch (2.11 was used).
 """
 
 import argparse
@@ -26,7 +26,7 @@ def synchronize(device):
 
 
 def time_of(product, device, seconds):
-    """Median seconds of one product, by runs of several between two synchronisations."""
+    """Seconds of one product, by ten runs of several between two synchronisations."""
     for _ in range(3):
         product()
     synchronize(device)
@@ -42,7 +42,7 @@ def time_of(product, device, seconds):
             product()
         synchronize(device)
         times.append((time.perf_counter() - start) / repeat)
-    return statistics.median(times)
+    return times
 
 
 def main():
@@ -61,8 +61,13 @@ def main():
     for m, k, n in args.sizes:
         a = torch.randn(m, k, device=args.device, dtype=dtype, generator=generator)
         b = torch.randn(k, n, device=args.device, dtype=dtype, generator=generator)
-        seconds = time_of(lambda: a @ b, args.device, args.seconds)
-        products.append({"size": [m, k, n], "seconds": seconds, "tflops": 2 * m * k * n / seconds / 1e12})
+        times = time_of(lambda: a @ b, args.device, args.seconds)
+        median = statistics.median(times)
+        products.append({
+            "size": f"{m}x{k}x{n}",
+            "ms": {"median": 1e3 * median, "least": 1e3 * min(times), "most": 1e3 * max(times)},
+            "gflops_per_second": 2 * m * k * n / median / 1e9,
+        })  # fmt: skip
     name = torch.cuda.get_device_name(args.device) if args.device.type == "cuda" else "cpu"
     print(json.dumps({
         "program": f"torch {torch.__version__}", "device": name, "precision": args.precision, "products": products,

@@ -3,8 +3,8 @@
     python gpu_step.py --model-shape t5-large|t5-xl|mini|FILE [--variant eager|sdpa|compile] [--device cuda|cpu] ...
 
 The same work: a T5 v1.1 of that shape with random weights, frozen; a prompt of 20 vectors before the embeddings; forward,
-backward, gradients clipped to 1, a step of Adafactor. Prints a JSON line: median, fastest and slowest milliseconds of a
-step, and the peak of the card's memory. FILE is a config.json of transformers. Needs torch (2.11) and transformers (5).
+backward, gradients clipped to 1, a step of Adafactor. Prints a JSON line: milliseconds of a step,
+and the peak of the card's memory. FILE is a config.json of transformers. Needs torch (2.11) and transformers (5).
 """
 
 import argparse
@@ -117,7 +117,7 @@ def main():
         "model_shape": args.model_shape, "variant": args.variant, "precision": args.precision,
         "attention": model.config._attn_implementation,
         "batch": args.batch, "source": args.source, "target": args.target, "steps": args.steps,
-        "ms_per_step": statistics.median(times), "ms_min": min(times), "ms_max": max(times),
+        "ms": {"median": statistics.median(times), "least": min(times), "most": max(times)},
         "peak_memory": torch.cuda.max_memory_allocated(device) if on_card else None,
         "loss": loss.item(),
     }))  # fmt: skip
