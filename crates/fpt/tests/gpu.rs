@@ -12,7 +12,11 @@ use serde_json::Value;
 
 fn fpt(lab: &Lab, arguments: &[&str]) -> Command {
     let mut command = Command::cargo_bin("fpt").unwrap();
-    command.current_dir(lab.path("")).args(arguments);
+    // What `fpt doctor` found on this machine before is not to count.
+    command
+        .current_dir(lab.path(""))
+        .env("XDG_CACHE_HOME", lab.path("caches"))
+        .args(arguments);
     command
 }
 
