@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use fpt::bytes::Bytes;
 use fpt::verdict::{self, Patient, Verdicts};
-use fpt::{DeviceName, finished, host, model, system_memory, terminal};
+use fpt::{DeviceName, finished, host, model, terminal};
 use fpt_tasks::Split;
 use fpt_train::{Event, Fingerprinter, MetricRecord, RunResult, train};
 use indicatif::ProgressBar;
@@ -66,13 +66,25 @@ impl Args {
         self.cache.clone().unwrap_or_else(beside)
     }
 
-    /// The device that a dry run is about.
+    /// The device that a dry run is about. One that is missing here is told, and no reason to stop: a dry run may be of
+    /// another machine.
     fn target(&self) -> dry_run::Target {
-        let is_processor = self.memory.is_none() && self.device == DeviceName::Cpu;
-        let of_machine = || is_processor.then(system_memory).flatten();
-        dry_run::Target {
-            is_processor,
-            memory: self.memory.map(|bytes| bytes.0).or_else(of_machine),
+        let elsewhere = dry_run::Target {
+            is_processor: false,
+            memory: self.memory.map(|bytes| bytes.0),
+        };
+        if self.memory.is_some() {
+            return elsewhere;
+        }
+        match self.device.open() {
+            Ok(devices) => dry_run::Target {
+                is_processor: devices.are_processor(),
+                memory: devices.memory(),
+            },
+            Err(error) => {
+                terminal::note(&format!("--device {}: {error}", self.device));
+                elsewhere
+            }
         }
     }
 }

@@ -43,6 +43,14 @@ impl Gpu {
         Ok(devices)
     }
 
+    /// Why a device that did not compute did not, as far as files tell, and the way out.
+    pub(super) fn missing_part(self) -> Option<&'static str> {
+        match self {
+            Self::Cuda => libraries::missing_for_cuda().map(CudaPart::way_out),
+            Self::Wgpu => None,
+        }
+    }
+
     /// Whether a device is a card, and not rendered by software on the processor.
     pub(super) fn is_hardware(self, device: &Device) -> bool {
         match self {
@@ -56,11 +64,11 @@ impl Gpu {
 fn cuda_devices() -> Result<Vec<Device>, String> {
     use burn::tensor::DeviceType;
 
-    if let Some(part) = libraries::missing_for_cuda() {
-        return Err(part.way_out().into());
-    }
     match Device::enumerate(DeviceType::Cuda).into_vec() {
-        devices if devices.is_empty() => Err(CudaPart::Card.way_out().into()),
+        devices if devices.is_empty() => {
+            let driver = libraries::missing_for_cuda().filter(|part| *part == CudaPart::Driver);
+            Err(driver.unwrap_or(CudaPart::Card).way_out().into())
+        }
         devices => Ok(devices),
     }
 }

@@ -1,4 +1,4 @@
-//! What CUDA needs at run time, looked for in files: to load it and fail would panic.
+//! What CUDA needs at run time, looked for in files, to tell what is missing.
 
 use std::env;
 use std::fs;
@@ -40,8 +40,7 @@ impl CudaPart {
     }
 }
 
-/// The first part that is not there. Only Linux has its libraries where files tell of them; elsewhere opening a device
-/// shows what is missing.
+/// The first part that is not there. Only Linux has its libraries where files tell of them.
 pub(super) fn missing_for_cuda() -> Option<CudaPart> {
     cfg!(target_os = "linux")
         .then(|| missing(&Places::of_this_machine()))

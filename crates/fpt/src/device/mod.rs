@@ -4,12 +4,13 @@ mod gpu;
 mod libraries;
 mod name;
 mod probe;
+mod properties;
 mod survey;
 
 use anyhow::{bail, ensure};
 use burn::tensor::Device;
 
-use crate::terminal;
+use crate::{host, terminal};
 
 pub use gpu::Gpu;
 pub use name::DeviceName;
@@ -32,6 +33,16 @@ impl Devices {
     pub fn primary(&self) -> &Device {
         // There is one at least: see `DeviceName::open`.
         &self.devices[0]
+    }
+
+    /// Bytes of memory that each of them has, where that can be told: those of the smallest.
+    pub fn memory(&self) -> Option<u64> {
+        if self.are_processor() {
+            return host::system_memory();
+        }
+        let memories = self.devices.iter();
+        let memories = memories.map(|device| properties::properties(device).1);
+        memories.collect::<Option<Vec<_>>>()?.into_iter().min()
     }
 
     /// Each of them, with its name.
@@ -177,9 +188,13 @@ fn open_best() -> Devices {
     }
 }
 
+/// The device itself decides whether it computes; files tell why it does not, where they can: they may lie where nobody
+/// looked.
 fn open_one(gpu: Gpu, index: usize, device: &Device) -> anyhow::Result<()> {
-    probe::compute(device)
-        .map_err(|reason| anyhow::anyhow!("device {gpu}:{index} does not compute: {reason}"))
+    probe::compute(device).map_err(|reason| {
+        let reason = gpu.missing_part().map_or(reason, Into::into);
+        anyhow::anyhow!("device {gpu}:{index} does not compute: {reason}")
+    })
 }
 
 #[cfg(test)]
@@ -192,6 +207,7 @@ mod tests {
         assert_eq!(devices.name(), "cpu");
         assert_eq!(devices.all(), [Device::flex()]);
         assert_eq!(devices.primary(), &Device::flex());
+        assert_eq!(devices.memory(), host::system_memory());
         let single = DeviceName::Cpu.open_single().expect("one device");
         assert_eq!(single, Device::flex());
         let single = DeviceName::Cpu.open_one().expect("one device");

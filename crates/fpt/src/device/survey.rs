@@ -3,6 +3,7 @@
 use burn::tensor::{DType, Device};
 use serde::Serialize;
 
+use super::properties::properties;
 use super::{Gpu, open_one};
 use crate::host;
 
@@ -102,25 +103,4 @@ fn precisions(device: &Device) -> Vec<String> {
         .filter(|(dtype, _)| device.supports_dtype(*dtype))
         .map(|(_, name)| name.to_string())
         .collect()
-}
-
-/// Name of a card that was opened, and the bytes of its memory.
-#[cfg(any(feature = "cuda", feature = "wgpu"))]
-fn properties(device: &Device) -> (Option<String>, Option<u64>) {
-    use burn::backend::DispatchDevice;
-
-    match device.as_dispatch() {
-        DispatchDevice::Cube(cube) => {
-            let client = cube.client();
-            let properties = client.properties();
-            let name = properties.identity.name.clone();
-            (Some(name), properties.memory.max_memory())
-        }
-        _ => (None, None),
-    }
-}
-
-#[cfg(not(any(feature = "cuda", feature = "wgpu")))]
-fn properties(_device: &Device) -> (Option<String>, Option<u64>) {
-    (None, None)
 }

@@ -107,3 +107,17 @@ fn a_record_names_the_device_that_was_used() {
     let result: Value = serde_json::from_str(&result).unwrap();
     assert_eq!(result["device"], "cpu");
 }
+
+/// A dry run may be of another machine.
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn a_dry_run_tells_of_a_missing_device_and_goes_on() {
+    let output = Lab::new().train("mnli", &["--dry-run", "--device", "cuda"]);
+    let message = stderr(&output);
+    assert!(output.status.success(), "{message}");
+    assert!(
+        message.contains("--device cuda: this fpt was built without CUDA"),
+        "{message}"
+    );
+    assert!(stdout(&output).contains("memory"), "{}", stdout(&output));
+}
