@@ -144,7 +144,12 @@ impl Check {
 
     fn products(&mut self) {
         let random = [self.size(40), self.size(90), self.size(90)];
-        for [rows, width, columns] in [[1, 1, 1], [1, 64, 33], [19, 33, 64], random] {
+        let mut sizes = vec![[1, 1, 1], [1, 64, 33], [19, 33, 64], random];
+        if cfg!(feature = "autotune") {
+            // Large enough for its kernel to be chosen by trying several.
+            sizes.push([1024, 1024, 1024]);
+        }
+        for [rows, width, columns] in sizes {
             for turned in [false, true] {
                 let lies = if turned {
                     [1, 1, columns, width]

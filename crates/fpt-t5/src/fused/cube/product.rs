@@ -13,6 +13,11 @@ use cubek::matmul::multi_level;
 use cubek::matmul::strategy::Strategy;
 use cubek::std::InputBinding;
 
+/// From so many multiplications of one matrix product on, several kernels are tried for it where the program has
+/// autotune: to compile them takes half a minute, which a small product never gets back.
+#[cfg(feature = "autotune")]
+const TUNED: usize = 1 << 30;
+
 /// `a · b` over the last two axes, with sums in f32, as numbers of type `dtype`. Both are taken as numbers of the type
 /// of `b`.
 ///
@@ -27,10 +32,27 @@ pub(super) fn product(a: CubeTensor, b: CubeTensor, dtype: DType) -> CubeTensor 
     let empty = a.shape().num_elements() == 0 || b.shape().num_elements() == 0;
     let tf32 = ElemType::Float(FloatKind::TF32);
     if empty || b.dtype != DType::F32 || !a.client.properties().supports_type(tf32) {
-        return matmul::matmul(a, b, None, MatmulStrategy::default(), dtype)
+        let strategy = strategy(&a, &b);
+        return matmul::matmul(a, b, None, strategy, dtype)
             .unwrap_or_else(|error| panic!("no kernel for this product: {error:?}"));
     }
     without_tensor_cores(a, b, dtype)
+}
+
+#[cfg(feature = "autotune")]
+fn strategy(a: &CubeTensor, b: &CubeTensor) -> MatmulStrategy {
+    let (a, b) = (a.shape(), b.shape());
+    let last = a.num_dims() - 1;
+    if a[last - 1] * a[last] * b[last] >= TUNED {
+        MatmulStrategy::Autotune
+    } else {
+        MatmulStrategy::Cube
+    }
+}
+
+#[cfg(not(feature = "autotune"))]
+fn strategy(_a: &CubeTensor, _b: &CubeTensor) -> MatmulStrategy {
+    MatmulStrategy::Cube
 }
 
 fn without_tensor_cores(a: CubeTensor, b: CubeTensor, dtype: DType) -> CubeTensor {

@@ -33,8 +33,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum)]
     precision: Option<PrecisionName>,
 
-    /// Make all checks once more in another process, with as few kernels tried as autotune allows; always so where the
-    /// program was built with autotune and the device has it.
+    /// Make all checks once more in another process, with as few kernels tried as autotune allows.
     #[arg(long)]
     isolate: bool,
 
@@ -79,7 +78,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let (name, device) = (devices.name(), devices.primary());
     let precisions = precisions(args, &devices)?;
     let autotune = has_autotune() && !devices.are_processor();
-    let twice = !args.child && (args.isolate || autotune);
+    let twice = !args.child && args.isolate;
     // Panics are checks that failed.
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
@@ -143,7 +142,9 @@ fn has_autotune() -> bool {
 fn autotune_text(built: bool, twice: bool) -> &'static str {
     match (built, twice) {
         (true, true) => "built in; checked as it is, and with as few kernels tried as it allows",
-        (true, false) => "built in",
+        (true, false) => {
+            "built in, for products of 2^30 multiplications and more; one such is among the checks"
+        }
         (false, true) => "not there; checked in two processes",
         (false, false) => "not there",
     }
