@@ -141,5 +141,5 @@ fn in_one_graph(
 /// Whether reading a number from this device waits until all that was asked of it before is computed, so that few reads
 /// are better than many. A processor has computed already.
 pub fn reads_wait(device: &Device) -> bool {
-    fused::takes_parts(device)
+    fused::is_gpu(device)
 }

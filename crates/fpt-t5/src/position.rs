@@ -192,7 +192,7 @@ impl SelfBias {
 
 /// What is added to the scores of attentions to positions that are real where `mask`, `[batch, keys]`, is 1.
 pub(crate) fn cross_bias(mask: Tensor<2>) -> AttentionBias {
-    if fused::takes_parts(&mask.device()) {
+    if fused::is_gpu(&mask.device()) {
         return AttentionBias::Parts {
             by_distance: None,
             hidden: Some(hidden_keys(mask)),
@@ -201,10 +201,11 @@ pub(crate) fn cross_bias(mask: Tensor<2>) -> AttentionBias {
     AttentionBias::Whole(padding_mask(mask))
 }
 
-/// Whether the bias is given in parts: these have no gradients, so not where it is trained.
+/// Whether the bias is given in parts. On a GPU one as large as the scores would be most of what an attention reads; a
+/// processor reads it from its cache, and is faster with the sum. Parts have no gradients, so not where it is trained.
 fn in_parts(position: &RelativePositionBias) -> bool {
     let weight = position.weight.val();
-    fused::takes_parts(&weight.device()) && !weight.is_require_grad()
+    fused::is_gpu(&weight.device()) && !weight.is_require_grad()
 }
 
 fn add(position: Tensor<4>, mask: Option<Tensor<4>>) -> Tensor<4> {

@@ -46,6 +46,16 @@ impl Case {
             expected,
         }
     }
+
+    /// Those of `model` for the fixture's batch, without a prompt.
+    fn logits(&self, model: &T5) -> Vec<f64> {
+        let device = Device::flex();
+        let ids = self.expected.ints("input_ids", &device);
+        let mask = self.expected.floats("attention_mask", &device);
+        let encoded = model.encode(model.embed(ids), mask);
+        let inputs = model.shift_right(self.expected.ints("labels", &device));
+        values(model.decode(inputs, &encoded, &mut KvCache::new()))
+    }
 }
 
 #[test]
@@ -186,15 +196,7 @@ fn score(case: &Case, gradients: bool) -> Scores {
 fn a_selection_of_everything_is_the_model_bit_for_bit() {
     let case = Case::load("gated_untied");
     let whole = partial(&case.model, &Selection::full(case.model.config())).unwrap();
-    let device = Device::flex();
-    let run = |model: &T5| {
-        let ids = case.expected.ints("input_ids", &device);
-        let mask = case.expected.floats("attention_mask", &device);
-        let encoded = model.encode(model.embed(ids), mask);
-        let inputs = model.shift_right(case.expected.ints("labels", &device));
-        values(model.decode(inputs, &encoded, &mut KvCache::new()))
-    };
-    assert_eq!(run(&whole), run(&case.model));
+    assert_eq!(case.logits(&whole), case.logits(&case.model));
 }
 
 /// What is left of rounded weights are the rounded weights that are left.
@@ -203,21 +205,13 @@ fn a_partial_model_in_bf16_is_the_partial_model_rounded() {
     for name in CASES {
         let case = Case::load(name);
         let selection: Selection = read(name, "selection.json");
-        let device = Device::flex();
-        let run = |model: &T5| {
-            let ids = case.expected.ints("input_ids", &device);
-            let mask = case.expected.floats("attention_mask", &device);
-            let encoded = model.encode(model.embed(ids), mask);
-            let inputs = model.shift_right(case.expected.ints("labels", &device));
-            values(model.decode(inputs, &encoded, &mut KvCache::new()))
-        };
         let half = case.model.clone().into_bf16().unwrap();
         let one_way = partial(&half, &selection).unwrap();
         let weight = one_way.encoder.block[0].feed_forward.wo.weight.val();
         assert_eq!(weight.dtype(), DType::BF16);
         let other_way = partial(&case.model, &selection).unwrap();
         let other_way = other_way.into_bf16().unwrap();
-        assert_close(name, &run(&one_way), &run(&other_way), 1e-5);
+        assert_close(name, &case.logits(&one_way), &case.logits(&other_way), 1e-5);
     }
 }
 

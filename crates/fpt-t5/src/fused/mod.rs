@@ -148,16 +148,15 @@ pub(crate) struct AttentionGradients<B: Backend> {
 /// The type of what products with `weight` take, activations and their gradients, on the weight's device. It is the
 /// weight's own; but a processor computes in f32 whatever its weights are.
 pub(crate) fn operand_dtype(weight: &Tensor<2>) -> FloatDType {
-    if takes_parts(&weight.device()) {
+    if is_gpu(&weight.device()) {
         weight.dtype().into()
     } else {
         FloatDType::F32
     }
 }
 
-/// Whether attention on this device takes a bias in parts. A bias as large as the scores would be most of what an
-/// attention reads there; a processor reads it from its cache, and is faster with the sum.
-pub(crate) fn takes_parts(device: &Device) -> bool {
+/// Whether this device computes on its own, by kernels of CubeCL, with or without autodiff.
+pub(crate) fn is_gpu(device: &Device) -> bool {
     #[cfg(feature = "cube")]
     {
         use burn::backend::DispatchDevice;

@@ -45,11 +45,16 @@ pub(super) fn settings(config: &RunConfig, on_processor: bool) -> StepSettings {
         precision: numbers(config),
         recompute: priced(config.train.recompute),
         accumulate: config.train.accumulate,
-        layout: if on_processor {
-            Layout::Processor
-        } else {
-            Layout::Gpu
-        },
+        layout: layout(on_processor),
+    }
+}
+
+/// How a processor, or else a GPU, lays activations out.
+pub(super) fn layout(on_processor: bool) -> Layout {
+    if on_processor {
+        Layout::Processor
+    } else {
+        Layout::Gpu
     }
 }
 
@@ -167,7 +172,8 @@ fn changes(from: &StepSettings, to: &StepSettings) -> String {
     set.join(" ")
 }
 
-fn precision(numbers: Numbers) -> &'static str {
+/// A precision as configurations name it.
+pub(super) fn precision(numbers: Numbers) -> &'static str {
     match numbers {
         Numbers::F32 => "f32",
         Numbers::Bf16 => "bf16",

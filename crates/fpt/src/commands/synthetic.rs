@@ -16,6 +16,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 
+use super::memory;
+
 /// Ids below are not words.
 const FIRST_WORD: u32 = 3;
 
@@ -31,10 +33,7 @@ pub(crate) enum PrecisionName {
 impl PrecisionName {
     /// As in a configuration.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::Bf16 => "bf16",
-        }
+        memory::precision(self.numbers())
     }
 
     pub(crate) fn numbers(self) -> Numbers {

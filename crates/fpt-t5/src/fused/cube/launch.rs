@@ -42,7 +42,7 @@ fn cubes(count: usize) -> CubeCount {
 }
 
 /// A tensor of this shape, with any numbers in it, on the device of `like`.
-pub(super) fn empty(like: &CubeTensor, shape: Shape, dtype: DType) -> CubeTensor {
+fn empty(like: &CubeTensor, shape: Shape, dtype: DType) -> CubeTensor {
     empty_device_dtype(like.client.clone(), like.device.clone(), shape, dtype)
 }
 

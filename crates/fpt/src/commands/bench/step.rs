@@ -6,7 +6,7 @@ use fpt::bytes::Bytes;
 use fpt::{DeviceName, Devices, terminal};
 use fpt_partial::shape;
 use fpt_schedule::cost::{BatchShape, parameters, true_macs};
-use fpt_schedule::memory::{Layout, StepSettings, peak};
+use fpt_schedule::memory::{StepSettings, peak};
 use fpt_schedule::{ModelShape, PartialSize, Reduce};
 use fpt_t5::{Recompute, T5, T5Config, reads_wait};
 use fpt_tasks::TokenBatch;
@@ -221,11 +221,7 @@ impl Args {
         StepSettings {
             precision: self.precision.numbers(),
             recompute: memory::priced(self.recompute.into()),
-            layout: if devices.are_processor() {
-                Layout::Processor
-            } else {
-                Layout::Gpu
-            },
+            layout: memory::layout(devices.are_processor()),
             ..StepSettings::default()
         }
     }
