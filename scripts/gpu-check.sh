@@ -180,7 +180,7 @@ environment() {
 
 doctor() {
     step "b. doctor and parity of the kernels" 90
-    call 45 doctor.txt "$FPT" doctor --device "$DEVICE" --precision f32
+    call 50 doctor.txt "$FPT" doctor --device "$DEVICE" --precision f32
     [ "$PRECISION" = f32 ] || call 60 doctor.txt "$FPT" doctor --device "$DEVICE" --precision "$PRECISION"
 }
 
@@ -220,8 +220,16 @@ theirs() {
         --precision "$PRECISION" --batch "$BATCH" --source "$4" --target "$5" --steps "$STEPS" --warmup "$WARMUP"
 }
 
+# Where large products have new shapes several kernels are tried, each compiled first. The choices are kept for the next
+# processes, also where this one is stopped, so that their time limits are of what they measure.
+tuning() {
+    step "tuning of the products of $SHAPE" 100
+    ours tuning.jsonl 75 "$SHAPE" "$SOURCE" "$TARGET" 1
+    ours tuning.jsonl 50 "$SHAPE" "$SHORT_SOURCE" "$SHORT_TARGET" 1
+}
+
 steps() {
-    step "d. training step of $SHAPE" 180
+    step "d. training step of $SHAPE" 170
     # What does not fit may fit with less kept.
     ours steps.jsonl 60 "$SHAPE" "$SOURCE" "$TARGET" "$STEPS" ||
         ours steps.jsonl 40 "$SHAPE" "$SOURCE" "$TARGET" "$STEPS" --recompute attention
@@ -237,14 +245,14 @@ steps() {
 }
 
 stages() {
-    step "e. wall shares of partial models and schedules" 120
-    ours stages.jsonl 120 "$SHAPE" "$SOURCE" "$TARGET" "$STEPS" --stages
+    step "e. wall shares of partial models and schedules" 100
+    ours stages.jsonl 100 "$SHAPE" "$SOURCE" "$TARGET" "$STEPS" --stages
 }
 
 largest() {
-    step "f. a step of $LARGEST" 60
-    ours largest.jsonl 45 "$LARGEST" "$SOURCE" "$TARGET" 1 ||
-        ours largest.jsonl 45 "$LARGEST" "$SOURCE" "$TARGET" 1 --recompute layers
+    step "f. a step of $LARGEST" 50
+    ours largest.jsonl 50 "$LARGEST" "$SOURCE" "$TARGET" 1 ||
+        ours largest.jsonl 40 "$LARGEST" "$SOURCE" "$TARGET" 1 --recompute layers
 }
 
 readme() {
@@ -256,9 +264,10 @@ readme() {
 \`scripts/gpu-check.sh run DIR $ARGUMENTS\`
 
 environment.txt: driver, compiler, devices. doctor.txt: what is safe on the device. products.jsonl: products of matrices,
-here and in PyTorch. steps.jsonl: training steps of $SHAPE, batch $BATCH, sources of $SOURCE and $SHORT_SOURCE tokens, here
-and in PyTorch (eager, SDPA, torch.compile). stages.jsonl: partial models and schedules. largest.jsonl: a step of $LARGEST.
-log.txt: each command, how it ended and how long it took; what is missing in a file failed, and its reason is there.
+here and in PyTorch. tuning.jsonl: first steps, while kernels are tried. steps.jsonl: training steps of $SHAPE, batch
+$BATCH, sources of $SOURCE and $SHORT_SOURCE tokens, here and in PyTorch (eager, SDPA, torch.compile). stages.jsonl:
+partial models and schedules. largest.jsonl: a step of $LARGEST. log.txt: each command, how it ended and how long it took;
+what is missing in a file failed, and its reason is there.
 README
 }
 
@@ -274,6 +283,7 @@ run() {
     environment
     doctor
     products
+    tuning
     steps
     stages
     largest

@@ -144,35 +144,41 @@ impl Check {
 
     fn products(&mut self) {
         let random = [self.size(40), self.size(90), self.size(90)];
-        let mut sizes = vec![[1, 1, 1], [1, 64, 33], [19, 33, 64], random];
-        if cfg!(feature = "autotune") {
-            // Large enough for its kernel to be chosen by trying several.
-            sizes.push([1024, 1024, 1024]);
-        }
-        for [rows, width, columns] in sizes {
+        for size in [[1, 1, 1], [1, 64, 33], [19, 33, 64], random] {
             for turned in [false, true] {
-                let lies = if turned {
-                    [1, 1, columns, width]
-                } else {
-                    [1, 1, width, columns]
-                };
-                let inputs = [self.operand(&[1, 1, rows, width]), self.operand(&lies)];
                 for to_f32 in [false, true] {
-                    let name = format!(
-                        "product {rows} x {width} x {columns}{}{}",
-                        if turned { ", turned" } else { "" },
-                        if to_f32 { ", to f32" } else { "" }
-                    );
-                    self.compare(name, &inputs, 1, move |inputs, dtype| {
-                        let x = inputs[0].clone().reshape([1, rows, width]);
-                        let weight = inputs[1].clone().reshape([lies[2], lies[3]]);
-                        let weight = if turned { weight.transpose() } else { weight };
-                        let dtype = if to_f32 { FloatDType::F32 } else { dtype };
-                        fused::linear(x, weight, dtype)
-                    });
+                    self.product(size, turned, to_f32);
                 }
             }
         }
+        if cfg!(feature = "autotune") {
+            // Large enough for its kernel to be chosen by trying several, which takes long: so only one.
+            self.product([1024, 1024, 1024], false, false);
+        }
+    }
+
+    fn product(&mut self, [rows, width, columns]: [usize; 3], turned: bool, to_f32: bool) {
+        let lies = if turned {
+            [columns, width]
+        } else {
+            [width, columns]
+        };
+        let inputs = [
+            self.operand(&[1, 1, rows, width]),
+            self.operand(&[1, 1, lies[0], lies[1]]),
+        ];
+        let name = format!(
+            "product {rows} x {width} x {columns}{}{}",
+            if turned { ", turned" } else { "" },
+            if to_f32 { ", to f32" } else { "" }
+        );
+        self.compare(name, &inputs, 1, move |inputs, dtype| {
+            let x = inputs[0].clone().reshape([1, rows, width]);
+            let weight = inputs[1].clone().reshape(lies);
+            let weight = if turned { weight.transpose() } else { weight };
+            let dtype = if to_f32 { FloatDType::F32 } else { dtype };
+            fused::linear(x, weight, dtype)
+        });
     }
 
     fn gates(&mut self) {

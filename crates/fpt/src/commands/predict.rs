@@ -11,6 +11,7 @@ use fpt_t5::{Generation, T5, T5Tokenizer};
 use fpt_tasks::TokenizedExample;
 use fpt_train::Predictor;
 
+use super::synthetic::PrecisionName;
 use super::{adapter, print_json, print_line};
 
 /// Answer texts: one a line in, one answer a line out, in order.
@@ -65,6 +66,10 @@ pub(crate) struct Args {
     #[arg(long, default_value = "cpu", help = DeviceName::HELP)]
     device: DeviceName,
 
+    /// Numbers of the weights: those that the prompt was trained with (`precision` of its configuration).
+    #[arg(long, value_enum, default_value_t = PrecisionName::F32)]
+    precision: PrecisionName,
+
     /// Print each text with its answer as a line of JSON.
     #[arg(long)]
     json: bool,
@@ -86,6 +91,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let directory = model::directory(&args.model)?;
     let tokenizer = T5Tokenizer::from_directory(&directory)?;
     let model = T5::from_pretrained(&directory, &device)?;
+    let model = match args.precision {
+        PrecisionName::F32 => model,
+        PrecisionName::Bf16 => model.into_bf16()?,
+    };
     tokenizer.check_fits(model.config())?;
     let prompt = adapter(args.adapter.as_deref(), model.config().d_model, &device)?;
     let predictor = Predictor {

@@ -256,6 +256,31 @@ fn predict_answers_line_by_line_in_order() {
     }
 }
 
+/// What was trained with weights in bf16 answers with such weights as the run did.
+#[test]
+fn predict_takes_the_precision_of_the_run() {
+    let lab = Lab::new();
+    let output = lab.train("xsum", &["--set", "precision=\"bf16\""]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let file = fs::read_to_string(lab.path("data/xsum/xsum_test.tsv")).unwrap();
+    let texts: Vec<&str> = (file.lines())
+        .map(|line| line.split('\t').next().unwrap())
+        .collect();
+    let arguments = ["predict", "--model", "model", "--adapter", "run/adapter"];
+    let more = ["--max-new-tokens", "12", "--precision", "bf16"];
+    let output = lab.fpt(
+        &[&arguments[..], &more].concat(),
+        &(texts.join("\n") + "\n"),
+    );
+    let answers = stdout(&output);
+    let file = fs::read_to_string(lab.path("run/predictions.test.jsonl")).unwrap();
+    let run = json_lines(&file);
+    assert_eq!(answers.lines().count(), run.len());
+    for (answer, of_run) in answers.lines().zip(&run) {
+        assert_eq!(of_run["prediction"], answer);
+    }
+}
+
 #[test]
 fn dry_run_shows_the_resolved_configuration() {
     let lab = Lab::new();

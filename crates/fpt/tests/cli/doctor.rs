@@ -77,9 +77,14 @@ fn the_last_line_says_what_is_safe() {
     let lab = Lab::new();
     let output = lab.fpt(&["doctor", "--precision", "f32"], "");
     let text = stdout(&output);
-    let last = text.lines().last().unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("cpu"), "{text}");
+    assert!(lines[1].starts_with("fusion"), "{text}");
+    assert!(lines[2].starts_with("in f32"), "{text}");
+    let (last, checks) = lines[3..].split_last().unwrap();
+    assert!(checks.iter().all(|line| line.starts_with("ok ")), "{text}");
     assert_eq!(
-        last,
+        *last,
         "cpu computes rightly in f32: it is safe to train there."
     );
 }

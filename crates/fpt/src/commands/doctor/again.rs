@@ -5,7 +5,8 @@ use std::process::Command;
 use anyhow::Context;
 
 use super::check::Check;
-use super::{Args, Examination, Report};
+use super::{Args, Report};
+use crate::commands::synthetic::PrecisionName;
 
 /// Tried kernels are as few as CubeCL allows (it has no switch for none), and choices of earlier processes do not count.
 const ENVIRONMENT: [(&str, &str); 2] = [
@@ -14,9 +15,9 @@ const ENVIRONMENT: [(&str, &str); 2] = [
 ];
 const NAME: &str = "with the least autotune";
 
-/// The checks of `examination`, made once more by another process with as little autotune as there can be.
-pub(super) fn again(args: &Args, examination: &Examination) -> Vec<Check> {
-    let report = match process(args, examination) {
+/// The checks in `precision`, made once more by another process with as little autotune as there can be.
+pub(super) fn again(args: &Args, precision: PrecisionName) -> Vec<Check> {
+    let report = match process(args, precision) {
         Ok(report) => report,
         Err(error) => return vec![Check::failed(NAME, fpt::terminal::with_causes(&error))],
     };
@@ -28,12 +29,12 @@ pub(super) fn again(args: &Args, examination: &Examination) -> Vec<Check> {
     named.collect()
 }
 
-fn process(args: &Args, examination: &Examination) -> anyhow::Result<Report> {
+fn process(args: &Args, precision: PrecisionName) -> anyhow::Result<Report> {
     let program = std::env::current_exe().context("this program can't be found")?;
     let output = Command::new(program)
         .args(["doctor", "--json", "--child"])
         .args(["--device", &args.device.to_string()])
-        .args(["--precision", &examination.precision])
+        .args(["--precision", precision.name()])
         .envs(ENVIRONMENT)
         .output()
         .context("another process can't be started")?;

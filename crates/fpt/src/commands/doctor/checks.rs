@@ -53,12 +53,12 @@ impl Bounds {
 
 type Work<'a> = Box<dyn Fn() -> anyhow::Result<Vec<Check>> + 'a>;
 
-/// All checks of a device; `on_check` hears of each that is done.
+/// All checks of a device; `on_checks` hears of those that are done.
 pub(super) fn all(
     device: &Device,
     precision: PrecisionName,
-    on_check: &mut dyn FnMut(),
-) -> Vec<Check> {
+    on_checks: &mut dyn FnMut(&[Check]) -> anyhow::Result<()>,
+) -> anyhow::Result<Vec<Check>> {
     let bounds = Bounds::of(precision);
     let first = || -> anyhow::Result<Pair> { Ok(Pair::new(&gated()?, precision, device)) };
     let second = || -> anyhow::Result<Pair> { Ok(Pair::new(&tied()?, precision, device)) };
@@ -95,13 +95,14 @@ pub(super) fn all(
     ];
     let mut found = Vec::new();
     for (name, check) in &checks {
-        found.extend(guarded(name, check));
-        on_check();
+        let checks = guarded(name, check);
+        on_checks(&checks)?;
+        found.extend(checks);
     }
-    found
+    Ok(found)
 }
 
-/// How many times [`all`] tells of a check.
+/// How many times [`all`] tells of checks.
 pub(super) const COUNT: usize = 8;
 
 /// Each operation and its gradients on some shapes, with the numbers that products of the model take (on a processor f32,

@@ -9,6 +9,7 @@ use burn::tensor::{DType, Device};
 use clap::Args as ClapArgs;
 use fpt::verdict::{self, PROCESSOR, Patient, Verdict, Verdicts};
 use fpt::{DeviceName, Devices, terminal};
+use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
 use self::check::Check;
@@ -58,6 +59,16 @@ struct Report {
     conclusion: String,
 }
 
+impl Report {
+    fn heading(&self) -> String {
+        let identity = (self.identity.as_ref()).map_or_else(String::new, |it| format!(": {it}"));
+        format!(
+            "{}{identity}\nfusion {}; autotune {}",
+            self.device, self.fusion, self.autotune
+        )
+    }
+}
+
 /// The checks with one kind of numbers.
 #[derive(Serialize, Deserialize)]
 struct Examination {
@@ -75,50 +86,90 @@ impl Examination {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let devices = args.device.open_one()?;
-    let (name, device) = (devices.name(), devices.primary());
     let precisions = precisions(args, &devices)?;
     let autotune = has_autotune() && !devices.are_processor();
-    let twice = !args.child && args.isolate;
+    let mut report = Report {
+        device: devices.name(),
+        identity: verdict::identity(devices.primary()),
+        fusion: "not built in: operations are fused by hand".into(),
+        autotune: autotune_text(autotune, args.isolate).into(),
+        examinations: Vec::new(),
+        safe: false,
+        conclusion: String::new(),
+    };
+    let told = Told {
+        bar: terminal::bar(checks::COUNT * precisions.len(), "doctor"),
+        aloud: !args.json,
+    };
+    told.say(&report.heading())?;
     // Panics are checks that failed.
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
-    let bar = terminal::bar(checks::COUNT * precisions.len(), "doctor");
-    let mut examinations = Vec::new();
-    for precision in precisions {
-        let checks = checks::all(device, precision, &mut || bar.inc(1));
-        let mut examination = Examination {
-            precision: precision.name().into(),
-            ok: true,
-            checks,
-        };
-        if twice {
-            let more = again::again(args, &examination);
-            examination.checks.extend(more);
-        }
-        examination.ok = examination.checks.iter().all(|check| check.ok);
-        examinations.push(examination);
-    }
-    bar.finish_and_clear();
+    let found = precisions.into_iter().map(|precision| {
+        let examination = examine(args, devices.primary(), precision, &told)?;
+        report.examinations.push(examination);
+        Ok(())
+    });
+    let found: anyhow::Result<()> = found.collect();
     std::panic::set_hook(hook);
-    let report = Report {
-        device: name.clone(),
-        identity: verdict::identity(device),
-        fusion: "not built in: operations are fused by hand".into(),
-        autotune: autotune_text(autotune, twice).into(),
-        safe: examinations.iter().all(|it| it.ok),
-        conclusion: conclusion(&name, &examinations),
-        examinations,
-    };
+    told.bar.finish_and_clear();
+    found?;
+    report.safe = report.examinations.iter().all(|it| it.ok);
+    report.conclusion = conclusion(&report.device, &report.examinations);
     if !args.child {
-        keep(&report, device);
+        keep(&report, devices.primary());
     }
     if args.json {
         print_json(&report)?;
-    } else {
-        print_line(&describe(&report))?;
     }
     anyhow::ensure!(report.safe, "{}", report.conclusion);
-    Ok(())
+    told.say(&report.conclusion)
+}
+
+/// What is told while checks are made: each as it is done, so that one that hangs takes none of the others with it.
+struct Told {
+    bar: ProgressBar,
+    aloud: bool,
+}
+
+impl Told {
+    fn say(&self, line: &str) -> anyhow::Result<()> {
+        if self.aloud {
+            self.bar.suspend(|| print_line(line))?;
+        }
+        Ok(())
+    }
+
+    fn checks(&self, checks: &[Check]) -> anyhow::Result<()> {
+        self.bar.inc(1);
+        checks
+            .iter()
+            .try_for_each(|check| self.say(&check.describe()))
+    }
+}
+
+fn examine(
+    args: &Args,
+    device: &Device,
+    precision: PrecisionName,
+    told: &Told,
+) -> anyhow::Result<Examination> {
+    told.say(&format!(
+        "in {}, largest error of what is allowed:",
+        precision.name()
+    ))?;
+    let mut checks = checks::all(device, precision, &mut |checks| told.checks(checks))?;
+    if args.isolate && !args.child {
+        let more = again::again(args, precision);
+        more.iter()
+            .try_for_each(|check| told.say(&check.describe()))?;
+        checks.extend(more);
+    }
+    Ok(Examination {
+        precision: precision.name().into(),
+        ok: checks.iter().all(|check| check.ok),
+        checks,
+    })
 }
 
 fn precisions(args: &Args, devices: &Devices) -> anyhow::Result<Vec<PrecisionName>> {
@@ -193,26 +244,4 @@ fn keep(report: &Report, device: &Device) {
         let why = terminal::with_causes(&error);
         terminal::note(&format!("the verdict is not kept for fpt train: {why}"));
     }
-}
-
-fn describe(report: &Report) -> String {
-    let identity = report
-        .identity
-        .as_ref()
-        .map_or_else(String::new, |identity| format!(": {identity}"));
-    let mut lines = vec![
-        format!("{}{identity}", report.device),
-        format!("fusion {}; autotune {}", report.fusion, report.autotune),
-    ];
-    for examination in &report.examinations {
-        lines.push(format!(
-            "in {}, largest error of what is allowed:",
-            examination.precision
-        ));
-        lines.extend(examination.checks.iter().map(Check::describe));
-    }
-    if report.safe {
-        lines.push(report.conclusion.clone());
-    }
-    lines.join("\n")
 }
