@@ -5,6 +5,7 @@ pub mod data;
 pub mod interop;
 pub mod pretrain;
 pub mod reproduce;
+pub mod torture;
 
 mod python;
 mod shell;

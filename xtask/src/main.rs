@@ -1,11 +1,11 @@
-//! Project automation: `cargo xtask reproduce`, `report`, `pretrain`, `data`, `interop`, `bench`.
+//! Project automation: `cargo xtask reproduce`, `report`, `pretrain`, `data`, `interop`, `torture`, `bench`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use fpt::terminal;
-use xtask::{bench, data, interop, pretrain, reproduce};
+use fpt::{stop, terminal};
+use xtask::{bench, data, interop, pretrain, reproduce, torture};
 
 /// The pre-training allocates and frees the same shapes at every step.
 #[global_allocator]
@@ -26,6 +26,7 @@ enum Command {
     Pretrain(pretrain::Args),
     Data(data::Args),
     Interop(interop::Args),
+    Torture(torture::Args),
     Bench(bench::Args),
     #[command(hide = true)]
     BenchWorker(bench::WorkerArgs),
@@ -47,6 +48,13 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Reproduce(args) => reproduce::run(&args),
         Command::Report(args) => fpt::report(&args.directory, args.json),
+        Command::Torture(args) => match torture::run(&args) {
+            Err(error) => {
+                terminal::error(&error);
+                return ExitCode::from(1);
+            }
+            other => other,
+        },
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Data(args) => data::run(&args),
         Command::Bench(args) => bench::run(&args),
@@ -58,6 +66,12 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // It has said so.
+        Err(error) if error.is::<reproduce::Stopped>() => ExitCode::from(stop::exit_status()),
+        Err(error) if error.is::<reproduce::Failed>() => {
+            terminal::error(&error);
+            ExitCode::from(1)
+        }
         Err(error) => {
             terminal::error(&error);
             ExitCode::from(2)

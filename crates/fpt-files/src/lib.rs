@@ -4,7 +4,9 @@ mod error;
 mod fingerprint;
 mod floats;
 mod model;
+mod publish;
 mod safetensors;
+mod sealed;
 mod weights;
 mod whole;
 
@@ -12,6 +14,8 @@ pub use error::FileError;
 pub use fingerprint::{Fingerprint, is_sha256};
 pub use floats::{FloatFormat, numbers};
 pub use model::{ModelId, ModelSource, SourceError, is_commit_hash, without_revision};
+pub use publish::publish;
 pub use safetensors::SafetensorsFile;
+pub use sealed::{Unsealed, seal, unseal};
 pub use weights::{WEIGHTS, WeightIndex, find_weights, is_index, weight_files};
 pub use whole::{create_directory, create_parents, write, write_path, write_with};

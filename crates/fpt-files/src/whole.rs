@@ -126,8 +126,8 @@ fn temporary(target: &Path) -> io::Result<NamedTempFile> {
         })
 }
 
-/// Bring the new name to the disk too, where directories can be opened and synced.
-fn sync_directory(target: &Path) -> io::Result<()> {
+/// Bring the name of `target` to the disk too, where directories can be opened and synced.
+pub(crate) fn sync_directory(target: &Path) -> io::Result<()> {
     if cfg!(not(unix)) {
         return Ok(());
     }

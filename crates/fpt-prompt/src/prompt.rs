@@ -1,6 +1,6 @@
 //! The soft prompt.
 
-use burn::module::{Module, Param};
+use burn::module::{Module, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// A soft prompt: `length` trainable vectors that go before the input embeddings of a frozen model
@@ -20,6 +20,17 @@ impl SoftPrompt {
         let weight = Tensor::from_data(TensorData::new(values, shape), device);
         Self {
             weight: Param::from_tensor(weight),
+        }
+    }
+
+    /// As [`SoftPrompt::from_values`], on an autodiff device, as the parameter `id`: for an optimizer that knows it.
+    ///
+    /// # Panics
+    /// If `values` has another size than `shape`.
+    pub fn with_id(values: Vec<f32>, shape: [usize; 2], id: ParamId, device: &Device) -> Self {
+        let weight = Tensor::from_data(TensorData::new(values, shape), device);
+        Self {
+            weight: Param::initialized(id, weight.require_grad()),
         }
     }
 

@@ -56,6 +56,23 @@ pub enum TrainError {
         /// What differs, a phrase each.
         differences: Vec<String>,
     },
+    /// The directory holds an unfinished run that can't be gone on with, as it is another one than that which is wanted.
+    #[error(
+        "{} holds an unfinished run, {what}: {}; choose another --out, or let --restart set it aside and begin anew",
+        path.display(),
+        differences.join("; ")
+    )]
+    Begun {
+        /// The directory.
+        path: PathBuf,
+        /// `of another configuration`, `of other inputs` or `computed otherwise`.
+        what: &'static str,
+        /// What differs, a phrase each.
+        differences: Vec<String>,
+    },
+    /// The run was told to stop.
+    #[error("stopped")]
+    Stopped,
     /// Another process is at work in the directory.
     #[error("cannot use {} for the run: {owner} is writing it; wait for its end, or choose another --out", path.display())]
     Busy {
@@ -72,12 +89,12 @@ pub enum TrainError {
         /// Where its metrics are.
         kept: PathBuf,
     },
-    /// Loss or gradient became infinite or NaN. No prompt that it has moved is kept.
+    /// Loss, gradient or prompt became infinite or NaN. No prompt that it has moved is kept.
     #[error("the {what} is {value} at step {step}: training diverged; lower `train.learning_rate`")]
     Diverged {
         /// The step, from 1.
         step: usize,
-        /// `loss` or `norm of the gradient`.
+        /// `loss`, `norm of the gradient` or `prompt`.
         what: &'static str,
         /// Its value.
         value: f64,

@@ -33,15 +33,17 @@ pub struct Predictor<'a> {
 }
 
 impl Predictor<'_> {
-    /// The answer to each example, in their order. `on_batch` is told how many more are done.
+    /// The answer to each example, in their order. `on_batch` is told how many more are done;
+    /// an error of it ends the work.
     ///
     /// # Errors
-    /// [`TrainError::Batch`] if a limit of the batches is 0, [`TrainError::Model`] if ids can't be decoded.
+    /// [`TrainError::Batch`] if a limit of the batches is 0, [`TrainError::Model`] if ids can't be decoded, and those
+    /// of `on_batch`.
     pub fn predict(
         &self,
         examples: &[TokenizedExample],
         limits: impl Into<BatchLimits>,
-        on_batch: &mut dyn FnMut(usize),
+        on_batch: &mut dyn FnMut(usize) -> Result<(), TrainError>,
     ) -> Result<Vec<String>, TrainError> {
         let lengths: Vec<usize> = examples.iter().map(|e| e.source.len()).collect();
         let device = self.model.device();
@@ -56,7 +58,7 @@ impl Predictor<'_> {
             for (&index, ids) in batch.indices.iter().zip(&ids) {
                 answers[index] = self.tokenizer.decode(ids)?;
             }
-            on_batch(batch.size);
+            on_batch(batch.size)?;
         }
         Ok(answers)
     }

@@ -2,7 +2,7 @@
 
 use fpt_files::without_revision;
 use fpt_prompt::{AdapterInfo, save_adapter};
-use fpt_tasks::{Example, Scores, Split};
+use fpt_tasks::{Example, Split};
 
 use crate::record::{Log, RunResult};
 use crate::run_dir::RunDir;
@@ -14,8 +14,7 @@ use crate::{EvalModel, Host, TrainError};
 pub(crate) fn finish(
     trainer: &Trainer<'_>,
     last: &Stage<'_>,
-    mut state: State,
-    no_prompt: Option<Scores>,
+    state: &mut State,
     host: &Host,
     directory: &RunDir,
     log: &mut Log<'_>,
@@ -24,15 +23,15 @@ pub(crate) fn finish(
     let config = &inputs.session.config;
     let full = &inputs.session.model;
     // The last step is always evaluated.
-    let Best { step, prompt, .. } = state.best.take().ok_or_else(no_steps)?;
+    let Best { step, prompt, .. } = state.best.clone().ok_or_else(no_steps)?;
     let judged = trainer.judged(last);
     let all = usize::MAX;
-    let (prompt_of, state_of) = (Some(&prompt), &mut state);
-    let dev = trainer.score(judged, prompt_of, &inputs.dev, all, state_of, log)?;
+    let prompt_of = Some(&prompt);
+    let dev = trainer.score(judged, prompt_of, &inputs.dev, all, state, log)?;
     let (reported, answers) =
-        trainer.answer(judged, prompt_of, &inputs.reported, all, state_of, log)?;
+        trainer.answer(judged, prompt_of, &inputs.reported, all, state, log)?;
     let reported_full = if plan.evaluated == EvalModel::Stage && !plan.ends_full() {
-        Some(trainer.score(full, prompt_of, &inputs.reported, all, state_of, log)?)
+        Some(trainer.score(full, prompt_of, &inputs.reported, all, state, log)?)
     } else {
         None
     };
@@ -48,8 +47,8 @@ pub(crate) fn finish(
     write_predictions(directory, plan.report, inputs.reported.examples(), &answers)?;
 
     let mut seconds = inputs.seconds;
-    seconds.train = state.training.as_secs_f64();
-    seconds.evaluate = state.evaluating.as_secs_f64();
+    seconds.train = state.counters.training.as_secs_f64();
+    seconds.evaluate = state.counters.evaluating.as_secs_f64();
     Ok(RunResult {
         task: config.task.clone(),
         method: config.schedule.label(),
@@ -57,7 +56,7 @@ pub(crate) fn finish(
         metric: reported.primary.clone(),
         split: plan.report,
         baseline: inputs.baseline.clone(),
-        no_prompt,
+        no_prompt: state.counters.no_prompt.clone(),
         dev,
         reported,
         evaluated: plan.evaluated,
@@ -65,8 +64,8 @@ pub(crate) fn finish(
         best_step: step,
         steps: plan.steps,
         final_loss: state.final_loss(),
-        stages: state.stages,
-        flops: state.flops,
+        stages: state.counters.stages.clone(),
+        flops: state.counters.flops,
         seconds,
         peak_memory: (host.peak_memory)(),
         revision: host.revision.clone(),

@@ -1,6 +1,6 @@
 //! What a library does not ask the system itself.
 
-use crate::FindModel;
+use crate::{Conduct, FindModel};
 
 /// What the caller knows of the machine.
 #[derive(Clone, Debug)]
@@ -13,4 +13,6 @@ pub struct Host {
     pub peak_memory: fn() -> Option<u64>,
     /// Where models are.
     pub find_model: FindModel,
+    /// How runs are conducted there.
+    pub conduct: Conduct,
 }

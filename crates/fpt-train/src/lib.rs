@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+mod checkpoint;
 mod compute;
+mod conduct;
 mod config;
 mod error;
 mod evaluate;
@@ -20,6 +22,7 @@ mod transfer;
 mod unread;
 
 pub use compute::{Compute, Precision};
+pub use conduct::{Begun, Conduct};
 pub use config::{
     EvalConfig, EvalModel, Experiment, GenerateConfig, LengthConfig, MethodLists, PromptConfig,
     RunConfig, ScoreConfig, SelectionConfig, TrainConfig, TransferConfig,

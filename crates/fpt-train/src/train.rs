@@ -5,9 +5,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use burn::tensor::Device;
+use fpt_files::Fingerprint;
 use fpt_partial::shape;
 use fpt_t5::{T5, reads_wait};
 
+use crate::checkpoint::{Circumstances, Keeper};
 use crate::inputs::{Inputs, Session};
 use crate::record::{Event, Log, RunResult};
 use crate::run_dir::RunDir;
@@ -19,7 +21,9 @@ use crate::{Host, Plan, RunConfig, TrainError, finish};
 /// Train a prompt for a frozen model, in the stages of its schedule, and leave a run directory at `out`:
 /// `config.toml`, `inputs.json` (what was read, by content), `selections.json` (what each stage kept of the model),
 /// `metrics.jsonl`, `adapter/` (the prompt that was best on dev, as a PEFT adapter), `predictions.<split>.jsonl` and
-/// `result.json`. Until the run is complete the directory is called `<out>.partial`; it belongs to one process. What
+/// `result.json`. Until the run is complete the directory is called `<out>.partial`; it belongs to one process, and holds
+/// checkpoints as `host.conduct` wants them. From one that is found there the run goes on, and comes to the same end, to
+/// the bit, as if it had never been interrupted (but for seconds and memory). What
 /// other runs can use again is kept in `cache`: scores of neurons and heads, and the tokens of large data, under names
 /// with a hash of all that they depend on.
 ///
@@ -29,7 +33,8 @@ use crate::{Host, Plan, RunConfig, TrainError, finish};
 ///
 /// # Errors
 /// [`TrainError`]. A run that fails after its first metrics leaves them in `<out>.partial`
-/// ([`TrainError::Failed`]), others leave nothing. A panic on the way, as of a device that has no memory left, is
+/// ([`TrainError::Failed`]), others leave nothing. [`TrainError::Stopped`] if `host.conduct.stop` says so, and
+/// [`TrainError::Begun`] if what was begun is another run. A panic on the way, as of a device that has no memory left, is
 /// [`TrainError::Device`].
 pub fn train(
     config: &RunConfig,
@@ -84,8 +89,9 @@ fn train_so(
     how: &How,
     listener: &mut dyn FnMut(&Event),
 ) -> Result<RunResult, TrainError> {
-    let directory = RunDir::create(out, config)?;
-    let mut log = directory.log(listener)?;
+    let conduct = &host.conduct;
+    let directory = RunDir::open(out, config, conduct.begun)?;
+    let mut log = directory.log(listener, conduct.stop)?;
     let run = || execute(config, &directory, cache, host, devices, how, &mut log);
     // Of all that a panic leaves half done, only the metrics are looked at again, whole lines of a file.
     let outcome = panic::catch_unwind(AssertUnwindSafe(run));
@@ -97,7 +103,7 @@ fn train_so(
             Ok(result)
         }
         Err(error) => {
-            let has_metrics = !log.is_empty();
+            let has_metrics = log.length() > 0;
             Err(directory.fail(error, has_metrics))
         }
     }
@@ -118,13 +124,19 @@ fn execute(
     let replicas = further.iter().map(|device| session.replica(device));
     let replicas: Vec<T5> = replicas.collect::<Result<_, _>>()?;
     let plan = Plan::new(config, &*session.task, &shape(session.model.config()))?;
-    let inputs = Inputs::load(session, &plan, cache, start, log)?;
-    directory.write_json("inputs.json", &inputs.fingerprints)?;
-    directory.write_json("selections.json", &inputs.selections)?;
+    let known = directory.selections();
+    let inputs = Inputs::load(session, &plan, cache, known, start, log)?;
+    directory.check_inputs(&inputs.fingerprints)?;
+    let selections = directory.write_selections(&inputs.selections)?;
 
-    let device = inputs.session.compute.training_device();
-    let prompt = inputs.session.fresh_prompt(config.seed, &device)?;
-    let mut state = State::new(prompt, &config.train);
+    let device = host.device.split(':').next().unwrap_or_default();
+    let circumstances = Circumstances {
+        device: device.to_string(),
+        parts: how.parts,
+        selections: Fingerprint::new().text(&selections).hex(),
+    };
+    let mut keeper = Keeper::new(directory.path(), circumstances, &host.conduct);
+    let mut state = begin(config, &inputs, directory, &mut keeper, log)?;
     let trainer = Trainer {
         plan: &plan,
         inputs: &inputs,
@@ -132,11 +144,38 @@ fn execute(
         parts: how.parts,
         steps_a_read: how.steps_a_read,
     };
-    let no_prompt = trainer.without_prompt(&mut state, log)?;
-    let last = trainer.run(&mut state, log)?;
-    let result = finish::finish(&trainer, &last, state, no_prompt, host, directory, log)?;
+    trainer.without_prompt(&mut state, log)?;
+    let last = trainer.run(&mut state, &mut keeper, log)?;
+    let result = finish::finish(&trainer, &last, &mut state, host, directory, log)
+        .or_else(|error| keeper.stopped(error, &state, log))?;
     directory.finish(&result)?;
     Ok(result)
+}
+
+/// The state that the run goes on from, or begins with.
+fn begin(
+    config: &RunConfig,
+    inputs: &Inputs,
+    directory: &RunDir,
+    keeper: &mut Keeper<'_>,
+    log: &mut Log<'_>,
+) -> Result<State, TrainError> {
+    let compute = &inputs.session.compute;
+    let training = compute.training_device();
+    if let Some((state, metrics)) =
+        keeper.newest(&config.train, [compute.device(), &training], log)?
+    {
+        log.cut(metrics)?;
+        log.emit(Event::Resumed {
+            step: state.counters.step,
+            path: directory.path().to_path_buf(),
+        })?;
+        return Ok(state);
+    }
+    // A run that was killed before its first checkpoint is repeated.
+    log.cut(0)?;
+    let prompt = inputs.session.fresh_prompt(config.seed, &training)?;
+    Ok(State::new(prompt, &config.train))
 }
 
 fn no_devices() -> TrainError {
@@ -155,7 +194,7 @@ mod tests {
     use fpt_tasks::TaskName;
 
     use super::*;
-    use crate::{Experiment, MetricRecord, model_directory};
+    use crate::{Conduct, Experiment, MetricRecord, model_directory};
 
     /// A run that reads so many steps at once: its outcome, and the metrics without times.
     fn run(
@@ -172,6 +211,7 @@ mod tests {
             device: "cpu".into(),
             peak_memory: || None,
             find_model: model_directory,
+            conduct: Conduct::default(),
         };
         let how = How {
             parts: 1,

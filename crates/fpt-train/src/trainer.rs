@@ -1,7 +1,7 @@
 //! The training loop: stage by stage, step by step.
 
 use std::borrow::Cow;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -12,9 +12,10 @@ use fpt_schedule::cost::{BatchShape, true_macs, weight_bytes};
 use fpt_t5::T5;
 use fpt_tasks::{Scores, TokenBatch, TokenizedExample, TrainBatches, cut};
 
+use crate::checkpoint::Keeper;
 use crate::inputs::{Inputs, SplitData};
 use crate::record::{Event, Log, MetricRecord, StageRecord};
-use crate::state::{Best, Evaluation, State};
+use crate::state::{Best, Evaluation, StageStart, State};
 use crate::unread::Unread;
 use crate::{EvalModel, Plan, PlannedStage, Step, TrainError, adafactor};
 
@@ -40,83 +41,121 @@ pub(crate) struct Stage<'a> {
     /// The training examples, as long as the stage lets them be.
     tokens: Cow<'a, [TokenizedExample]>,
     batches: TrainBatches,
-    /// Time it took to make the model.
-    expansion: Duration,
-    /// Time of training and FLOPs before its first step.
-    training_before: Duration,
-    flops_before: f64,
 }
 
 impl<'a> Trainer<'a> {
-    /// The scores of the frozen model without a prompt, if the run is a reference.
+    /// Score the frozen model without a prompt, if the run is a reference and has not done so.
     pub(crate) fn without_prompt(
         &self,
         state: &mut State,
         log: &mut Log<'_>,
-    ) -> Result<Option<Scores>, TrainError> {
-        if !self.plan.is_reference {
-            return Ok(None);
+    ) -> Result<(), TrainError> {
+        if !self.plan.is_reference || state.counters.no_prompt.is_some() {
+            return Ok(());
         }
         let (full, data) = (&self.inputs.session.model, &self.inputs.reported);
         let scores = self.score(full, None, data, usize::MAX, state, log)?;
+        state.counters.no_prompt = Some(scores.clone());
         log.emit(Event::NoPrompt {
             split: self.plan.report,
-            scores: scores.clone(),
-        })?;
-        Ok(Some(scores))
+            scores,
+        })
     }
 
     /// Train from where `state` stands to the end. Returns the last stage.
     pub(crate) fn run(
         &self,
         state: &mut State,
+        keeper: &mut Keeper<'_>,
         log: &mut Log<'_>,
     ) -> Result<Stage<'a>, TrainError> {
         let mut last = None;
-        for planned in &self.plan.stages {
+        for planned in self.plan.stages.iter().skip(state.counters.stages.len()) {
             // The model of a stage goes before the next one is made.
             drop(last.take());
-            let stage = self.enter(planned, state, log)?;
-            let mut unread = Unread::new(self.steps_a_read);
-            let models = stage.models();
-            while state.step < planned.steps.end {
-                unread.begin();
-                let parts = stage.parts(state.step, self);
-                let step = Step::of_parts(&models, &state.prompt, &parts)?;
-                let values = self.apply(step, &stage, &parts, state);
-                unread.push(values, state);
-                let evaluates = self.plan.evaluates_after(state.step);
-                if evaluates || state.step == planned.steps.end || unread.is_full() {
-                    unread.read(state, log)?;
-                }
-                if evaluates {
-                    self.evaluate(&stage, state, log)?;
-                }
-            }
+            let stage = self.enter(planned, state, keeper, log)?;
+            self.train(&stage, state, keeper, log)?;
             self.leave(&stage, state, log)?;
             last = Some(stage);
         }
-        last.ok_or_else(no_steps)
+        match (last, self.plan.stages.last()) {
+            (Some(stage), _) => Ok(stage),
+            // All had been trained on before.
+            (None, Some(planned)) => self.stage(planned),
+            (None, None) => Err(no_steps()),
+        }
     }
 
-    /// Make the stage's model and carry the prompt over, or start afresh where the configuration says so.
+    /// All steps of a stage that are left. A prompt is evaluated only after it may have been written down, so that an
+    /// evaluation that is stopped is made again and nothing else.
+    fn train(
+        &self,
+        stage: &Stage<'_>,
+        state: &mut State,
+        keeper: &mut Keeper<'_>,
+        log: &mut Log<'_>,
+    ) -> Result<(), TrainError> {
+        let end = stage.plan.steps.end;
+        let mut unread = Unread::new(self.steps_a_read);
+        let models = stage.models();
+        loop {
+            if unread.is_empty() {
+                keeper.rest(state, log)?;
+                if self.owes_evaluation(stage, state) {
+                    self.evaluate(stage, state, log)
+                        .or_else(|error| keeper.stopped(error, state, log))?;
+                }
+            }
+            let step = state.counters.step;
+            if step >= end {
+                return Ok(());
+            }
+            unread.begin();
+            let parts = stage.parts(step, self);
+            let taken = Step::of_parts(&models, &state.prompt, &parts)?;
+            let values = self.apply(taken, stage, &parts, state);
+            unread.push(values, state);
+            let step = state.counters.step;
+            let must = step == end || self.plan.evaluates_after(step);
+            if must || unread.is_full() || keeper.is_due(step) {
+                unread.read(state, log)?;
+            }
+        }
+    }
+
+    /// Whether the prompt is to be evaluated now, and has not been.
+    fn owes_evaluation(&self, stage: &Stage<'_>, state: &State) -> bool {
+        let step = state.counters.step;
+        let last = state.counters.last_evaluation.as_ref();
+        step > stage.plan.steps.start
+            && self.plan.evaluates_after(step)
+            && last.is_none_or(|last| last.step != step)
+    }
+
+    /// Make the stage's model. Unless it had begun before, carry the prompt over, or start afresh where the configuration
+    /// says so.
     fn enter(
         &self,
         planned: &'a PlannedStage,
         state: &mut State,
+        keeper: &mut Keeper<'_>,
         log: &mut Log<'_>,
     ) -> Result<Stage<'a>, TrainError> {
-        let inputs = self.inputs;
-        let config = &inputs.session.config;
         let clock = Instant::now();
-        let selection = &inputs.selections[planned.number];
-        let model = partial(&inputs.session.model, selection)?;
-        let replicas = self.replicas.iter();
-        let replicas = replicas.map(|full| partial(full, selection));
-        let replicas = replicas.collect::<Result<_, _>>()?;
+        let stage = self.stage(planned)?;
+        if state.counters.stage.is_some() {
+            return Ok(stage);
+        }
         let expansion = clock.elapsed();
-        let training_before = state.training;
-        state.training += expansion;
+        let (inputs, counters) = (self.inputs, &mut state.counters);
+        let config = &inputs.session.config;
+        counters.stage = Some(StageStart {
+            expansion,
+            training_before: counters.training,
+            flops_before: counters.flops,
+        });
+        counters.training += expansion;
+        counters.last_evaluation = None;
         if planned.number > 0 && config.train.reset_prompt {
             let device = inputs.session.compute.training_device();
             state.prompt = inputs.session.fresh_prompt(config.seed, &device)?;
@@ -128,24 +167,35 @@ impl<'a> Trainer<'a> {
             // Scores on another model can't be compared with this one's.
             state.best = None;
         }
-        state.last_evaluation = None;
+        log.emit(MetricRecord::Stage {
+            stage: planned.number,
+            step: state.counters.step,
+            size: planned.size,
+        })?;
+        if planned.number > 0 {
+            keeper.try_save(state, log)?;
+        }
+        Ok(stage)
+    }
+
+    /// The model of a stage, on each device, and its batches.
+    fn stage(&self, planned: &'a PlannedStage) -> Result<Stage<'a>, TrainError> {
+        let inputs = self.inputs;
+        let config = &inputs.session.config;
+        let selection = &inputs.selections[planned.number];
+        let model = partial(&inputs.session.model, selection)?;
+        let replicas = self.replicas.iter();
+        let replicas = replicas.map(|full| partial(full, selection));
+        let replicas = replicas.collect::<Result<_, _>>()?;
         let tokens = shorten(&inputs.train.tokens, planned.max_source);
         let lengths = tokens.iter().map(|example| example.source.len()).collect();
         let batches = TrainBatches::new(lengths, config.train.batch_limits(), config.seed)?;
-        log.emit(MetricRecord::Stage {
-            stage: planned.number,
-            step: state.step,
-            size: planned.size,
-        })?;
         Ok(Stage {
             plan: planned,
             model,
             replicas,
             tokens,
             batches,
-            expansion,
-            training_before,
-            flops_before: state.flops,
         })
     }
 
@@ -160,10 +210,10 @@ impl<'a> Trainer<'a> {
         let rate = self.inputs.session.config.train.learning_rate;
         let prompt = state.prompt.clone();
         state.prompt = state.optimizer.step(rate, prompt, step.gradients);
-        state.step += 1;
+        state.counters.step += 1;
         let backward = |part| self.backward_macs(&stage.plan.size, &state.prompt, part);
         let backward: u64 = parts.iter().map(backward).sum();
-        state.flops += 2.0 * (step.forward_macs + backward) as f64;
+        state.counters.flops += 2.0 * (step.forward_macs + backward) as f64;
         step.values
     }
 
@@ -177,6 +227,7 @@ impl<'a> Trainer<'a> {
         let (inputs, plan) = (self.inputs, self.plan);
         let judged = self.judged(stage);
         let candidate = state.prompt.valid();
+        check_finite(&candidate, state.counters.step)?;
         let limit = inputs.dev_limit();
         let dev = self.score(judged, Some(&candidate), &inputs.dev, limit, state, log)?;
         let mean = dev.mean();
@@ -187,23 +238,24 @@ impl<'a> Trainer<'a> {
         } else {
             None
         };
-        state.last_evaluation = Some(Evaluation {
-            step: state.step,
+        let step = state.counters.step;
+        state.counters.last_evaluation = Some(Evaluation {
+            step,
             scores: dev.clone(),
         });
         if best {
             state.best = Some(Best {
                 mean,
-                step: state.step,
+                step,
                 prompt: candidate,
             });
         }
         log.emit(MetricRecord::Eval {
-            step: state.step,
+            step,
             examples: limit,
             dev,
             best,
-            flops: state.flops,
+            flops: state.counters.flops,
             reported,
         })
     }
@@ -218,8 +270,10 @@ impl<'a> Trainer<'a> {
         let (inputs, plan) = (self.inputs, self.plan);
         let mut dev = None;
         if !plan.is_full(stage.plan) {
-            let known = match &state.last_evaluation {
-                Some(last) if last.step == state.step && plan.evaluated == EvalModel::Stage => {
+            let known = match &state.counters.last_evaluation {
+                Some(last)
+                    if last.step == state.counters.step && plan.evaluated == EvalModel::Stage =>
+                {
                     Some(last.scores.clone())
                 }
                 _ => None,
@@ -234,18 +288,20 @@ impl<'a> Trainer<'a> {
             };
             log.emit(MetricRecord::StageEnd {
                 stage: stage.plan.number,
-                step: state.step,
+                step: state.counters.step,
                 dev: scores.clone(),
             })?;
             dev = Some(scores);
         }
-        let seconds = state.training - stage.training_before - stage.expansion;
-        state.stages.push(StageRecord {
+        let counters = &mut state.counters;
+        let start = counters.stage.take().ok_or_else(no_steps)?;
+        let seconds = counters.training - start.training_before - start.expansion;
+        counters.stages.push(StageRecord {
             size: stage.plan.size,
             steps: stage.plan.steps.len(),
-            flops: state.flops - stage.flops_before,
+            flops: counters.flops - start.flops_before,
             seconds: seconds.as_secs_f64(),
-            expansion_seconds: stage.expansion.as_secs_f64(),
+            expansion_seconds: start.expansion.as_secs_f64(),
             weight_bytes: weight_bytes(
                 &plan.shape,
                 &stage.plan.size,
@@ -290,15 +346,9 @@ impl<'a> Trainer<'a> {
     ) -> Result<(Scores, Vec<String>), TrainError> {
         let clock = Instant::now();
         let session = &self.inputs.session;
-        let mut told = Ok(());
-        let mut progress = |examples| {
-            if told.is_ok() {
-                told = log.emit(Event::Evaluated { examples });
-            }
-        };
+        let mut progress = |examples| log.emit(Event::Evaluated { examples });
         let outcome = session.evaluate(model, prompt, data, limit, &mut progress)?;
-        told?;
-        state.evaluating += clock.elapsed();
+        state.counters.evaluating += clock.elapsed();
         Ok(outcome)
     }
 
@@ -344,6 +394,18 @@ fn shorten(tokens: &[TokenizedExample], max_source: Option<usize>) -> Cow<'_, [T
         target: example.target.clone(),
     };
     Cow::Owned(tokens.iter().map(short).collect())
+}
+
+/// Refuse a prompt that the last step has spoiled, which no loss has shown yet.
+fn check_finite(prompt: &SoftPrompt, step: usize) -> Result<(), TrainError> {
+    let spoiled = prompt.values().into_iter().find(|x| !x.is_finite());
+    spoiled.map_or(Ok(()), |value| {
+        Err(TrainError::Diverged {
+            step,
+            what: "prompt",
+            value: value.into(),
+        })
+    })
 }
 
 /// Schedules have at least one step: a program that made one by hand may not.

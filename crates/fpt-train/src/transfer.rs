@@ -129,7 +129,8 @@ pub fn transfers(
     for prompt in &prompts {
         let mut row = Vec::new();
         for (_, _, model) in &models {
-            let (score, _) = session.evaluate(model, Some(prompt), &dev, examples, &mut |_| {})?;
+            let (score, _) =
+                session.evaluate(model, Some(prompt), &dev, examples, &mut |_| Ok(()))?;
             row.push(score.primary_value());
             metric = score.primary;
             on_cell();

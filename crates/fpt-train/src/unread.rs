@@ -56,8 +56,13 @@ impl Unread {
 
     /// A step was taken, the last one of `state`. Its numbers are `values`, `[2]`.
     pub(crate) fn push(&mut self, values: Tensor<1>, state: &State) {
-        let flops = state.flops;
+        let flops = state.counters.flops;
         self.steps.push(Taken { values, flops });
+    }
+
+    /// Whether all were read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
     }
 
     /// Whether it is time to read.
@@ -80,16 +85,17 @@ impl Unread {
             return Ok(());
         }
         let values = read_values(values)?;
-        let (before, took) = (state.training, self.since.elapsed());
-        state.training += took;
-        let first = state.step - count;
+        let counters = &mut state.counters;
+        let (before, took) = (counters.training, self.since.elapsed());
+        counters.training += took;
+        let first = counters.step - count;
         for (place, ([loss, gradient_norm], flops)) in (1..).zip(values.into_iter().zip(flops)) {
             let step = first + place;
             judge(step, loss, gradient_norm)?;
             state.losses.push(loss);
             // The last one's is the exact time.
             let seconds = if place == count {
-                state.training
+                counters.training
             } else {
                 before + took.mul_f64(place as f64 / count as f64)
             };

@@ -1,17 +1,18 @@
 //! What only a program may ask the system.
 
-use fpt_train::Host;
+use fpt_train::{Conduct, Host};
 
 use crate::device::Devices;
 use crate::model;
 
-/// The machine as a run records it, with the devices that are really used.
-pub fn host(devices: &Devices) -> Host {
+/// The machine as a run records it, with the devices that are really used, and how runs are conducted.
+pub fn host(devices: &Devices, conduct: Conduct) -> Host {
     Host {
         revision: revision().into(),
         device: devices.name(),
         peak_memory,
         find_model: model::find,
+        conduct,
     }
 }
 

@@ -6,6 +6,7 @@ mod host;
 pub mod model;
 mod report;
 mod runs;
+pub mod stop;
 pub mod terminal;
 pub mod verdict;
 

@@ -7,7 +7,8 @@ mod price;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use fpt::terminal;
+use fpt::{stop, terminal};
+use fpt_train::TrainError;
 
 /// Train, evaluate and use soft prompts for frozen T5 models.
 ///
@@ -73,6 +74,10 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            // It has said so.
+            if let Some(TrainError::Stopped) = error.downcast_ref() {
+                return ExitCode::from(stop::exit_status());
+            }
             // A reader that stops early, such as `head`, is no mistake.
             if broken_pipe(&error) {
                 return ExitCode::SUCCESS;

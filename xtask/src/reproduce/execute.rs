@@ -1,15 +1,17 @@
 //! Runs as processes, several at a time, with a bar each.
 
 use std::io::{BufRead, BufReader, Read};
+use std::num::NonZeroUsize;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 
 use anyhow::{Context, bail};
-use fpt::{DeviceName, terminal};
+use fpt::{DeviceName, stop, terminal};
 use fpt_train::{Event, MetricRecord, RunResult};
 use indicatif::{MultiProgress, ProgressBar};
 
+use super::children::Children;
 use super::placement::Placement;
 use super::plan::Planned;
 
@@ -23,13 +25,20 @@ pub(super) struct Executor<'a> {
     pub threads: usize,
     /// Devices, each by its own name.
     pub devices: &'a [DeviceName],
+    /// Whether unfinished runs begin anew.
+    pub restart: bool,
+    /// Steps between checkpoints, beside those that runs write by time.
+    pub checkpoint_steps: Option<NonZeroUsize>,
 }
 
 impl Executor<'_> {
     /// Execute what is not finished, `jobs` at a time, each on one of the devices.
     ///
-    /// A run that fails does not stop the others, whose directories stay; then all failures are told.
-    pub(super) fn run_all(&self, runs: &[Planned], jobs: usize) -> anyhow::Result<()> {
+    /// A run that fails does not stop the others. Returns what failed, a line each.
+    ///
+    /// # Errors
+    /// [`Stopped`], once all processes have ended.
+    pub(super) fn run_all(&self, runs: &[Planned], jobs: usize) -> anyhow::Result<Vec<String>> {
         let open: Vec<&Planned> = runs.iter().filter(|run| run.finished.is_none()).collect();
         if open.len() < runs.len() {
             terminal::note(&format!(
@@ -44,51 +53,55 @@ impl Executor<'_> {
         total.tick();
         let placement = Placement::new(open.len(), jobs, self.devices.len());
         let failures = Mutex::new(Vec::new());
+        let children = Children::default();
         std::thread::scope(|scope| {
-            for job in 0..jobs {
-                let (placement, open, bars, total, failures) =
-                    (&placement, &open, &bars, &total, &failures);
-                scope.spawn(move || {
-                    let device = placement.device(job);
-                    while let Some(run) = placement.next(device) {
-                        let run = open[run];
-                        let name = run.name();
-                        let bar = bars.insert_before(total, terminal::still_bar(1, &name));
-                        let outcome = self.run(run, &self.devices[device], &bar);
-                        bar.finish_and_clear();
-                        total.inc(1);
-                        match outcome {
-                            Ok(result) => {
-                                let line = format!(
-                                    "{name}: {} {:.2} on {} after {} steps, {:.0} s",
-                                    result.metric,
-                                    result.reported.primary_value(),
-                                    result.split,
-                                    result.steps,
-                                    result.seconds.train + result.seconds.evaluate,
-                                );
-                                bars.suspend(|| terminal::note(&line));
+            let watch = scope.spawn(|| children.watch());
+            let workers: Vec<_> = (0..jobs)
+                .map(|job| {
+                    let (placement, open, bars, total) = (&placement, &open, &bars, &total);
+                    let (failures, children) = (&failures, &children);
+                    scope.spawn(move || {
+                        let device = placement.device(job);
+                        while let Some(run) = placement.next(device).filter(|_| !stop::is_asked()) {
+                            let run = open[run];
+                            let name = run.name();
+                            let bar = bars.insert_before(total, terminal::still_bar(1, &name));
+                            let outcome = self.run(run, &self.devices[device], &bar, children);
+                            bar.finish_and_clear();
+                            match outcome {
+                                Ok(result) => {
+                                    total.inc(1);
+                                    let line = format!("{name}: {}", describe(&result));
+                                    bars.suspend(|| terminal::note(&line));
+                                }
+                                Err(_) if stop::is_asked() => {}
+                                Err(error) => {
+                                    let why = terminal::with_causes(&error);
+                                    push(failures, format!("{name}: {why}"));
+                                }
                             }
-                            Err(error) => push(
-                                failures,
-                                format!("{name}: {}", terminal::with_causes(&error)),
-                            ),
                         }
-                    }
-                });
+                    })
+                })
+                .collect();
+            for worker in workers {
+                // One that panics is told by the scope.
+                let _ = worker.join();
             }
+            children.done();
+            let _ = watch.join();
         });
+        let finished = total.position();
         total.finish_and_clear();
-        let failures = failures.into_inner().unwrap_or_default();
-        if !failures.is_empty() {
-            bail!(
-                "{} of {} runs failed\n{}",
-                failures.len(),
-                runs.len(),
-                failures.join("\n")
-            );
+        if stop::is_asked() {
+            terminal::note(&format!(
+                "stopped by {} with {finished} of {} runs finished; the same command goes on with the others",
+                stop::reason(),
+                runs.len()
+            ));
+            return Err(Stopped.into());
         }
-        Ok(())
+        Ok(failures.into_inner().unwrap_or_default())
     }
 
     fn run(
@@ -96,10 +109,11 @@ impl Executor<'_> {
         run: &Planned,
         device: &DeviceName,
         bar: &ProgressBar,
+        children: &Children,
     ) -> anyhow::Result<RunResult> {
         let mut command = Command::new(self.program);
         command
-            .args(["train", "--json", "--config"])
+            .args(["train", "--json", "--with-parent", "--config"])
             .arg(self.config)
             .args(["--task", run.config.task.as_str()])
             .args(["--seed", &run.config.seed.to_string()])
@@ -111,7 +125,17 @@ impl Executor<'_> {
         for assignment in &run.overrides {
             command.args(["--set", assignment]);
         }
+        if self.restart {
+            command.arg("--restart");
+        }
+        if let Some(steps) = self.checkpoint_steps {
+            command.args(["--checkpoint-steps", &steps.to_string()]);
+        }
+        // A signal from the terminal is for this program, which tells the others.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -119,6 +143,7 @@ impl Executor<'_> {
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             bail!("the pipes of {} are gone", self.program.display());
         };
+        let place = children.add(child);
         // Read both streams at once: a full pipe would stop the run.
         let messages = std::thread::spawn(move || {
             let mut text = String::new();
@@ -126,20 +151,68 @@ impl Executor<'_> {
             text
         });
         let mut result = None;
+        let mut odd = None;
         for line in BufReader::new(stdout).lines() {
-            let event: Event = serde_json::from_str(&line?).context("unexpected output of fpt")?;
-            show(&event, bar);
-            if let Event::Finished { result: finished } = event {
-                result = Some(*finished);
+            // A line that a killed process did not end is no event.
+            match line.map(|line| serde_json::from_str::<Event>(&line)) {
+                Ok(Ok(event)) => {
+                    show(&event, bar);
+                    if let Event::Finished { result: finished } = event {
+                        result = Some(*finished);
+                    }
+                }
+                Ok(Err(error)) => odd = Some(error.to_string()),
+                Err(error) => odd = Some(error.to_string()),
             }
         }
-        let status = child.wait()?;
+        let status = children.wait(place)?;
         let messages = messages.join().unwrap_or_default();
         match result {
             Some(result) if status.success() => Ok(result),
-            _ => bail!("{}", messages.trim().trim_start_matches("error: ")),
+            _ => bail!("{}", ended(status, &messages, odd)),
         }
     }
+}
+
+/// The experiment was asked to stop, and has said so.
+#[derive(Debug)]
+pub struct Stopped;
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("stopped")
+    }
+}
+
+impl std::error::Error for Stopped {}
+
+/// How a process ended that made no result.
+fn ended(status: ExitStatus, messages: &str, odd: Option<String>) -> String {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        let name = stop::signal_name(signal);
+        return format!("killed by {name}; the same command goes on from its last checkpoint");
+    }
+    let said = messages.trim().trim_start_matches("error: ");
+    if !said.is_empty() {
+        return said.into();
+    }
+    let odd = odd.map_or_else(String::new, |odd| {
+        format!(" after unexpected output: {odd}")
+    });
+    format!("it ended with {status}{odd}")
+}
+
+/// What came out, in a few words.
+fn describe(result: &RunResult) -> String {
+    format!(
+        "{} {:.2} on {} after {} steps, {:.0} s",
+        result.metric,
+        result.reported.primary_value(),
+        result.split,
+        result.steps,
+        result.seconds.train + result.seconds.evaluate,
+    )
 }
 
 /// Let a bar follow the run: a step counts as a training batch, evaluations as their share of it.
@@ -166,6 +239,13 @@ fn show(event: &Event, bar: &ProgressBar) {
         }
         Event::Metric(MetricRecord::Eval { dev, .. }) => {
             bar.set_message(format!("dev {} {:.1}", dev.primary, dev.primary_value()));
+        }
+        Event::Resumed { step, .. } => {
+            bar.set_position(*step as u64);
+            bar.reset_eta();
+        }
+        Event::Warning { message } => {
+            bar.suspend(|| terminal::note(&format!("warning: {message}")));
         }
         Event::SetAside { path } => bar.suspend(|| {
             terminal::note(&format!(

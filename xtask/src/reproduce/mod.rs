@@ -1,5 +1,6 @@
 //! `cargo xtask reproduce`: plan the runs, execute them, compare their prompts, report.
 
+mod children;
 mod execute;
 mod placement;
 mod plan;
@@ -10,19 +11,21 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args as ClapArgs, ValueEnum};
-use fpt::{DeviceName, model, terminal};
+use fpt::{DeviceName, model, stop, terminal};
 use fpt_schedule::{Method, Reduction};
 use fpt_tasks::TaskName;
 use fpt_train::{Experiment, Fingerprinter};
 
 use crate::{data, shell};
+pub use execute::Stopped;
 use plan::{Grid, Planned};
 
 /// Run an experiment and report it.
 ///
 /// By default both tables of the paper: prompt tuning on partial models, and progressive training. Every run is a
-/// process and a directory of its own. Finished runs are found again and not repeated, so an interrupted experiment
-/// goes on where it stopped. The report goes into the output directory: index.html, report.md, results.json,
+/// process and a directory of its own. Finished runs are found again and not repeated, and unfinished ones go on from
+/// their last checkpoints, so an interrupted experiment goes on where it stopped. SIGINT (Ctrl-C), SIGTERM, SIGHUP and
+/// SIGUSR1 end all runs, each with a checkpoint. A run that fails is a hole in the report, and makes the exit status 1. The report goes into the output directory: index.html, report.md, results.json,
 /// results.csv; `cargo xtask report` makes it again.
 #[derive(ClapArgs)]
 pub struct Args {
@@ -74,6 +77,18 @@ pub struct Args {
     /// `set-aside` and train them anew.
     #[arg(long)]
     force_new: bool,
+
+    /// Move unfinished runs into `set-aside` and begin them anew.
+    #[arg(long)]
+    restart: bool,
+
+    /// Let each run write a checkpoint after so many steps, not only every five minutes and where a stage begins.
+    #[arg(long, value_name = "STEPS")]
+    checkpoint_steps: Option<NonZeroUsize>,
+
+    /// Stop after so much time, such as 3h, each run with a checkpoint; exit status 75.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    time_limit: Option<std::time::Duration>,
 
     /// Print the results as JSON instead of tables.
     #[arg(long)]
@@ -193,14 +208,46 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         config: &args.config,
         threads: (cores / jobs).max(1),
         devices: &devices,
+        restart: args.restart,
+        checkpoint_steps: args.checkpoint_steps,
     };
-    executor.run_all(&runs, jobs)?;
+    stop::listen()?;
+    args.time_limit.map(stop::after);
+    let mut failures = executor.run_all(&runs, jobs)?;
+    let total = runs.len() + starts.len();
+    // What a failed run would have made is missing to others, too.
+    let is_there = |run: &Planned| run.directory.is_dir();
+    runs.retain(is_there);
     compare_all(&experiment, &runs, &tasks, &executor, &out)?;
     // They start from the prompts of the runs above, which have to be there to tell.
+    plan::retain_possible(&mut starts);
     plan::find_finished(&mut starts, &mut fingerprinter, args.force_new)?;
-    executor.run_all(&starts, jobs)?;
-    fpt::report(&out, args.json)
+    failures.extend(executor.run_all(&starts, jobs)?);
+    if failures.len() < total {
+        fpt::report(&out, args.json)?;
+    }
+    ensure!(
+        failures.is_empty(),
+        Failed(format!(
+            "{} of {total} runs failed; the same command tries them again\n{}",
+            failures.len(),
+            failures.join("\n")
+        ))
+    );
+    Ok(())
 }
+
+/// Some runs failed; the others are in the report.
+#[derive(Debug)]
+pub struct Failed(String);
+
+impl std::fmt::Display for Failed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Failed {}
 
 /// Compare the prompts of each task: their similarity, and where the experiment asks for it their transfer.
 fn compare_all(

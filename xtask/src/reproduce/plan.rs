@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use fpt::finished;
 use fpt_partial::shape;
+use fpt_prompt::PromptInit;
 use fpt_schedule::Method;
 use fpt_tasks::{TaskName, task};
 use fpt_train::{Experiment, Fingerprinter, Plan, RunConfig, RunResult};
@@ -150,4 +151,12 @@ pub(super) fn starts(
         }
     }
     Ok(starts)
+}
+
+/// Drop the starts from prompts that are not there, because the runs that make them failed.
+pub(super) fn retain_possible(starts: &mut Vec<Planned>) {
+    starts.retain(|run| match &run.config.prompt.init {
+        PromptInit::Adapter { path } => path.exists(),
+        _ => true,
+    });
 }

@@ -35,23 +35,22 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    /// Read and tokenize the data of `plan`, and choose what its stages keep of the model. `since` is when loading began.
+    /// Read and tokenize the data of `plan`, and choose what its stages keep of the model, unless that is `known`. `since`
+    /// is when loading began.
     pub(crate) fn load(
         session: Session,
         plan: &Plan,
         cache: &Path,
+        known: Option<Vec<Selection>>,
         since: Instant,
         log: &mut Log<'_>,
     ) -> Result<Self, TrainError> {
-        let mut told = Ok(());
         let mut tokenized = |split, examples, of| {
-            if told.is_ok() {
-                told = log.emit(Event::Tokenized {
-                    split,
-                    examples,
-                    of,
-                });
-            }
+            log.emit(Event::Tokenized {
+                split,
+                examples,
+                of,
+            })
         };
         let mut read = |split| {
             session
@@ -64,7 +63,6 @@ impl Inputs {
             Split::Dev => Arc::clone(&dev),
             Split::Test => read(Split::Test)?,
         };
-        told?;
         session.check_reported(&reported)?;
         let baseline = session
             .task
@@ -88,7 +86,10 @@ impl Inputs {
         })?;
         let clock = Instant::now();
         let data = [&*train, &*dev];
-        let selections = selections::of(&session, plan, data, &fingerprints.model, cache)?;
+        let selections = match known {
+            Some(selections) if selections.len() == plan.stages.len() => selections,
+            _ => selections::of(&session, plan, data, &fingerprints.model, cache)?,
+        };
         seconds.score = clock.elapsed().as_secs_f64();
         Ok(Self {
             baseline: BaselineScore {

@@ -112,7 +112,7 @@ impl Session {
     /// [`TrainError::Task`] names file and line.
     pub fn read(&self, split: Split) -> Result<SplitData, TrainError> {
         let dataset = self.examples(split)?;
-        let tokens = self.tokenize(&dataset.examples, &mut |_, _| {})?;
+        let tokens = self.tokenize(&dataset.examples, &mut |_, _| Ok(()))?;
         Ok(SplitData { dataset, tokens })
     }
 
@@ -125,7 +125,7 @@ impl Session {
         &self,
         split: Split,
         cache: &Path,
-        on_tokenized: &mut dyn FnMut(Split, usize, usize),
+        on_tokenized: &mut dyn FnMut(Split, usize, usize) -> Result<(), TrainError>,
     ) -> Result<SplitData, TrainError> {
         let dataset = self.examples(split)?;
         let examples = &dataset.examples;
@@ -159,14 +159,14 @@ impl Session {
     fn tokenize(
         &self,
         examples: &[Example],
-        on_tokenized: &mut dyn FnMut(usize, usize),
+        on_tokenized: &mut dyn FnMut(usize, usize) -> Result<(), TrainError>,
     ) -> Result<Vec<TokenizedExample>, TrainError> {
         let mut tokens = Vec::with_capacity(examples.len());
         for part in examples.chunks(TOKENIZED_AT_ONCE) {
             let encode = |text: &str| self.tokenizer.encode(text);
             tokens.extend(tokenize(part, encode, self.limits())?);
             if examples.len() > TOKENIZED_AT_ONCE {
-                on_tokenized(tokens.len(), examples.len());
+                on_tokenized(tokens.len(), examples.len())?;
             }
         }
         Ok(tokens)
@@ -209,7 +209,7 @@ impl Session {
         prompt: Option<&SoftPrompt>,
         data: &SplitData,
         limit: usize,
-        on_batch: &mut dyn FnMut(usize),
+        on_batch: &mut dyn FnMut(usize) -> Result<(), TrainError>,
     ) -> Result<Vec<String>, TrainError> {
         let limit = limit.min(data.tokens.len());
         let predictor = Predictor {
@@ -238,7 +238,7 @@ impl Session {
         prompt: Option<&SoftPrompt>,
         data: &SplitData,
         limit: usize,
-        on_batch: &mut dyn FnMut(usize),
+        on_batch: &mut dyn FnMut(usize) -> Result<(), TrainError>,
     ) -> Result<(Scores, Vec<String>), TrainError> {
         let answers = self.answer(model, prompt, data, limit, on_batch)?;
         let answered = &data.examples()[..answers.len()];

@@ -18,6 +18,18 @@ pub enum Event {
         /// Where to.
         path: PathBuf,
     },
+    /// The run goes on with what one before it left unfinished.
+    Resumed {
+        /// Steps that were taken already.
+        step: usize,
+        /// Where it was found.
+        path: PathBuf,
+    },
+    /// Something is odd, but no reason to end the run.
+    Warning {
+        /// What, a sentence without its full stop.
+        message: String,
+    },
     /// Examples of large data were tokenized.
     Tokenized {
         /// Of which split.

@@ -11,38 +11,81 @@ use crate::TrainError;
 pub(crate) struct Log<'a> {
     path: PathBuf,
     metrics: File,
+    /// Bytes of the file.
+    length: u64,
     listener: &'a mut dyn FnMut(&Event),
-    /// Lines written.
-    written: usize,
+    stop: fn() -> bool,
 }
 
 impl<'a> Log<'a> {
-    /// A log that writes to the new file `path`.
+    /// A log that writes to the file `path`, after what is there already. `stop` is asked while the run waits for what
+    /// it tells of.
     ///
     /// # Errors
     /// [`TrainError::Output`] if it can't be created.
-    pub(crate) fn create(
+    pub(crate) fn open(
         path: &Path,
         listener: &'a mut dyn FnMut(&Event),
+        stop: fn() -> bool,
     ) -> Result<Self, TrainError> {
-        let metrics = File::create_new(path).map_err(|error| TrainError::output(path, error))?;
+        let failed = |error| TrainError::output(path, error);
+        let mut options = File::options();
+        let metrics = options.append(true).create(true).open(path);
+        let metrics = metrics.map_err(failed)?;
+        let length = metrics.metadata().map_err(failed)?.len();
         Ok(Self {
             path: path.to_path_buf(),
             metrics,
+            length,
             listener,
-            written: 0,
+            stop,
         })
     }
 
-    /// Whether there is something to keep.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.written == 0
+    /// Bytes of the file.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Whether the run is to stop.
+    pub(crate) fn is_stopped(&self) -> bool {
+        (self.stop)()
+    }
+
+    /// Cut the file to its first `length` bytes.
+    ///
+    /// # Errors
+    /// [`TrainError::Output`].
+    pub(crate) fn cut(&mut self, length: u64) -> Result<(), TrainError> {
+        let cut = self.metrics.set_len(length);
+        cut.map_err(|error| TrainError::output(&self.path, error))?;
+        self.length = length;
+        Ok(())
+    }
+
+    /// Bring the file to the disk, and tell its length.
+    ///
+    /// # Errors
+    /// [`TrainError::Output`].
+    pub(crate) fn sync(&mut self) -> Result<u64, TrainError> {
+        let synced = self.metrics.sync_data();
+        synced.map_err(|error| TrainError::output(&self.path, error))?;
+        Ok(self.length)
+    }
+
+    /// Something is odd.
+    ///
+    /// # Errors
+    /// As [`Log::emit`].
+    pub(crate) fn warn(&mut self, message: String) -> Result<(), TrainError> {
+        self.emit(Event::Warning { message })
     }
 
     /// Something happened.
     ///
     /// # Errors
-    /// [`TrainError::Output`] if it can't be written down.
+    /// [`TrainError::Output`] if it can't be written down, [`TrainError::Stopped`] if it is only a part of longer work
+    /// and the run is to stop.
     pub(crate) fn emit(&mut self, event: impl Into<Event>) -> Result<(), TrainError> {
         let event = event.into();
         if let Event::Metric(record) = &event {
@@ -50,9 +93,14 @@ impl<'a> Log<'a> {
             let mut line = serde_json::to_string(record).map_err(|error| failed(error.into()))?;
             line.push('\n');
             self.metrics.write_all(line.as_bytes()).map_err(failed)?;
-            self.written += 1;
+            self.length += line.len() as u64;
         }
         (self.listener)(&event);
-        Ok(())
+        match event {
+            Event::Tokenized { .. } | Event::Evaluated { .. } if self.is_stopped() => {
+                Err(TrainError::Stopped)
+            }
+            _ => Ok(()),
+        }
     }
 }

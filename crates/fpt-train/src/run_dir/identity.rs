@@ -45,11 +45,12 @@ pub fn finished_run(
     refuse("another configuration", differences(&found.config, config)?)?;
     let inputs = fingerprinter.of(config)?;
     refuse("other inputs", found.inputs()?.differences(&inputs))?;
+    super::sweep::finished(directory);
     Ok(Some(found.result))
 }
 
 /// What differs between two configurations, but for paths.
-fn differences(there: &RunConfig, here: &RunConfig) -> Result<Vec<String>, TrainError> {
+pub(super) fn differences(there: &RunConfig, here: &RunConfig) -> Result<Vec<String>, TrainError> {
     let table = |config: &RunConfig| -> Result<Table, TrainError> {
         let mut table = Table::try_from(config).map_err(|error| TrainError::Value {
             key: "task",

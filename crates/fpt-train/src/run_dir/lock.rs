@@ -1,7 +1,7 @@
 //! Who writes a directory: an advisory lock, which ends with the process that holds it, however that ends.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Seek, Write};
 use std::path::Path;
 
 use crate::TrainError;
@@ -11,7 +11,7 @@ const NAME: &str = "lock";
 
 /// The lock of a directory, held until it is dropped.
 pub(super) struct Lock {
-    _file: File,
+    file: File,
 }
 
 /// What a directory's lock says.
@@ -35,7 +35,7 @@ impl Lock {
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         writeln!(file, "process {}", std::process::id()).map_err(failed)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 
     /// Who holds the lock of a directory that was found.
@@ -49,13 +49,23 @@ impl Lock {
         };
         match file.try_lock() {
             // The directory may have been replaced between the two calls: then its lock is another file.
-            Ok(()) if is_at(&file, &path) => Ok(Owner::Nobody(Some(Self { _file: file }))),
+            Ok(()) if is_at(&file, &path) => Ok(Owner::Nobody(Some(Self { file }))),
             Ok(()) | Err(TryLockError::WouldBlock) => Ok(Owner::Process(named(&path))),
             Err(TryLockError::Error(_)) => Ok(Owner::Process(format!(
                 "maybe {} (this file system has no locks to ask; move the directory away if there is no such process)",
                 named(&path)
             ))),
         }
+    }
+
+    /// Write into the lock of `directory`, which this process has taken over, that it holds it now.
+    pub(super) fn name_holder(&self, directory: &Path) -> Result<(), TrainError> {
+        let path = directory.join(NAME);
+        let failed = |error| TrainError::output(&path, error);
+        let mut file = &self.file;
+        file.set_len(0).map_err(failed)?;
+        file.rewind().map_err(failed)?;
+        writeln!(file, "process {}", std::process::id()).map_err(failed)
     }
 
     /// Remove the lock of a directory that is finished.

@@ -5,6 +5,7 @@ mod identity;
 mod lock;
 mod open;
 mod set_aside;
+mod sweep;
 
 pub use finished::FinishedRun;
 pub use identity::finished_run;

@@ -15,7 +15,7 @@ use burn::tensor::Device;
 use fpt_files::Fingerprint;
 use fpt_lab::{Lab, assert_pinned};
 use fpt_tasks::Scores;
-use fpt_train::{Experiment, Host, MetricRecord, RunResult, model_directory, train};
+use fpt_train::{Conduct, Experiment, Host, MetricRecord, RunResult, model_directory, train};
 
 /// Task, method and settings.
 const RUNS: [(&str, &str, &[&str]); 7] = [
@@ -61,6 +61,7 @@ fn a_small_grid_of_runs_gives_the_pinned_numbers() {
             device: "cpu".into(),
             peak_memory: || None,
             find_model: model_directory,
+            conduct: Conduct::default(),
         };
         let cache = lab.path("cache");
         train(&config, &out, &cache, &host, &[Device::flex()], &mut |_| {}).unwrap();

@@ -78,7 +78,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         args.split,
         args.run.task
     );
-    let mut progress = |more| bar.inc(more as u64);
+    let mut progress = |more| {
+        bar.inc(more as u64);
+        Ok(())
+    };
     let answers = session.answer(
         &session.model,
         prompt.as_ref(),

@@ -151,7 +151,7 @@ fn answer(predictor: &Predictor<'_>, texts: &mut Vec<String>, json: bool) -> any
             })
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let answers = predictor.predict(&examples, texts.len().max(1), &mut |_| {})?;
+    let answers = predictor.predict(&examples, texts.len().max(1), &mut |_| Ok(()))?;
     for (text, answer) in texts.drain(..).zip(answers) {
         if json {
             print_json(&serde_json::json!({ "text": text, "answer": answer }))?;

@@ -1,13 +1,14 @@
 //! `fpt train`: one run.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use fpt::bytes::Bytes;
 use fpt::verdict::{self, Patient, Verdicts};
-use fpt::{DeviceName, finished, host, model, terminal};
+use fpt::{DeviceName, finished, host, model, stop, terminal};
 use fpt_tasks::Split;
-use fpt_train::{Event, Fingerprinter, MetricRecord, RunResult, train};
+use fpt_train::{Begun, Conduct, Event, Fingerprinter, MetricRecord, RunResult, TrainError, train};
 use indicatif::ProgressBar;
 
 use super::{RunArgs, dry_run, memory, print_json, print_line};
@@ -17,6 +18,10 @@ use super::{RunArgs, dry_run, memory, print_json, print_line};
 /// Leaves a directory with the resolved configuration, the metrics of every step, the prompt that was best on
 /// dev as a PEFT adapter, the predictions, and the result. The directory appears when the run is complete; a finished
 /// run of the same configuration and the same inputs is not repeated.
+///
+/// A run that was killed or stopped goes on from its last checkpoint when the same command is given again, and comes to
+/// the same end, to the bit. SIGINT (Ctrl-C), SIGTERM, SIGHUP and SIGUSR1 end it after the step, with a checkpoint and
+/// exit status 128 + signal; a second one ends it at once.
 ///
 /// Example: fpt train --config configs/mini.toml --task mnli --out runs/mnli
 #[derive(ClapArgs)]
@@ -51,6 +56,30 @@ pub(crate) struct Args {
     #[arg(long)]
     force_new: bool,
 
+    /// Go on with an unfinished run; that there is none is an error.
+    #[arg(long, conflicts_with = "restart")]
+    resume: bool,
+
+    /// Move an unfinished run into `set-aside` and begin anew.
+    #[arg(long)]
+    restart: bool,
+
+    /// Write a checkpoint after so much time, such as 90s, 5min or 1h; 0s for none.
+    #[arg(long, value_name = "TIME", default_value = "5min", value_parser = humantime::parse_duration)]
+    checkpoint_time: Duration,
+
+    /// Write a checkpoint after so many steps, too.
+    #[arg(long, value_name = "STEPS")]
+    checkpoint_steps: Option<std::num::NonZeroUsize>,
+
+    /// Stop after so much time, such as 3h, with a checkpoint and exit status 75.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    time_limit: Option<Duration>,
+
+    /// Stop when standard input ends: it is a pipe of the program that started this one.
+    #[arg(long, hide = true)]
+    with_parent: bool,
+
     /// Train on a device that `fpt doctor` found wrong.
     #[arg(long)]
     force: bool,
@@ -61,6 +90,31 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    fn conduct(&self) -> Conduct {
+        Conduct {
+            begun: match (self.resume, self.restart) {
+                (true, _) => Begun::MustGoOn,
+                (_, true) => Begun::SetAside,
+                _ => Begun::GoOn,
+            },
+            every_steps: self.checkpoint_steps.map(std::num::NonZeroUsize::get),
+            every: Some(self.checkpoint_time).filter(|time| !time.is_zero()),
+            stop: stop::is_asked,
+        }
+    }
+
+    /// Watch for what may stop the run.
+    fn watch(&self) -> anyhow::Result<()> {
+        stop::listen()?;
+        if let Some(limit) = self.time_limit {
+            stop::after(limit);
+        }
+        if self.with_parent {
+            stop::at_end_of_input();
+        }
+        Ok(())
+    }
+
     fn cache(&self) -> PathBuf {
         let beside = || self.out.with_file_name("cache");
         self.cache.clone().unwrap_or_else(beside)
@@ -113,8 +167,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
 
+    args.watch()?;
     let devices = args.device.open()?;
-    let (cache, host) = (args.cache(), host(&devices));
+    let (cache, host) = (args.cache(), host(&devices, args.conduct()));
     let verdicts = verdict::file().map_or_else(Verdicts::default, |file| Verdicts::read(&file));
     for (name, device) in devices.named() {
         let patient = Patient::new(&name, device, memory::precision_name(&config));
@@ -125,11 +180,20 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
     let bar = terminal::bar(1, args.run.task.as_str());
     let mut last_printed = Ok(());
+    let mut step = 0;
     let mut listen = |event: &Event| {
+        if let Event::Metric(MetricRecord::Step { step: taken, .. })
+        | Event::Resumed { step: taken, .. } = event
+        {
+            step = *taken;
+        }
         if !args.json {
             show(event, &bar);
         } else if last_printed.is_ok() {
             last_printed = print_json(event);
+            if last_printed.is_err() {
+                stop::alone();
+            }
         }
     };
     let result = train(
@@ -139,8 +203,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         &host,
         devices.all(),
         &mut listen,
-    )?;
+    );
     bar.finish_and_clear();
+    if let Err(TrainError::Stopped) = result {
+        terminal::note(&format!(
+            "stopped by {} after step {step}; the same command goes on from there",
+            stop::reason()
+        ));
+    }
+    let result = result?;
     last_printed?;
     if args.json {
         return Ok(());
@@ -159,6 +230,19 @@ fn show(event: &Event, bar: &ProgressBar) {
                 path.display()
             ));
         }),
+        Event::Resumed { step, path } => {
+            bar.set_position(*step as u64);
+            bar.reset_eta();
+            bar.suspend(|| {
+                terminal::note(&format!(
+                    "goes on after step {step} with what is in {}",
+                    path.display()
+                ));
+            });
+        }
+        Event::Warning { message } => {
+            bar.suspend(|| terminal::note(&format!("warning: {message}")));
+        }
         Event::Tokenized {
             split,
             examples,

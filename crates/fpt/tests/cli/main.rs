@@ -11,4 +11,5 @@ mod memory;
 mod report;
 mod run_directories;
 mod schedules;
+mod stops;
 mod t5_large_layout;

@@ -195,6 +195,16 @@ fn a_directory_at_work_belongs_to_one_process() {
     // What a killed run leaves belongs to nobody; it is kept all the same.
     let left = fs::read(&metrics).unwrap();
     let third = lab.train("mnli", &[]);
+    refused(
+        &third,
+        &[
+            "unfinished",
+            "`train.steps` is 100000 there and 3 here",
+            "--restart",
+        ],
+    );
+    assert!(fs::read(&metrics).unwrap() == left);
+    let third = lab.train("mnli", &["--restart"]);
     trained(&third);
     assert!(
         stderr(&third).contains("set-aside/run.partial-1"),

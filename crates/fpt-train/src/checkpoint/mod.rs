@@ -1,0 +1,220 @@
+//! Checkpoints of a run: from each it goes on to the same end, to the bit, as if it had never been interrupted.
+
+mod record;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use burn::tensor::Device;
+use fpt_files::{create_directory, seal, unseal};
+use serde::{Deserialize, Serialize};
+
+use self::record::{Found, VERSION, from_bytes, to_bytes};
+use crate::record::Log;
+use crate::state::State;
+use crate::{Conduct, TrainConfig, TrainError};
+
+/// Where they lie in the directory of a run.
+pub(crate) const DIRECTORY: &str = "checkpoints";
+const KIND: &str = "fpt-checkpoint";
+/// So many are kept: the last one may be damaged.
+const KEPT: usize = 2;
+
+/// What a run must have in common with what it goes on with, beside configuration and inputs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Circumstances {
+    /// Kind of device, such as `cpu` or `cuda`.
+    pub(crate) device: String,
+    /// Parts in which each batch is computed.
+    pub(crate) parts: usize,
+    /// SHA-256 of `selections.json`.
+    pub(crate) selections: String,
+}
+
+impl Circumstances {
+    /// What differs, a phrase each.
+    fn differences(&self, here: &Self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut compare = |what: &str, there: &dyn ToString, here: &dyn ToString| {
+            let (there, here) = (there.to_string(), here.to_string());
+            if there != here {
+                found.push(format!("{what} {there} there and {here} here"));
+            }
+        };
+        compare("the device is", &self.device, &here.device);
+        compare("the parts of a batch are", &self.parts, &here.parts);
+        compare(
+            "what the stages keep of the model has the SHA-256",
+            &self.selections,
+            &here.selections,
+        );
+        found
+    }
+}
+
+/// Writes checkpoints when they are due.
+pub(crate) struct Keeper<'a> {
+    run: &'a Path,
+    circumstances: Circumstances,
+    conduct: &'a Conduct,
+    /// When the last one was written, or training began.
+    last: Instant,
+    last_step: usize,
+}
+
+impl<'a> Keeper<'a> {
+    /// For the run in the directory `run`.
+    pub(crate) fn new(run: &'a Path, circumstances: Circumstances, conduct: &'a Conduct) -> Self {
+        Self {
+            run,
+            circumstances,
+            conduct,
+            last: Instant::now(),
+            last_step: 0,
+        }
+    }
+
+    /// The newest checkpoint that is whole, and how long `metrics.jsonl` was then. Those that are damaged are told.
+    ///
+    /// # Errors
+    /// [`TrainError::Begun`] if it is of other circumstances.
+    pub(crate) fn newest(
+        &mut self,
+        config: &TrainConfig,
+        [device, training]: [&Device; 2],
+        log: &mut Log<'_>,
+    ) -> Result<Option<(State, u64)>, TrainError> {
+        for path in files(self.run)?.into_iter().rev() {
+            match read(&path, config, device, training) {
+                Ok(found) if found.metrics > log.length() => {
+                    log.warn(format!("{} is newer than the metrics", path.display()))?;
+                }
+                Ok(found) => {
+                    let differences = found.circumstances.differences(&self.circumstances);
+                    if !differences.is_empty() {
+                        return Err(TrainError::Begun {
+                            path: self.run.to_path_buf(),
+                            what: "computed otherwise",
+                            differences,
+                        });
+                    }
+                    self.last_step = found.state.counters.step;
+                    return Ok(Some((found.state, found.metrics)));
+                }
+                Err(reason) => log.warn(format!("{} is of no use: {reason}", path.display()))?,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a checkpoint is due after so many steps.
+    pub(crate) fn is_due(&self, step: usize) -> bool {
+        let taken = step - self.last_step;
+        let by_steps = self.conduct.every_steps.is_some_and(|every| taken >= every);
+        let by_time = (self.conduct.every).is_some_and(|every| self.last.elapsed() >= every);
+        taken > 0 && (by_steps || by_time)
+    }
+
+    /// Between two steps: write a checkpoint if one is due, and stop if that is asked for.
+    ///
+    /// # Errors
+    /// [`TrainError::Stopped`]; others if the metrics can't be written.
+    pub(crate) fn rest(&mut self, state: &State, log: &mut Log<'_>) -> Result<(), TrainError> {
+        if log.is_stopped() {
+            self.save(state, log)?;
+            return Err(TrainError::Stopped);
+        }
+        if self.is_due(state.counters.step) {
+            self.try_save(state, log)?;
+        }
+        Ok(())
+    }
+
+    /// What was being done was ended by `error`: if by a stop, write a checkpoint. Returns the error to report.
+    ///
+    /// # Errors
+    /// Always one.
+    pub(crate) fn stopped<T>(
+        &mut self,
+        error: TrainError,
+        state: &State,
+        log: &mut Log<'_>,
+    ) -> Result<T, TrainError> {
+        if matches!(error, TrainError::Stopped) {
+            self.save(state, log)?;
+        }
+        Err(error)
+    }
+
+    /// [`Keeper::save`]; that a checkpoint can't be written is told, and no reason to end a run.
+    pub(crate) fn try_save(&mut self, state: &State, log: &mut Log<'_>) -> Result<(), TrainError> {
+        let Err(error) = self.save(state, log) else {
+            return Ok(());
+        };
+        // Not again at once.
+        (self.last, self.last_step) = (Instant::now(), state.counters.step);
+        log.warn(format!("there is no checkpoint: {error}"))
+    }
+
+    /// Write a checkpoint, to the disk.
+    ///
+    /// # Errors
+    /// [`TrainError::File`] or [`TrainError::Output`] if that fails.
+    pub(crate) fn save(&mut self, state: &State, log: &mut Log<'_>) -> Result<(), TrainError> {
+        let directory = self.run.join(DIRECTORY);
+        create_directory(&directory)?;
+        let metrics = log.sync()?;
+        let path = directory.join(format!("step-{:010}.fpt", state.counters.step));
+        let content = to_bytes(state, &self.circumstances, metrics);
+        let content = content.map_err(|reason| TrainError::Output {
+            path: path.clone(),
+            reason,
+        })?;
+        fpt_files::write(&path, seal(KIND, VERSION, &content))?;
+        let files = files(self.run)?;
+        for old in &files[..files.len().saturating_sub(KEPT)] {
+            // One more does no harm.
+            let _ = fs::remove_file(old);
+        }
+        (self.last, self.last_step) = (Instant::now(), state.counters.step);
+        Ok(())
+    }
+}
+
+fn read(
+    path: &Path,
+    config: &TrainConfig,
+    device: &Device,
+    training: &Device,
+) -> Result<Found, String> {
+    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    let found = unseal(KIND, &bytes)?;
+    match found.version {
+        VERSION => from_bytes(found.content, config, device, training),
+        other => Err(format!(
+            "it has version {other} of the format, not {VERSION}"
+        )),
+    }
+}
+
+/// The checkpoints of a run, oldest first: their names sort by step.
+fn files(run: &Path) -> Result<Vec<PathBuf>, TrainError> {
+    let directory = run.join(DIRECTORY);
+    if !directory.exists() {
+        return Ok(Vec::new());
+    }
+    let failed = |error| TrainError::output(&directory, error);
+    let entries = fs::read_dir(&directory).map_err(failed)?;
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("step-") && name.ends_with(".fpt") {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
+}

@@ -1,0 +1,159 @@
+//! A state as bytes, exactly: floats go as their bits or as decimals that come back as the same number.
+
+use std::collections::HashMap;
+
+use burn::tensor::{Bytes, Device};
+use fpt_prompt::SoftPrompt;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+
+use super::Circumstances;
+use crate::state::{Best, Counters, State};
+use crate::{TrainConfig, adafactor};
+
+/// Version of the format.
+pub(super) const VERSION: u32 = 1;
+
+const META: &str = "state";
+const PROMPT: &str = "prompt";
+const BEST: &str = "best_prompt";
+const LOSSES: &str = "losses";
+const OPTIMIZER: &str = "optimizer";
+
+/// All of a state that is no tensor.
+#[derive(Serialize, Deserialize)]
+struct Meta {
+    circumstances: Circumstances,
+    /// Bytes of `metrics.jsonl` until then.
+    metrics: u64,
+    /// The optimizer knows its parameter by this.
+    prompt_id: u64,
+    best: Option<BestMeta>,
+    counters: Counters,
+}
+
+#[derive(Serialize, Deserialize)]
+struct BestMeta {
+    mean: f64,
+    step: usize,
+}
+
+/// A state that was read.
+pub(super) struct Found {
+    pub(super) state: State,
+    pub(super) circumstances: Circumstances,
+    pub(super) metrics: u64,
+}
+
+/// The content of a checkpoint.
+pub(super) fn to_bytes(
+    state: &State,
+    circumstances: &Circumstances,
+    metrics: u64,
+) -> Result<Vec<u8>, String> {
+    let meta = Meta {
+        circumstances: circumstances.clone(),
+        metrics,
+        prompt_id: state.prompt.weight.id.val(),
+        best: state.best.as_ref().map(|best| BestMeta {
+            mean: best.mean,
+            step: best.step,
+        }),
+        counters: state.counters.clone(),
+    };
+    let meta = serde_json::to_string(&meta).map_err(|error| error.to_string())?;
+    let shape = state.prompt.shape().to_vec();
+    let prompt = bytes_of(&state.prompt.values());
+    let best = state
+        .best
+        .as_ref()
+        .map(|best| bytes_of(&best.prompt.values()));
+    let losses: Vec<u8> = (state.losses.iter())
+        .flat_map(|loss| loss.to_le_bytes())
+        .collect();
+    let optimizer = state.optimizer.into_bytes();
+    let optimizer = optimizer.map_err(|error| error.to_string())?;
+
+    let mut tensors = vec![
+        (PROMPT, Dtype::F32, shape.clone(), &prompt[..]),
+        (LOSSES, Dtype::F64, vec![state.losses.len()], &losses[..]),
+        (OPTIMIZER, Dtype::U8, vec![optimizer.len()], &optimizer[..]),
+    ];
+    if let Some(best) = &best {
+        tensors.push((BEST, Dtype::F32, shape, &best[..]));
+    }
+    let views = tensors.into_iter().map(|(name, dtype, shape, data)| {
+        let view = TensorView::new(dtype, shape, data).map_err(|error| error.to_string())?;
+        Ok((name, view))
+    });
+    let views: Vec<_> = views.collect::<Result<_, String>>()?;
+    let meta = HashMap::from([(META.to_string(), meta)]);
+    safetensors::serialize(views, Some(meta)).map_err(|error| error.to_string())
+}
+
+/// What [`to_bytes`] made. The prompt goes to the autodiff device `training`, the best one to `device`.
+pub(super) fn from_bytes(
+    bytes: &[u8],
+    config: &TrainConfig,
+    device: &Device,
+    training: &Device,
+) -> Result<Found, String> {
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| text(&error))?;
+    let meta = header.metadata().as_ref().and_then(|meta| meta.get(META));
+    let meta: Meta = serde_json::from_str(meta.ok_or("it has no state")?)
+        .map_err(|error| format!("its state can't be read: {error}"))?;
+    let tensors = SafeTensors::deserialize(bytes).map_err(|error| text(&error))?;
+    let tensor = |name: &str| tensors.tensor(name).map_err(|error| text(&error));
+    let prompt = |name: &str| -> Result<(Vec<f32>, [usize; 2]), String> {
+        let tensor = tensor(name)?;
+        let [length, width] = tensor.shape() else {
+            return Err(format!("its {name} has another shape"));
+        };
+        let values: Vec<f32> = chunks(tensor.data()).map(f32::from_le_bytes).collect();
+        if values.len() != length * width || values.iter().any(|x| !x.is_finite()) {
+            return Err(format!("its {name} is no prompt"));
+        }
+        Ok((values, [*length, *width]))
+    };
+    let (values, shape) = prompt(PROMPT)?;
+    let best = meta.best.map(|best| -> Result<Best, String> {
+        let (values, shape) = prompt(BEST)?;
+        Ok(Best {
+            mean: best.mean,
+            step: best.step,
+            prompt: SoftPrompt::from_values(values, shape, device),
+        })
+    });
+    let optimizer = Bytes::from_bytes_vec(tensor(OPTIMIZER)?.data().to_vec());
+    let optimizer = adafactor(config).from_bytes(optimizer);
+    let state = State {
+        prompt: SoftPrompt::with_id(values, shape, meta.prompt_id.into(), training),
+        optimizer: optimizer.map_err(|error| text(&error))?,
+        best: best.transpose()?,
+        losses: chunks(tensor(LOSSES)?.data())
+            .map(f64::from_le_bytes)
+            .collect(),
+        counters: meta.counters,
+    };
+    if state.losses.len() != state.counters.step {
+        return Err("it has not as many losses as steps".into());
+    }
+    Ok(Found {
+        state,
+        circumstances: meta.circumstances,
+        metrics: meta.metrics,
+    })
+}
+
+fn bytes_of(values: &[f32]) -> Vec<u8> {
+    values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
+}
+
+/// The numbers of a tensor of little-endian numbers.
+fn chunks<const N: usize>(data: &[u8]) -> impl Iterator<Item = [u8; N]> {
+    data.as_chunks().0.iter().copied()
+}

@@ -1,0 +1,61 @@
+//! What killed processes leave behind, and nobody needs.
+
+use std::fs;
+use std::path::Path;
+
+use super::lock::{Lock, Owner};
+
+/// Names of directories of runs that have no name yet begin so.
+pub(super) const FRESH: &str = ".fpt-run-";
+
+/// Remove nameless directories beside `partial` whose processes are gone.
+pub(super) fn fresh_directories(partial: &Path) {
+    let parent = partial.parent().filter(|parent| *parent != Path::new(""));
+    let entries = fs::read_dir(parent.unwrap_or(Path::new(".")));
+    for entry in entries.into_iter().flatten().flatten() {
+        let path = entry.path();
+        if !entry.file_name().to_string_lossy().starts_with(FRESH) || path.is_symlink() {
+            continue;
+        }
+        match Lock::owner(&path) {
+            Ok(Owner::Nobody(Some(_held))) => {
+                // It stays if that fails, and does no harm.
+                let _ = fs::remove_dir_all(&path);
+            }
+            // Without a lock it is empty, or not ours: only an empty one is removed.
+            Ok(Owner::Nobody(None)) => {
+                let _ = fs::remove_dir(&path);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Remove files below a directory of ours that were not written to their end.
+pub(super) fn temporary_files(directory: &Path) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if path.is_dir() && !path.is_symlink() {
+            temporary_files(&path);
+        } else if name.starts_with('.') && name.ends_with(".tmp") {
+            // As above.
+            let _ = fs::remove_file(&path);
+        }
+    }
+}
+
+/// Remove what a finished run needs no more, unless its process is still about to.
+pub(super) fn finished(directory: &Path) {
+    if let Ok(Owner::Nobody(Some(lock))) = Lock::owner(directory) {
+        clear(directory, &lock);
+    }
+}
+
+/// Remove checkpoints and lock of a finished run, whose lock this process holds.
+pub(super) fn clear(directory: &Path, lock: &Lock) {
+    // What stays is no more than a few files.
+    let _ = fs::remove_dir_all(directory.join(crate::checkpoint::DIRECTORY));
+    lock.remove(directory);
+}

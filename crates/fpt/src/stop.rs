@@ -1,0 +1,118 @@
+//! Stops: by signals, after a time limit, or because whoever started or reads this program is gone.
+
+use std::io::Read;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::terminal;
+
+/// Why the program is to stop: the number of a signal, or one of the two below; 0 if it is not.
+static REASON: AtomicI32 = AtomicI32::new(0);
+static DEADLINE: OnceLock<Instant> = OnceLock::new();
+
+/// Beyond all signals.
+const TIME: i32 = 1000;
+const ALONE: i32 = 1001;
+
+/// The exit status after a time limit: that of a temporary failure (`EX_TEMPFAIL`), for the same command goes on.
+const TEMPORARY: u8 = 75;
+
+/// Let SIGINT, SIGTERM, SIGHUP and SIGUSR1 (as Slurm sends before it ends a job) ask the program to stop; a second one
+/// stops it at once.
+///
+/// # Errors
+/// If the system refuses.
+pub fn listen() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+        use signal_hook::iterator::Signals;
+
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1])?;
+        std::thread::spawn(move || {
+            for signal in signals.forever() {
+                if is_asked() {
+                    std::process::exit(128 + signal);
+                }
+                ask(signal);
+                terminal::note(&format!(
+                    "{}: this stops as soon as nothing is lost; a second signal stops it at once",
+                    signal_name(signal)
+                ));
+            }
+        });
+    }
+    Ok(())
+}
+
+/// Stop after so much time from now.
+pub fn after(limit: Duration) {
+    // A second limit is not set by any command; one beyond all clocks is none.
+    if let Some(deadline) = Instant::now().checked_add(limit) {
+        let _ = DEADLINE.set(deadline);
+    }
+}
+
+/// Stop when standard input ends: it is a pipe from the program that started this one, and ends with that.
+pub fn at_end_of_input() {
+    std::thread::spawn(|| {
+        let mut input = std::io::stdin().lock();
+        let mut bytes = [0; 64];
+        loop {
+            match input.read(&mut bytes) {
+                Ok(0) => break,
+                Err(error) if error.kind() != std::io::ErrorKind::Interrupted => break,
+                _ => {}
+            }
+        }
+        alone();
+    });
+}
+
+/// Stop: nobody listens any more.
+pub fn alone() {
+    ask(ALONE);
+}
+
+fn ask(reason: i32) {
+    // The first reason counts.
+    let _ = REASON.compare_exchange(0, reason, Ordering::SeqCst, Ordering::SeqCst);
+}
+
+/// Whether the program is to stop.
+pub fn is_asked() -> bool {
+    if DEADLINE.get().is_some_and(|at| Instant::now() >= *at) {
+        ask(TIME);
+    }
+    REASON.load(Ordering::SeqCst) != 0
+}
+
+/// Why, in words.
+pub fn reason() -> String {
+    match REASON.load(Ordering::SeqCst) {
+        0 => "nothing".into(),
+        TIME => "the time limit".into(),
+        ALONE => "the end of what reads it".into(),
+        signal => signal_name(signal),
+    }
+}
+
+/// The exit status of a program that was asked to stop: 128 and the number of the signal, as shells have it; 75 after a
+/// time limit; 141, as of a closed pipe, where nobody reads what it says.
+pub fn exit_status() -> u8 {
+    match REASON.load(Ordering::SeqCst) {
+        TIME => TEMPORARY,
+        ALONE => 128 + 13,
+        signal => u8::try_from(128 + signal).unwrap_or(2),
+    }
+}
+
+/// The name of a signal, such as SIGTERM.
+pub fn signal_name(signal: i32) -> String {
+    #[cfg(unix)]
+    if let Some(name) = signal_hook::low_level::signal_name(signal) {
+        return name.into();
+    }
+    format!("signal {signal}")
+}
