@@ -278,6 +278,7 @@ fn contents(directory: &Path) -> anyhow::Result<BTreeMap<PathBuf, Vec<u8>>> {
             let file = name.file_name().unwrap_or_default().to_string_lossy();
             let content = match &*file {
                 "result.json" => timeless(&bytes)?,
+                comparison if comparison.starts_with("similarity-") => timeless(&bytes)?,
                 "metrics.jsonl" => {
                     let lines = bytes
                         .split(|&byte| byte == b'\n')
@@ -296,12 +297,14 @@ fn contents(directory: &Path) -> anyhow::Result<BTreeMap<PathBuf, Vec<u8>>> {
     Ok(found)
 }
 
-/// JSON without seconds and memory.
+/// JSON without seconds, memory and the paths of runs.
 fn timeless(json: &[u8]) -> anyhow::Result<Vec<u8>> {
     fn strip(value: &mut Value) {
         match value {
             Value::Object(map) => {
-                map.retain(|key, _| !key.contains("seconds") && key != "peak_memory");
+                map.retain(|key, _| {
+                    !key.contains("seconds") && !["peak_memory", "runs"].contains(&key.as_str())
+                });
                 map.values_mut().for_each(strip);
             }
             Value::Array(items) => items.iter_mut().for_each(strip),

@@ -146,7 +146,7 @@ fn a_run_that_is_stopped_anywhere_comes_to_the_same_end() {
         let asked = usize::MAX - LEFT.get();
         let whole = outcome(&lab.path("whole"));
         assert!(names(&whole).contains(&"adapter_model.safetensors"));
-        assert!(asked > 15, "{asked}");
+        assert!(asked > 10, "{asked}");
         for asks in 0..asked {
             let out = format!("stopped-{asks}");
             let (stopped, _) = run(&lab, &out, settings, asks, Begun::GoOn);
