@@ -288,7 +288,10 @@ fn contents(directory: &Path) -> anyhow::Result<BTreeMap<PathBuf, Vec<u8>>> {
                         .collect::<anyhow::Result<Vec<_>>>()?
                         .concat()
                 }
-                "index.html" | "report.md" | "results.json" | "results.csv" => Vec::new(),
+                // They follow from the others.
+                "index.html" | "report.md" | "results.json" | "results.csv" | "SHA256SUMS" => {
+                    Vec::new()
+                }
                 _ => bytes,
             };
             found.insert(name, content);

@@ -56,6 +56,17 @@ pub enum TrainError {
         /// What differs, a phrase each.
         differences: Vec<String>,
     },
+    /// A finished run is not what it was when it was finished.
+    #[error(
+        "{} holds a finished run that is damaged: {reason}; restore it, or let --force-new set it aside and train anew",
+        path.display()
+    )]
+    Damaged {
+        /// The directory.
+        path: PathBuf,
+        /// Which file, and what is the matter with it.
+        reason: String,
+    },
     /// The directory holds an unfinished run that can't be gone on with, as it is another one than that which is wanted.
     #[error(
         "{} holds an unfinished run, {what}: {}; choose another --out, or let --restart set it aside and begin anew",

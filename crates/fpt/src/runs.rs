@@ -7,7 +7,7 @@ use fpt_train::{Fingerprinter, RunConfig, RunResult, TrainError, finished_run, s
 use crate::terminal;
 
 /// The result of the run of `config` in `directory`, if it is finished. A finished run of another configuration or of
-/// other inputs in its place is an error or, with `force_new`, set aside, which the user is told.
+/// other inputs in its place, or a damaged one, is an error or, with `force_new`, set aside, which the user is told.
 ///
 /// # Errors
 /// Those of [`finished_run`] and [`set_aside`].
@@ -18,7 +18,7 @@ pub fn finished(
     force_new: bool,
 ) -> Result<Option<RunResult>, TrainError> {
     match finished_run(directory, config, fingerprinter) {
-        Err(error @ TrainError::OtherRun { .. }) if force_new => {
+        Err(error @ (TrainError::OtherRun { .. } | TrainError::Damaged { .. })) if force_new => {
             let kept = set_aside(directory)?;
             terminal::note(&format!("{error}: it is {} now", kept.display()));
             Ok(None)

@@ -8,10 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use fpt::stop;
-
 /// So long a process may take to write down what it has.
-const GRACE: Duration = Duration::from_secs(60);
+pub(super) const GRACE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Running processes. Each has a pipe to its standard input: it is told to stop by the end of that, also where this
@@ -63,15 +61,16 @@ impl Children {
         self.done.store(true, Ordering::SeqCst);
     }
 
-    /// Pass a stop on, until [`Children::done`]: first as a request, and when they have had time, by force.
-    pub(super) fn watch(&self) {
+    /// Once `is_stopped` says so pass a stop on, until [`Children::done`]: first as a request, and when they have had
+    /// time, by force.
+    pub(super) fn watch(&self, is_stopped: fn() -> bool, grace: Duration) {
         let mut since = None;
         while !self.done.load(Ordering::SeqCst) {
-            if stop::is_asked() {
+            if is_stopped() {
                 let since = *since.get_or_insert_with(Instant::now);
                 for child in self.lock().1.values_mut() {
                     drop(child.stdin.take());
-                    if since.elapsed() > GRACE {
+                    if since.elapsed() > grace {
                         // It may have ended just now.
                         let _: io::Result<()> = child.kill();
                     }
@@ -79,5 +78,54 @@ impl Children {
             }
             std::thread::sleep(LOOK);
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// How a child ends that is told to stop at once.
+    fn stopped(program: &str, arguments: &[&str], grace: Duration) -> ExitStatus {
+        let children = Children::default();
+        let child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .spawn();
+        let place = children.add(child.unwrap());
+        std::thread::scope(|scope| {
+            scope.spawn(|| children.watch(|| true, grace));
+            let status = children.wait(place).unwrap();
+            children.done();
+            status
+        })
+    }
+
+    #[test]
+    fn a_stop_is_first_a_request_and_then_none() {
+        // It ends with its input.
+        assert!(stopped("cat", &[], GRACE).success());
+        // It does not.
+        let status = stopped("sleep", &["1000"], Duration::from_millis(100));
+        assert_eq!(status.signal(), Some(9));
+    }
+
+    #[test]
+    fn children_are_left_alone_otherwise() {
+        let children = Children::default();
+        let child = Command::new("cat").stdin(Stdio::piped()).spawn();
+        let place = children.add(child.unwrap());
+        std::thread::scope(|scope| {
+            scope.spawn(|| children.watch(|| false, Duration::ZERO));
+            std::thread::sleep(Duration::from_millis(200));
+            assert_eq!(children.look(place).unwrap(), None);
+            drop(children.lock().1.get_mut(&place).unwrap().stdin.take());
+            assert!(children.wait(place).unwrap().success());
+            children.done();
+        });
     }
 }

@@ -11,7 +11,7 @@ use fpt::{DeviceName, stop, terminal};
 use fpt_train::{Event, MetricRecord, RunResult};
 use indicatif::{MultiProgress, ProgressBar};
 
-use super::children::Children;
+use super::children::{Children, GRACE};
 use super::placement::Placement;
 use super::plan::Planned;
 
@@ -55,7 +55,7 @@ impl Executor<'_> {
         let failures = Mutex::new(Vec::new());
         let children = Children::default();
         std::thread::scope(|scope| {
-            let watch = scope.spawn(|| children.watch());
+            let watch = scope.spawn(|| children.watch(stop::is_asked, GRACE));
             let workers: Vec<_> = (0..jobs)
                 .map(|job| {
                     let (placement, open, bars, total) = (&placement, &open, &bars, &total);

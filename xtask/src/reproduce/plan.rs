@@ -8,7 +8,7 @@ use fpt_partial::shape;
 use fpt_prompt::PromptInit;
 use fpt_schedule::Method;
 use fpt_tasks::{TaskName, task};
-use fpt_train::{Experiment, Fingerprinter, Plan, RunConfig, RunResult};
+use fpt_train::{Experiment, Fingerprinter, Plan, RunConfig, RunResult, TrainError};
 
 /// A run of the experiment.
 pub(super) struct Planned {
@@ -97,7 +97,12 @@ pub(super) fn find_finished(
     force_new: bool,
 ) -> anyhow::Result<()> {
     for run in runs {
-        run.finished = finished(&run.directory, &run.config, fingerprinter, force_new)?;
+        let mut look = |force_new| finished(&run.directory, &run.config, fingerprinter, force_new);
+        run.finished = match look(force_new) {
+            // It is of no use to anybody: it is repeated.
+            Err(TrainError::Damaged { .. }) => look(true)?,
+            found => found?,
+        };
     }
     Ok(())
 }

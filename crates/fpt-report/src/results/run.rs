@@ -27,7 +27,9 @@ impl Run {
         let mut paths: Vec<PathBuf> = Vec::new();
         for entry in std::fs::read_dir(directory).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
-            if path.join("result.json").is_file() {
+            // A run that has lost its result is one, and damaged.
+            let marks = ["result.json", "SHA256SUMS"];
+            if marks.iter().any(|mark| path.join(mark).is_file()) {
                 paths.push(path);
             }
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use fpt_partial::Selection;
 use serde::de::DeserializeOwned;
 
+use super::digests;
 use crate::{Fingerprints, MetricRecord, RunConfig, RunResult, TrainError};
 
 /// A finished run.
@@ -23,9 +24,11 @@ impl FinishedRun {
     /// Read the run in `directory`.
     ///
     /// # Errors
-    /// [`TrainError::Output`] if the directory holds no finished run.
+    /// [`TrainError::Output`] if the directory holds no finished run, [`TrainError::Damaged`] if one of its files is not
+    /// what the run wrote.
     pub fn read(directory: impl AsRef<Path>) -> Result<Self, TrainError> {
         let directory = directory.as_ref().to_path_buf();
+        digests::check(&directory)?;
         let damaged = |name: &str, reason: String| TrainError::Output {
             path: directory.clone(),
             reason: format!("its {name} is damaged: {reason}"),

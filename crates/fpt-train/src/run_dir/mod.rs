@@ -1,5 +1,6 @@
 //! Directories of runs: one that is being written belongs to one process, a finished one is never changed.
 
+mod digests;
 mod finished;
 mod identity;
 mod lock;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use fpt_partial::Selection;
 use serde::Serialize;
 
+use super::digests;
 use super::identity::differences;
 use super::lock::{Lock, Owner};
 use super::sweep;
@@ -175,9 +176,10 @@ impl RunDir {
         Ok(json + "\n")
     }
 
-    /// Write `result.json`, bring everything to the disk, and give the directory its name.
+    /// Write `result.json` and the digests of all files, bring everything to the disk, and give the directory its name.
     pub(crate) fn finish(&self, result: &RunResult) -> Result<(), TrainError> {
         self.write("result.json", self.json("result.json", result)?.as_bytes())?;
+        self.write(digests::NAME, digests::of(&self.partial)?.as_bytes())?;
         fpt_files::publish(&self.partial, &self.target)?;
         sweep::clear(&self.target, &self.lock);
         Ok(())

@@ -72,7 +72,13 @@ fn outcome(directory: &Path) -> Vec<(String, Vec<u8>)> {
             found.extend(outcome(&path));
             continue;
         }
-        let bytes = fs::read(&path).unwrap();
+        // It follows from the others.
+        let of_files = name == "SHA256SUMS";
+        let bytes = if of_files {
+            Vec::new()
+        } else {
+            fs::read(&path).unwrap()
+        };
         let without_times = |text: &str| {
             let mut value: Value = serde_json::from_str(text).unwrap();
             strip(&mut value);

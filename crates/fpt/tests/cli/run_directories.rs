@@ -303,3 +303,66 @@ fn the_split_that_is_reported_has_its_name_everywhere() {
     let report = lab.fpt(&["report", "runs"], "");
     refused(&report, &["reports dev", "reports test", "qqp-pt-s0"]);
 }
+
+/// All files below a directory, by their names in it.
+fn files(directory: &Path, below: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory.join(below)).unwrap() {
+        let entry = entry.unwrap();
+        let name = Path::new(below).join(entry.file_name());
+        let name = name.to_str().unwrap().to_string();
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(files(directory, &name));
+        } else {
+            found.push(name);
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn damage_to_a_finished_run_is_found_and_named() {
+    let lab = Lab::new();
+    trained(&lab.train("mnli", &[]));
+    let run = lab.path("run");
+    let names = files(&run, "");
+    for name in [
+        "SHA256SUMS",
+        "adapter/adapter_model.safetensors",
+        "metrics.jsonl",
+        "result.json",
+    ] {
+        assert!(names.iter().any(|found| found == name), "{names:?}");
+    }
+    // Anybody can check it.
+    if let Ok(status) = Command::new("sha256sum")
+        .args(["--check", "--quiet", "SHA256SUMS"])
+        .current_dir(&run)
+        .status()
+    {
+        assert!(status.success());
+    }
+    for name in &names {
+        let whole = fs::read(run.join(name)).unwrap();
+        let mut flipped = whole.clone();
+        flipped[whole.len() / 2] ^= 1;
+        let cut = whole[..whole.len() - 1].to_vec();
+        for damaged in [Some(flipped), Some(cut), Some(Vec::new()), None] {
+            match &damaged {
+                Some(bytes) => fs::write(run.join(name), bytes).unwrap(),
+                None if name == "SHA256SUMS" => continue,
+                None => fs::remove_file(run.join(name)).unwrap(),
+            }
+            refused(&lab.train("mnli", &[]), &["run", "damaged", "--force-new"]);
+            let report = lab.fpt(&["report", "."], "");
+            refused(&report, &["damaged"]);
+        }
+        fs::write(run.join(name), whole).unwrap();
+    }
+    trained(&lab.fpt(&["report", "."], ""));
+    fs::write(run.join("metrics.jsonl"), "").unwrap();
+    let anew = lab.train("mnli", &["--force-new"]);
+    trained(&anew);
+    assert!(lab.path("set-aside/run-1").is_dir(), "{}", stderr(&anew));
+}
