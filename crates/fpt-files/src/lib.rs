@@ -5,13 +5,17 @@ mod fingerprint;
 mod floats;
 mod model;
 mod safetensors;
+mod stale;
 mod weights;
 mod whole;
+mod whole_directory;
 
 pub use error::FileError;
 pub use fingerprint::{Fingerprint, is_sha256};
 pub use floats::{FloatFormat, numbers};
 pub use model::{ModelId, ModelSource, SourceError, is_commit_hash, without_revision};
 pub use safetensors::SafetensorsFile;
+pub use stale::remove_stale;
 pub use weights::{WEIGHTS, WeightIndex, find_weights, is_index, weight_files};
 pub use whole::{create_directory, create_parents, write, write_path, write_with};
+pub use whole_directory::write_directory;

@@ -18,7 +18,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// All finished runs directly below `directory`, by name.
+    /// All finished runs directly below `directory`, by name. What is not complete, or was set aside, is none.
     pub(super) fn all(directory: &Path) -> Result<Vec<Self>, ReportError> {
         let failed = |source| ReportError::Read {
             path: directory.to_path_buf(),
@@ -27,7 +27,7 @@ impl Run {
         let mut paths: Vec<PathBuf> = Vec::new();
         for entry in std::fs::read_dir(directory).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
-            if path.join("result.json").is_file() {
+            if !is_out_of_the_way(&path) && path.join("result.json").is_file() {
                 paths.push(path);
             }
         }
@@ -102,4 +102,10 @@ impl Run {
         });
         ends.take(stages.len().saturating_sub(1)).collect()
     }
+}
+
+/// Whether a directory has the name of a run that is not complete, or holds what was set aside.
+fn is_out_of_the_way(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(".partial") || name == "set-aside"
 }

@@ -1,5 +1,6 @@
 //! What a run works with: model, tokenizer, data, what each stage keeps of the model, and what all that is by content.
 
+mod cache;
 mod fingerprint;
 mod score_cache;
 mod selections;
@@ -13,6 +14,7 @@ use std::time::Instant;
 use fpt_partial::Selection;
 use fpt_tasks::{Split, Warnings};
 
+use cache::Cache;
 pub use fingerprint::{Fingerprinter, Fingerprints};
 pub use session::{FindModel, Session, SplitData, model_directory};
 
@@ -53,9 +55,10 @@ impl Inputs {
                 });
             }
         };
+        let mut cache = Cache::new(cache);
         let mut read = |split| {
             session
-                .read_cached(split, cache, &mut tokenized)
+                .read_cached(split, &mut cache, &mut tokenized)
                 .map(Arc::new)
         };
         let (train, dev) = (read(Split::Train)?, read(Split::Dev)?);
@@ -79,17 +82,16 @@ impl Inputs {
             load: since.elapsed().as_secs_f64(),
             ..Seconds::default()
         };
+        let clock = Instant::now();
+        let both = [&*train, &*dev];
+        let selections = selections::of(&session, plan, both, &fingerprints.model, &mut cache)?;
+        seconds.score = clock.elapsed().as_secs_f64();
+        let of_data = [&train, &dev, &reported].map(|data| describe(&data.dataset.warnings));
+        let warnings = of_data.into_iter().flatten();
         log.emit(Event::Loaded {
             steps: plan.steps,
-            warnings: [&train, &dev, &reported]
-                .iter()
-                .filter_map(|data| describe(&data.dataset.warnings))
-                .collect(),
+            warnings: warnings.chain(cache.into_warnings()).collect(),
         })?;
-        let clock = Instant::now();
-        let data = [&*train, &*dev];
-        let selections = selections::of(&session, plan, data, &fingerprints.model, cache)?;
-        seconds.score = clock.elapsed().as_secs_f64();
         Ok(Self {
             baseline: BaselineScore {
                 name: baseline.name.to_string(),
