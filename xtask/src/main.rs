@@ -45,7 +45,7 @@ struct ReportArgs {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let result = match terminal::arguments::<Cli>().command {
         Command::Reproduce(args) => reproduce::run(&args),
         Command::Report(args) => fpt::report(&args.directory, args.json),
         Command::Torture(args) => match torture::run(&args) {

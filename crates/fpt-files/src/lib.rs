@@ -7,8 +7,10 @@ mod model;
 mod publish;
 mod safetensors;
 mod sealed;
+mod stale;
 mod weights;
 mod whole;
+mod whole_directory;
 
 pub use error::FileError;
 pub use fingerprint::{Fingerprint, is_sha256};
@@ -17,5 +19,7 @@ pub use model::{ModelId, ModelSource, SourceError, is_commit_hash, without_revis
 pub use publish::publish;
 pub use safetensors::SafetensorsFile;
 pub use sealed::{Unsealed, seal, unseal};
+pub use stale::remove_stale;
 pub use weights::{WEIGHTS, WeightIndex, find_weights, is_index, weight_files};
 pub use whole::{create_directory, create_parents, write, write_path, write_with};
+pub use whole_directory::write_directory;

@@ -104,7 +104,7 @@ fn target(path: &Path) -> io::Result<Option<PathBuf>> {
 }
 
 /// The directory that `path` is in.
-fn directory(path: &Path) -> &Path {
+pub(crate) fn directory(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
@@ -113,20 +113,26 @@ fn directory(path: &Path) -> &Path {
 
 /// A new file beside `target`, that goes away unless it is persisted, with the permissions of any new file.
 fn temporary(target: &Path) -> io::Result<NamedTempFile> {
-    /// Names have at most 255 bytes on most file systems, four of which may be one character.
-    const MAX_CHARS: usize = 48;
-    let name = target.file_name().unwrap_or(OsStr::new("file"));
-    let name: String = name.to_string_lossy().chars().take(MAX_CHARS).collect();
+    let (prefix, suffix) = around(target);
     Builder::new()
-        .prefix(&format!(".{name}."))
-        .suffix(".tmp")
+        .prefix(&prefix)
+        .suffix(suffix)
         // `tempfile` itself would keep the file from everybody else.
         .make_in(directory(target), |path| {
             File::options().write(true).create_new(true).open(path)
         })
 }
 
-/// Bring the name of `target` to the disk too, where directories can be opened and synced.
+/// What stands before and after the random part of a temporary name for `target`, `.NAME.XXXXXX.tmp`.
+pub(crate) fn around(target: &Path) -> (String, &'static str) {
+    /// Names have at most 255 bytes on most file systems, four of which may be one character.
+    const MAX_CHARS: usize = 48;
+    let name = target.file_name().unwrap_or(OsStr::new("file"));
+    let name: String = name.to_string_lossy().chars().take(MAX_CHARS).collect();
+    (format!(".{name}."), ".tmp")
+}
+
+/// Bring the new name `target` to the disk too, where directories can be opened and synced.
 pub(crate) fn sync_directory(target: &Path) -> io::Result<()> {
     if cfg!(not(unix)) {
         return Ok(());
@@ -146,12 +152,13 @@ pub(crate) fn sync_directory(target: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub(crate) mod tests {
     use std::thread;
 
     use super::*;
 
-    fn names(directory: &Path) -> Vec<String> {
+    /// What is in a directory.
+    pub(crate) fn names(directory: &Path) -> Vec<String> {
         let mut names: Vec<_> = fs::read_dir(directory)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())

@@ -91,7 +91,8 @@ impl HubConfig {
 
     /// What the environment says, as for the Python library: `HF_ENDPOINT`; `HF_HUB_CACHE`, or `hub`
     /// in `HF_HOME`, or `~/.cache/huggingface/hub`; `HF_TOKEN`, or the file `HF_TOKEN_PATH`, or
-    /// `token` in `HF_HOME`; `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE`.
+    /// `token` in `HF_HOME`, but none if `HF_HUB_DISABLE_IMPLICIT_TOKEN` is true; `HF_HUB_OFFLINE` or
+    /// `TRANSFORMERS_OFFLINE`.
     ///
     /// # Errors
     ///
@@ -127,10 +128,16 @@ impl HubConfig {
                     .to_owned(),
             })?;
 
+        let is_set = |name: &str| text(name).is_some_and(|value| is_true(&value));
         let token_file = path("HF_TOKEN_PATH").or_else(|| hf_home.map(|dir| dir.join("token")));
-        let token = match (text("HF_TOKEN").as_deref().and_then(Token::new), token_file) {
-            (None, Some(file)) => Token::read(&file)?,
-            (token, _) => token,
+        // Whatever the environment names is implicit: nobody gave a token for this very request.
+        let token = if is_set("HF_HUB_DISABLE_IMPLICIT_TOKEN") {
+            None
+        } else {
+            match (text("HF_TOKEN").as_deref().and_then(Token::new), token_file) {
+                (None, Some(file)) => Token::read(&file)?,
+                (token, _) => token,
+            }
         };
 
         let mut config = Self::new(cache);
@@ -246,6 +253,17 @@ mod tests {
             Some("hf_env")
         );
         assert_eq!(token(&[("HF_HOME", "/no/such")]), None);
+
+        let disabled = |value: &str| {
+            token(&[
+                ("HF_HOME", hf_home),
+                ("HF_TOKEN", "hf_env"),
+                ("HF_HUB_DISABLE_IMPLICIT_TOKEN", value),
+            ])
+        };
+        assert_eq!(disabled("1"), None);
+        assert_eq!(disabled("True"), None);
+        assert_eq!(disabled("0").as_deref(), Some("hf_env"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Requests to the hub: redirects, the token, what to try again and when.
 
+use std::net::IpAddr;
 use std::thread;
 use std::time::Duration;
 
@@ -154,8 +155,12 @@ impl Client {
         if !matches!(hub.scheme_str(), Some("http" | "https")) || hub.query().is_some() {
             return Err(bad_endpoint(&endpoint));
         }
+        let in_the_open = hub.scheme_str() == Some("http") && !is_loopback(&hub);
         let authorization = match &config.token {
             None => None,
+            // Nothing is sent then.
+            Some(_) if config.offline => None,
+            Some(_) if in_the_open => return Err(token_in_the_open(&endpoint)),
             Some(token) => {
                 let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose())).map_err(|_| {
                     let reason = "the access token has characters that no token has; is it a whole file?".to_owned();
@@ -358,6 +363,24 @@ fn bad_endpoint(endpoint: &str) -> HubError {
     }
 }
 
+fn token_in_the_open(endpoint: &str) -> HubError {
+    HubError::Config {
+        reason: format!(
+            "the access token would go unencrypted to {:?} (HF_ENDPOINT); use https, or send no token: \
+             HF_HUB_DISABLE_IMPLICIT_TOKEN=1",
+            shown(endpoint)
+        ),
+    }
+}
+
+/// Whether an address is on this machine.
+fn is_loopback(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
 /// An address as errors show it: without query and without user and password.
 pub(crate) fn shown(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or_default();
@@ -448,7 +471,32 @@ mod tests {
             assert!(error.contains("HF_ENDPOINT"), "{endpoint}: {error}");
         }
         let mut config = HubConfig::new("cache");
+        config.token = crate::Token::new("hf_secret");
+        for (endpoint, usable) in [
+            ("http://hub.example", false),
+            ("http://127.0.0.1.hub.example", false),
+            ("http://10.0.0.1:80", false),
+            ("HTTP://localhost@hub.example", false),
+            ("https://hub.example", true),
+            ("http://127.0.0.1:8080", true),
+            ("http://[::1]:8080", true),
+            ("http://LocalHost/hub", true),
+        ] {
+            config.endpoint = endpoint.to_owned();
+            let refused = Client::new(&config).err().map(|error| error.to_string());
+            assert_eq!(refused.is_none(), usable, "{endpoint}: {refused:?}");
+            let said = |text: &str| text.contains("unencrypted") && !text.contains("secret");
+            assert!(refused.is_none_or(|text| said(&text)), "{endpoint}");
+        }
+        // Without a token, or where nothing is sent, there is nothing to hide.
+        config.endpoint = "http://hub.example".to_owned();
+        config.offline = true;
+        assert!(Client::new(&config).is_ok());
+        (config.offline, config.token) = (false, None);
+        assert!(Client::new(&config).is_ok());
+
         config.token = crate::Token::new("hf_secret\nsecond line");
+        config.endpoint = "https://hub.example".to_owned();
         let error = Client::new(&config).err().unwrap();
         assert!(!format!("{error} {error:?}").contains("secret"));
     }

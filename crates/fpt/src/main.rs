@@ -40,7 +40,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
+    let command = terminal::arguments::<Cli>().command;
     if matches!(
         command,
         Command::Train(_)

@@ -41,7 +41,7 @@ pub fn directory(model: &Path) -> anyhow::Result<PathBuf> {
             let snapshot = Hub::from_env()?.fetch(&id, &FileSet::t5(), &mut |now| {
                 if file != now.file {
                     file = now.file.to_string();
-                    bar.set_message(file.clone());
+                    bar.set_message(terminal::shown(&file).into_owned());
                 }
                 bar.set_length(now.total.unwrap_or(now.done));
                 bar.set_position(now.done);

@@ -1,18 +1,72 @@
 //! The terminal: results on standard output, and on standard error what people see while they wait.
+//!
+//! Much of it quotes files, names and servers. What could command a terminal or deceive its reader is escaped here, and
+//! only here: see [`shown`].
 
-use std::io::Write;
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-/// Print a line of the result on standard output.
+/// Text as a terminal may show it. Lines and tabs stay; other control characters, the escape of colours and cursors
+/// among them, and characters that reorder text become `\u{1b}`. A second time changes nothing.
+pub fn shown(text: &str) -> Cow<'_, str> {
+    if !text.contains(deceives) {
+        return text.into();
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if deceives(character) {
+            // Writing to a string does not fail.
+            let _ = write!(shown, "{}", character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown.into()
+}
+
+/// Whether a terminal obeys a character, or reorders others for it.
+fn deceives(character: char) -> bool {
+    match character {
+        '\n' | '\t' => false,
+        // Marks, embeddings, overrides and isolates of direction; separators of lines and paragraphs.
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            true
+        }
+        other => other.is_control(),
+    }
+}
+
+/// The arguments of the program. Where they are wrong, or help or the version is wanted, that is printed and the program
+/// ends, as with [`Parser::parse`].
+pub fn arguments<T: Parser>() -> T {
+    T::try_parse().unwrap_or_else(|error| {
+        if error.use_stderr() {
+            // It quotes the arguments, among which may be names of files.
+            note(error.render().to_string().trim_end());
+            std::process::exit(error.exit_code());
+        }
+        error.exit()
+    })
+}
+
+/// Print a line of the result on standard output: as it is, unless a terminal shows it.
 ///
 /// # Errors
 /// If standard output is closed or full; the chain holds the [`std::io::Error`].
 pub fn print_line(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
+    let text = if out.is_terminal() {
+        shown(text)
+    } else {
+        text.into()
+    };
     writeln!(out, "{text}")
         .and_then(|()| out.flush())
         .context("failed to write to standard output")
@@ -29,7 +83,7 @@ pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
 /// A line for the user on standard error.
 pub fn note(text: &str) {
     // Nothing can be done where standard error is closed.
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", shown(text));
 }
 
 /// An error for the user on standard error: `error: ...`, with its causes.
@@ -65,7 +119,7 @@ pub fn still_bar(length: usize, what: &str) -> ProgressBar {
         &bar,
         "{prefix:>8} [{elapsed_precise}] {wide_bar} {pos}/{len} ETA {eta} {msg}",
     );
-    bar.set_prefix(what.to_string());
+    bar.set_prefix(shown(what).into_owned());
     bar
 }
 
@@ -93,6 +147,27 @@ mod tests {
     use fpt_files::FileError;
 
     use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped() {
+        for (text, expected) in [
+            ("\u{1b}[31mred", r"\u{1b}[31mred"),
+            ("over\rwritten", r"over\u{d}written"),
+            ("\u{9b}2J\u{7f}\u{7}", r"\u{9b}2J\u{7f}\u{7}"),
+            (
+                "a\u{202e}b\u{2066}c\u{200f}",
+                r"a\u{202e}b\u{2066}c\u{200f}",
+            ),
+            ("a\u{2028}b", r"a\u{2028}b"),
+            ("two\n\tlines", "two\n\tlines"),
+            (r"C:\u{1b} Zürich, שלום 👩‍🚀", r"C:\u{1b} Zürich, שלום 👩‍🚀"),
+        ] {
+            assert_eq!(shown(text), expected);
+            assert_eq!(shown(expected), expected);
+        }
+        let bar = still_bar(1, "a\u{1b}b");
+        assert_eq!(bar.prefix(), r"a\u{1b}b");
+    }
 
     #[test]
     fn causes_are_said_once() {

@@ -19,6 +19,7 @@ mod tests;
 
 pub(crate) use curves::{Curves, Series};
 pub(crate) use heatmap::HeatMap;
+pub(crate) use markup::clean;
 pub use page::Page;
 pub(crate) use page::{Item, Section};
 pub(crate) use scatter::{Group, Point, Scatter};

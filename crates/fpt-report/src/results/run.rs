@@ -18,7 +18,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// All finished runs directly below `directory`, by name.
+    /// All finished runs directly below `directory`, by name. What is not complete, or was set aside, is none.
     pub(super) fn all(directory: &Path) -> Result<Vec<Self>, ReportError> {
         let failed = |source| ReportError::Read {
             path: directory.to_path_buf(),
@@ -29,7 +29,8 @@ impl Run {
             let path = entry.map_err(failed)?.path();
             // A run that has lost its result is one, and damaged.
             let marks = ["result.json", "SHA256SUMS"];
-            if marks.iter().any(|mark| path.join(mark).is_file()) {
+            let is_run = marks.iter().any(|mark| path.join(mark).is_file());
+            if is_run && !is_out_of_the_way(&path) {
                 paths.push(path);
             }
         }
@@ -104,4 +105,10 @@ impl Run {
         });
         ends.take(stages.len().saturating_sub(1)).collect()
     }
+}
+
+/// Whether a directory has the name of a run that is not complete, or holds what was set aside.
+fn is_out_of_the_way(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(".partial") || name == "set-aside"
 }

@@ -6,6 +6,7 @@ use comfy_table::{CellAlignment, presets};
 use fpt_schedule::Method;
 use fpt_tasks::{Split, TaskName};
 
+use super::escape::markdown_cell;
 use super::paper::PaperRow;
 use super::{Results, Row};
 
@@ -36,9 +37,9 @@ impl fmt::Display for Table {
         let mut plain = comfy_table::Table::new();
         plain
             .load_style(presets::ASCII_MARKDOWN)
-            .set_header(self.header.clone());
+            .set_header(self.header.iter().map(|name| markdown_cell(name)));
         for row in &self.rows {
-            plain.add_row(row.iter().map(|cell| cell.text.clone()));
+            plain.add_row(row.iter().map(|cell| markdown_cell(&cell.text)));
         }
         for column in plain.column_iter_mut().skip(1) {
             column.set_cell_alignment(CellAlignment::Right);

@@ -185,6 +185,38 @@ fn the_report_is_made_from_run_directories_alone() {
 }
 
 #[test]
+fn what_is_not_complete_or_was_set_aside_is_not_counted() {
+    let directory = directory();
+    let path = directory.path();
+    let count = || Results::read(path).unwrap().runs.len();
+    let before = count();
+    for name in ["mnli-pt-s1.partial", "set-aside", "set-aside/mnli-pt-s1-1"] {
+        Fake(TaskName::MNLI, "pt", 1, 70.0, 1000.0, 20.0, vec![]).write(path, name, None);
+    }
+    assert_eq!(count(), before);
+    Fake(TaskName::MNLI, "pt", 1, 70.0, 1000.0, 20.0, vec![]).write(path, "mnli-pt-s1", None);
+    assert_eq!(count(), before + 1);
+}
+
+#[test]
+fn text_of_runs_is_no_formula_and_no_markup() {
+    let directory = directory();
+    for task in ["mnli", "qqp"] {
+        let path = directory.path().join(format!("{task}-pt/result.json"));
+        let text = fs::read_to_string(&path).unwrap();
+        let text = text.replace(r#""metric":"accuracy""#, r#""metric":"=1|`<b>`\nx""#);
+        fs::write(path, text).unwrap();
+    }
+    write(directory.path()).unwrap();
+    let read = |name: &str| fs::read_to_string(directory.path().join(name)).unwrap();
+    assert!(read("results.csv").contains(",\"'=1|`<b>`\nx\","));
+    let markdown = read("report.md");
+    let cell = r"=1\|\`\<b>\` x |";
+    assert!(markdown.contains(cell), "{markdown}");
+    assert!(!read("index.html").contains("<b>"));
+}
+
+#[test]
 fn nothing_stands_beside_a_task_that_the_paper_does_not_have() {
     let directory = directory();
     let mut results = Results::read(directory.path()).unwrap();

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::escape::csv_field;
 use super::{Results, Table};
 use crate::ReportError;
 
@@ -43,7 +44,7 @@ pub fn write(directory: impl AsRef<Path>) -> Result<Report, ReportError> {
 }
 
 impl Results {
-    /// A line a run.
+    /// A line a run. A text that would be a formula has a `'` before it.
     fn csv(&self) -> Result<String, ReportError> {
         let mut text = String::from(
             "method,task,seed,metric,split,reported,dev,reported_full,flops,train_seconds,evaluate_seconds,steps,best_step,run\n",
@@ -74,18 +75,9 @@ impl Results {
                 result.best_step.to_string(),
                 directory.to_string(),
             ];
-            text += &fields.map(|field| quoted(&field)).join(",");
+            text += &fields.map(|field| csv_field(&field)).join(",");
             text.push('\n');
         }
         Ok(text)
-    }
-}
-
-/// A field of RFC 4180: quoted where it has to be.
-fn quoted(field: &str) -> String {
-    if field.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", field.replace('"', "\"\""))
-    } else {
-        field.to_string()
     }
 }

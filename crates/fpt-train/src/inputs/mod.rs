@@ -1,5 +1,6 @@
 //! What a run works with: model, tokenizer, data, what each stage keeps of the model, and what all that is by content.
 
+mod cache;
 mod fingerprint;
 mod score_cache;
 mod selections;
@@ -13,6 +14,7 @@ use std::time::Instant;
 use fpt_partial::Selection;
 use fpt_tasks::{Split, Warnings};
 
+use cache::Cache;
 pub use fingerprint::{Fingerprinter, Fingerprints};
 pub use session::{FindModel, Session, SplitData, model_directory};
 
@@ -52,9 +54,10 @@ impl Inputs {
                 of,
             })
         };
+        let mut cache = Cache::new(cache);
         let mut read = |split| {
             session
-                .read_cached(split, cache, &mut tokenized)
+                .read_cached(split, &mut cache, &mut tokenized)
                 .map(Arc::new)
         };
         let (train, dev) = (read(Split::Train)?, read(Split::Dev)?);
@@ -77,20 +80,21 @@ impl Inputs {
             load: since.elapsed().as_secs_f64(),
             ..Seconds::default()
         };
+        let of_data = [&train, &dev, &reported].map(|data| describe(&data.dataset.warnings));
         log.emit(Event::Loaded {
             steps: plan.steps,
-            warnings: [&train, &dev, &reported]
-                .iter()
-                .filter_map(|data| describe(&data.dataset.warnings))
-                .collect(),
+            warnings: of_data.into_iter().flatten().collect(),
         })?;
         let clock = Instant::now();
-        let data = [&*train, &*dev];
+        let both = [&*train, &*dev];
         let selections = match known {
             Some(selections) if selections.len() == plan.stages.len() => selections,
-            _ => selections::of(&session, plan, data, &fingerprints.model, cache)?,
+            _ => selections::of(&session, plan, both, &fingerprints.model, &mut cache)?,
         };
         seconds.score = clock.elapsed().as_secs_f64();
+        for warning in cache.into_warnings() {
+            log.warn(warning)?;
+        }
         Ok(Self {
             baseline: BaselineScore {
                 name: baseline.name.to_string(),

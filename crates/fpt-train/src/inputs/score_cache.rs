@@ -9,15 +9,26 @@ use fpt_tasks::{EvalBatches, PadTo, TaskName, TokenBatch, TokenizedExample};
 use serde::{Deserialize, Serialize};
 
 use super::Session;
+use super::cache::{self, Cache};
 use crate::{Precision, TrainError, batch_tensors};
 
-/// Part of every key: what is scored, and how, in this version of the program.
-const VERSION: &str = "fpt scores 2";
+/// The format of the files, and part of every key: what is scored, and how, in this version of the program.
+const VERSION: &str = "fpt scores 3";
 
 /// A file of scores.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ScoreFile {
+struct ScoreFile<C> {
+    /// [`VERSION`].
+    format: String,
+    /// SHA-256 of `content` as it is written without white space.
+    sha256: String,
+    content: C,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Content {
     /// SHA-256 of the model's configuration and weights.
     model: String,
     task: TaskName,
@@ -26,49 +37,62 @@ struct ScoreFile {
     scores: Scores,
 }
 
-/// The scores that `needs` asks for: read from the file that the configuration names, or else from `directory`,
-/// or else measured on `sample` and written there. `model` is the fingerprint of the model.
+/// The scores that `needs` asks for: read from the file that the configuration names, or else from `cache`, or else
+/// measured on `sample` and kept there. `model` is the fingerprint of the model.
 pub(super) fn scores(
     session: &Session,
     needs: Needs,
     sample: &[&TokenizedExample],
     model: &str,
-    directory: &Path,
+    cache: &mut Cache,
 ) -> Result<Option<Scores>, TrainError> {
     if needs == Needs::Nothing {
         return Ok(None);
     }
     let config = &session.config;
     if let Some(path) = &config.selection.scores {
-        let text = fs::read_to_string(path).map_err(|error| unusable(path, error.to_string()))?;
-        let file = parse(path, &text)?;
-        if file.model != model {
-            return Err(unusable(
-                path,
-                format!(
-                    "they are of another model than {}; leave out `selection.scores` to score it anew",
-                    config.model.display()
-                ),
-            ));
-        }
-        file.scores.check(session.model.config())?;
-        return Ok(Some(file.scores));
+        return named(session, path, model).map(Some);
     }
     let gradients = needs == Needs::Gradients;
     let key = key(session, model, sample, gradients)?;
-    let path = directory.join(format!("{}-{}.json", config.task, &key[..16]));
-    if let Ok(text) = fs::read_to_string(&path) {
-        return parse(&path, &text).map(|file| Some(file.scores));
+    let name = cache::name(config.task.as_str(), &key, "json");
+    let known = cache.get(&name, |bytes| {
+        let content = parse(bytes)?;
+        let fits = content.scores.check(session.model.config());
+        fits.map_err(|error| error.to_string())?;
+        Ok(content.scores)
+    });
+    if let Some(scores) = known {
+        return Ok(Some(scores));
     }
-    let scores = measure(session, sample, gradients)?;
-    let file = ScoreFile {
+    let content = Content {
         model: model.to_string(),
         task: config.task.clone(),
         examples: sample.len(),
-        scores,
+        scores: measure(session, sample, gradients)?,
     };
-    write(&path, &file)?;
-    Ok(Some(file.scores))
+    cache.keep(&name, write(&content));
+    Ok(Some(content.scores))
+}
+
+/// The scores in the file that the user names.
+fn named(session: &Session, path: &Path, model: &str) -> Result<Scores, TrainError> {
+    let bytes = fs::read(path).map_err(|error| unusable(path, error.to_string()))?;
+    let content = parse(&bytes).map_err(|reason| {
+        let way_out = "leave out `selection.scores` to score the model anew";
+        unusable(path, format!("the file is damaged ({reason}); {way_out}"))
+    })?;
+    if content.model != model {
+        return Err(unusable(
+            path,
+            format!(
+                "they are of another model than {}; leave out `selection.scores` to score it anew",
+                session.config.model.display()
+            ),
+        ));
+    }
+    content.scores.check(session.model.config())?;
+    Ok(content.scores)
 }
 
 /// Score the full model on `sample`, with an untrained prompt if the configuration wants one.
@@ -101,19 +125,16 @@ fn key(
     model: &str,
     sample: &[&TokenizedExample],
     gradients: bool,
-) -> Result<String, TrainError> {
+) -> Result<Fingerprint, TrainError> {
     let config = &session.config;
     let mut hash = Fingerprint::new();
     hash.bytes(VERSION.as_bytes()).bytes(model.as_bytes());
     hash.bytes(&[u8::from(gradients), u8::from(config.selection.score.prompt)]);
     hash.number(config.selection.score.batch_size as u64);
-    match config.precision {
-        // Nothing: scores in f32 that were kept before there was another precision are still found.
-        Precision::F32 => {}
-        Precision::Bf16 => {
-            hash.bytes(b"bf16");
-        }
-    }
+    hash.text(match config.precision {
+        Precision::F32 => "f32",
+        Precision::Bf16 => "bf16",
+    });
     if config.selection.score.prompt {
         for value in session.score_prompt(&session.model.device())?.values() {
             hash.bytes(&value.to_le_bytes());
@@ -127,24 +148,79 @@ fn key(
             }
         }
     }
-    Ok(hash.hex())
+    Ok(hash)
 }
 
-fn parse(path: &Path, text: &str) -> Result<ScoreFile, TrainError> {
-    serde_json::from_str(text)
-        .map_err(|error| unusable(path, format!("the file is damaged ({error}); remove it")))
+/// What [`write`] wrote.
+fn parse(bytes: &[u8]) -> Result<Content, String> {
+    let file: ScoreFile<Content> =
+        serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if file.format != VERSION {
+        return Err(format!("its format is not `{VERSION}`"));
+    }
+    let digest = digest(&file.content).map_err(|error| error.to_string())?;
+    if file.sha256 != digest {
+        return Err("its content has another SHA-256 than it says".into());
+    }
+    Ok(file.content)
 }
 
-fn write(path: &Path, file: &ScoreFile) -> Result<(), TrainError> {
-    let text =
-        serde_json::to_string(file).map_err(|error| TrainError::output(path, error.into()))?;
-    fpt_files::create_parents(path)?;
-    Ok(fpt_files::write(path, text)?)
+fn write(content: &Content) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&ScoreFile {
+        format: VERSION.to_string(),
+        sha256: digest(content)?,
+        content,
+    })
+}
+
+fn digest(content: &Content) -> serde_json::Result<String> {
+    let text = serde_json::to_string(content)?;
+    Ok(Fingerprint::new().bytes(text.as_bytes()).hex())
 }
 
 fn unusable(path: &Path, reason: String) -> TrainError {
     TrainError::Scores {
         path: PathBuf::from(path),
         reason,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use fpt_partial::StackScores;
+
+    use super::*;
+
+    #[test]
+    fn of_damaged_files_nothing_is_taken() {
+        let stack = StackScores {
+            layers: vec![0.1, 1.0 / 3.0],
+            ..StackScores::default()
+        };
+        let content = Content {
+            model: "m".into(),
+            task: TaskName::MNLI,
+            examples: 2,
+            scores: Scores {
+                encoder: stack.clone(),
+                decoder: stack,
+            },
+        };
+        let whole = write(&content).unwrap();
+        assert_eq!(parse(&whole).unwrap().scores, content.scores);
+        for length in 0..whole.len() {
+            assert!(parse(&whole[..length]).is_err(), "{length} bytes");
+        }
+        for bit in 0..8 * whole.len() {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let read = parse(&flipped).map(|content| content.scores);
+            // `1e0` and `1E0` are the same number.
+            assert!(
+                read.is_err() || read.as_ref() == Ok(&content.scores),
+                "bit {bit}"
+            );
+        }
     }
 }

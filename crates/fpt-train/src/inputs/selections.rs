@@ -1,24 +1,23 @@
 //! What stays of the model in each stage.
 
-use std::path::Path;
-
 use fpt_partial::{Needs, Selection};
 use fpt_tasks::{Split, TokenizedExample};
 
+use super::cache::Cache;
 use super::{Session, SplitData, score_cache};
 use crate::{Plan, TrainError};
 
-/// What stays of the model in each stage of `plan`. Scores that are needed are looked for in `cache`, and written there;
+/// What stays of the model in each stage of `plan`. Scores that are needed are looked for in `cache`, and kept there;
 /// `model` is the fingerprint of the model that they are of.
 ///
 /// # Errors
-/// [`TrainError`] if the model can't be scored or the scores can't be kept.
+/// [`TrainError`] if the model can't be scored.
 pub(super) fn of(
     session: &Session,
     plan: &Plan,
     [train, dev]: [&SplitData; 2],
     model: &str,
-    cache: &Path,
+    cache: &mut Cache,
 ) -> Result<Vec<Selection>, TrainError> {
     let config = &session.config.selection;
     let full = session.model.config();

@@ -10,6 +10,7 @@ use fpt_tasks::{
     Dataset, Example, Lengths, Scores, Split, Task, TokenizedExample, read_split, task, tokenize,
 };
 
+use super::cache::Cache;
 use super::token_cache;
 use crate::{Compute, Predictor, RunConfig, TrainError};
 
@@ -120,27 +121,30 @@ impl Session {
     /// such data are tokenised, `on_tokenized` hears of which split, how many examples and of how many.
     ///
     /// # Errors
-    /// As [`Session::read`], and [`TrainError::Output`] if the tokens can't be kept.
-    pub(crate) fn read_cached(
+    /// As [`Session::read`]. Whatever is wrong with the cache is one of its warnings.
+    pub(super) fn read_cached(
         &self,
         split: Split,
-        cache: &Path,
+        cache: &mut Cache,
         on_tokenized: &mut dyn FnMut(Split, usize, usize) -> Result<(), TrainError>,
     ) -> Result<SplitData, TrainError> {
         let dataset = self.examples(split)?;
         let examples = &dataset.examples;
-        let place = (&self.config.task, split);
-        let file = token_cache::file(cache, place, &self.tokenizer, examples, self.limits())?;
-        let known = file
-            .as_ref()
-            .and_then(|file| token_cache::read(file, examples.len()));
+        let about = (&self.config.task, split);
+        let name = token_cache::name(about, &self.tokenizer, examples, self.limits())?;
+        let vocabulary = self.model.config().vocab_size;
+        let known = name.as_ref().and_then(|name| {
+            cache.get(name, |bytes| {
+                token_cache::read(bytes, examples.len(), vocabulary)
+            })
+        });
         let tokens = match known {
             Some(tokens) => tokens,
             None => {
                 let tokens =
                     self.tokenize(examples, &mut |done, of| on_tokenized(split, done, of))?;
-                if let Some(file) = file {
-                    token_cache::write(&file, &tokens)?;
+                if let Some(name) = name {
+                    cache.keep(&name, token_cache::write(&tokens));
                 }
                 tokens
             }

@@ -1,33 +1,35 @@
 //! Token ids of large data, kept on disk so that one tokenizing serves all runs.
 //!
 //! A file is a safetensors file of four arrays, so that other programs can read it as well: `source` and `target`, the
-//! ids of all examples one after the other, and `source_lengths` and `target_lengths`.
+//! ids of all examples one after the other, and `source_lengths` and `target_lengths`. Its metadata has the format and the
+//! SHA-256 of the arrays.
 
 use std::collections::HashMap;
-use std::fs;
-use std::path::{Path, PathBuf};
 
 use fpt_files::Fingerprint;
 use fpt_t5::T5Tokenizer;
 use fpt_tasks::{Example, Lengths, Split, TaskName, TokenizedExample};
+use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
+use super::cache;
 use crate::TrainError;
 
-/// Part of every key: changes whenever the same texts would give other ids.
-const VERSION: &str = "fpt tokens 1";
+/// The format of the files, and part of every key: changes whenever the same texts would give other ids.
+const VERSION: &str = "fpt tokens 2";
+/// The arrays of a file.
+const ARRAYS: [&str; 4] = ["source", "source_lengths", "target", "target_lengths"];
 /// Less text than this is tokenized faster than anyone would notice.
 const WORTHWHILE: usize = 8 << 20;
 
-/// The file in `directory` for the tokens of these examples; `None` where they are too few to be worth one. Its name
-/// has the SHA-256 of all that the ids depend on: the tokenizer, the texts and where they are cut.
-pub(super) fn file(
-    directory: &Path,
+/// The name of the file for the tokens of these examples; `None` where they are too few to be worth one. It has the
+/// SHA-256 of all that the ids depend on: the tokenizer, the texts and where they are cut.
+pub(super) fn name(
     (task, split): (&TaskName, Split),
     tokenizer: &T5Tokenizer,
     examples: &[Example],
     limits: Lengths,
-) -> Result<Option<PathBuf>, TrainError> {
+) -> Result<Option<String>, TrainError> {
     let target = |example: &Example| example.target.as_ref().map_or(0, String::len);
     let size: usize = examples.iter().map(|e| e.source.len() + target(e)).sum();
     if size < WORTHWHILE {
@@ -43,21 +45,53 @@ pub(super) fn file(
         hash.bytes(&[u8::from(example.target.is_some())]);
         hash.text(example.target.as_deref().unwrap_or(""));
     }
-    let name = format!("{task}-{split}-{}.safetensors", &hash.hex()[..32]);
-    Ok(Some(directory.join(name)))
+    let about = format!("{task}-{split}");
+    Ok(Some(cache::name(&about, &hash, "safetensors")))
 }
 
-/// What [`write`] wrote; `None` where there is no such file, or one that is damaged, which is then written anew.
-pub(super) fn read(path: &Path, examples: usize) -> Option<Vec<TokenizedExample>> {
-    let bytes = fs::read(path).ok()?;
-    let file = SafeTensors::deserialize(&bytes).ok()?;
-    let source = rows(&file, "source", "source_lengths")?;
-    let target = rows(&file, "target", "target_lengths")?;
+/// What [`write`] wrote of so many examples, with ids below `vocabulary`, or what is wrong with it.
+pub(super) fn read(
+    bytes: &[u8],
+    examples: usize,
+    vocabulary: usize,
+) -> Result<Vec<TokenizedExample>, String> {
+    let failed = |error: SafeTensorError| error.to_string();
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(failed)?;
+    let file = SafeTensors::deserialize(bytes).map_err(failed)?;
+    let said = |key: &str| header.metadata().as_ref()?.get(key).map(String::as_str);
+    if said("format") != Some(VERSION) {
+        return Err(format!("its format is not `{VERSION}`"));
+    }
+    let mut arrays = Vec::new();
+    for name in ARRAYS {
+        arrays.push((name, file.tensor(name).map_err(failed)?));
+    }
+    if said("sha256") != Some(&digest(&arrays)) {
+        return Err("its content has another SHA-256 than it says".into());
+    }
+    let lengths = "its lengths are not those of its rows";
+    let source = rows(&file, "source", "source_lengths").ok_or(lengths)?;
+    let target = rows(&file, "target", "target_lengths").ok_or(lengths)?;
+    if [source.len(), target.len()] != [examples; 2] {
+        return Err(format!("it is not of {examples} examples"));
+    }
+    let ids = || source.iter().chain(&target).flatten();
+    if ids().any(|&id| id as usize >= vocabulary) {
+        return Err(format!("it has ids beyond the vocabulary of {vocabulary}"));
+    }
     let pairs = source.into_iter().zip(target);
-    let tokens: Vec<_> = pairs
+    Ok(pairs
         .map(|(source, target)| TokenizedExample { source, target })
-        .collect();
-    (tokens.len() == examples).then_some(tokens)
+        .collect())
+}
+
+fn digest(arrays: &[(&str, TensorView<'_>)]) -> String {
+    let mut hash = Fingerprint::new();
+    for (name, array) in arrays {
+        hash.text(name).text(&array.dtype().to_string());
+        hash.number(array.data().len() as u64).bytes(array.data());
+    }
+    hash.hex()
 }
 
 fn rows(file: &SafeTensors<'_>, ids: &str, lengths: &str) -> Option<Vec<Vec<u32>>> {
@@ -82,31 +116,26 @@ fn numbers(file: &SafeTensors<'_>, name: &str) -> Option<Vec<u32>> {
     }
 }
 
-/// Keep `tokens` at `path`.
-pub(super) fn write(path: &Path, tokens: &[TokenizedExample]) -> Result<(), TrainError> {
+/// A file of `tokens`.
+pub(super) fn write(tokens: &[TokenizedExample]) -> Result<Vec<u8>, SafeTensorError> {
     let ids = |of: fn(&TokenizedExample) -> &Vec<u32>| array(tokens.iter().flat_map(of).copied());
     let lengths = |of: fn(&TokenizedExample) -> &Vec<u32>| {
         // Rows are cut to lengths that fit.
         array(tokens.iter().map(|e| of(e).len() as u32))
     };
     let arrays = [
-        ("source", ids(|e| &e.source)),
-        ("source_lengths", lengths(|e| &e.source)),
-        ("target", ids(|e| &e.target)),
-        ("target_lengths", lengths(|e| &e.target)),
+        ids(|e| &e.source),
+        lengths(|e| &e.source),
+        ids(|e| &e.target),
+        lengths(|e| &e.target),
     ];
-    let failed = |error: safetensors::SafeTensorError| {
-        TrainError::output(path, std::io::Error::other(error))
-    };
     let mut views = Vec::new();
-    for (name, (dtype, count, bytes)) in &arrays {
-        let view = TensorView::new(*dtype, vec![*count], bytes).map_err(failed)?;
-        views.push((*name, view));
+    for (name, (dtype, count, bytes)) in ARRAYS.into_iter().zip(&arrays) {
+        views.push((name, TensorView::new(*dtype, vec![*count], bytes)?));
     }
-    let metadata = HashMap::from([("format".to_string(), VERSION.to_string())]);
-    let content = safetensors::serialize(views, Some(metadata)).map_err(failed)?;
-    fpt_files::create_parents(path)?;
-    Ok(fpt_files::write(path, content)?)
+    let metadata = [("format", VERSION.to_string()), ("sha256", digest(&views))];
+    let metadata: HashMap<_, _> = metadata.map(|(key, value)| (key.to_string(), value)).into();
+    safetensors::serialize(views, Some(metadata))
 }
 
 /// Numbers in two bytes each where they fit, as the ids of a T5 do.
@@ -125,30 +154,41 @@ fn array(numbers: impl Iterator<Item = u32> + Clone) -> (Dtype, usize, Vec<u8>) 
 mod tests {
     use super::*;
 
+    /// Two examples, and beyond which ids they go.
+    fn tokens(largest: u32) -> Vec<TokenizedExample> {
+        let example = |source, target| TokenizedExample { source, target };
+        vec![
+            example(vec![5, largest, 1], vec![]),
+            example(vec![1], vec![7, 1]),
+        ]
+    }
+
     #[test]
-    fn tokens_come_back_and_damaged_files_do_not() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("mnli-train-0.safetensors");
+    fn tokens_come_back() {
         for largest in [32_000, 70_000] {
-            let tokens = vec![
-                TokenizedExample {
-                    source: vec![5, largest, 1],
-                    target: vec![],
-                },
-                TokenizedExample {
-                    source: vec![1],
-                    target: vec![7, 1],
-                },
-            ];
-            write(&path, &tokens).unwrap();
-            assert_eq!(read(&path, 2), Some(tokens));
-            assert_eq!(read(&path, 3), None);
+            let (tokens, vocabulary) = (tokens(largest), largest as usize + 1);
+            let file = write(&tokens).unwrap();
+            assert_eq!(read(&file, 2, vocabulary), Ok(tokens));
+            let error = read(&file, 3, vocabulary).unwrap_err();
+            assert!(error.contains("3 examples"), "{error}");
+            let error = read(&file, 2, vocabulary - 1).unwrap_err();
+            assert!(error.contains("vocabulary"), "{error}");
         }
-        let whole = fs::read(&path).unwrap();
+    }
+
+    #[test]
+    fn of_damaged_files_nothing_is_taken() {
+        let tokens = tokens(32_000);
+        let whole = write(&tokens).unwrap();
         for length in 0..whole.len() {
-            fs::write(&path, &whole[..length]).unwrap();
-            assert_eq!(read(&path, 2), None, "{length} bytes");
+            assert!(read(&whole[..length], 2, 40_000).is_err(), "{length} bytes");
         }
-        assert_eq!(read(&directory.path().join("absent"), 0), None);
+        for bit in 0..8 * whole.len() {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let read = read(&flipped, 2, 40_000);
+            // White space may differ.
+            assert!(read.is_err() || read.as_ref() == Ok(&tokens), "bit {bit}");
+        }
     }
 }

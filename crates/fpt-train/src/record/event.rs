@@ -39,11 +39,11 @@ pub enum Event {
         /// Of how many.
         of: usize,
     },
-    /// Model and data are there.
+    /// Model, data and scores are there.
     Loaded {
         /// Optimizer steps to come.
         steps: usize,
-        /// What was odd about the data, a line a file.
+        /// What was odd about the data, a line a file, and about the cache.
         warnings: Vec<String>,
     },
     /// The frozen model without a prompt was evaluated.

@@ -1,6 +1,7 @@
 //! `fpt convert`: weights as safetensors.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
@@ -14,7 +15,8 @@ use super::print_line;
 /// Write a model's weights as safetensors in Hugging Face's layout, in shards where they are large.
 ///
 /// Reads whatever `fpt predict` reads: pytorch_model.bin and safetensors, whole or in shards, f32, bf16 or f16.
-/// Tokenizer files are copied along, so that the result is a model of its own, here and in transformers.
+/// Tokenizer files are copied along, so that the result is a model of its own, here and in transformers. All files
+/// appear together when they are complete.
 ///
 /// Example: fpt convert --model google/t5-large-lm-adapt --out models/t5-large-lm-adapt
 #[derive(ClapArgs)]
@@ -56,8 +58,6 @@ const TOKENIZER_FILES: [&str; 5] = [
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let source = model::directory(&args.model)?;
-    fs::create_dir_all(&args.out)
-        .with_context(|| format!("failed to create {}", args.out.display()))?;
     if let Some(name) = model_file(&args.out)? {
         bail!(
             "{} holds a model already ({name}); choose another --out, or remove it",
@@ -69,19 +69,20 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         max_shard_bytes: args.max_shard_size,
         bf16: args.dtype == StoredType::Bf16,
     };
-    model.save_pretrained(&args.out, options)?;
-    let mut copied = Vec::new();
-    for name in TOKENIZER_FILES {
-        let (from, to) = (source.join(name), args.out.join(name));
-        if from.exists() {
-            fpt_files::write_path(&to, |to| fs::copy(&from, to).map(|_| ()))?;
-            copied.push(name);
+    let present = |name: &&str| source.join(name).exists();
+    let beside: Vec<&str> = TOKENIZER_FILES.into_iter().filter(present).collect();
+    fpt_files::write_directory(&args.out, |out| -> anyhow::Result<()> {
+        model
+            .save_pretrained(out, options)
+            .with_context(|| format!("failed to write the model to {}", args.out.display()))?;
+        for name in &beside {
+            let copy = |to: &Path| fs::copy(source.join(name), to).map(|_| ());
+            fpt_files::write_path(out.join(name), copy)?;
         }
-    }
-    if !copied
-        .iter()
-        .any(|name| ["tokenizer.json", "spiece.model"].contains(name))
-    {
+        Ok(())
+    })?;
+    let is_tokenizer = |name: &&str| ["tokenizer.json", "spiece.model"].contains(name);
+    if !beside.iter().any(is_tokenizer) {
         terminal::note(&format!(
             "warning: {} has neither tokenizer.json nor spiece.model",
             source.display()
@@ -90,10 +91,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     print_line(&args.out.display().to_string())
 }
 
-/// The name of a file of a model in `directory`, if there is one.
+/// The name of a file of a model in `directory`, if there are both.
 fn model_file(directory: &Path) -> anyhow::Result<Option<String>> {
     let failed = || format!("failed to read {}", directory.display());
-    for entry in fs::read_dir(directory).with_context(failed)? {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        entries => entries.with_context(failed)?,
+    };
+    for entry in entries {
         let name = entry.with_context(failed)?.file_name();
         let name = name.to_string_lossy();
         let weights = name.ends_with(".safetensors") || name.ends_with(".bin");

@@ -94,12 +94,33 @@ fn repository(directory: &Path, file: &str) -> Option<String> {
     git(&["describe", "--always", "--dirty", "--abbrev=12"])
 }
 
+/// A `PATH` whose `git` leaves a file `asked` in the laboratory: that of a stranger's repository may start programs.
+fn path_of_a_git_that_tells(lab: &Lab) -> String {
+    let programs = lab.path("programs");
+    fs::create_dir(&programs).unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+
+        let script = format!("#!/bin/sh\ntouch '{}'\n", lab.path("asked").display());
+        fs::write(programs.join("git"), script).unwrap();
+        fs::set_permissions(programs.join("git"), PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    programs.display().to_string()
+}
+
 #[test]
 fn a_run_records_the_programs_revision_wherever_the_user_stands() {
     let lab = Lab::new();
     let theirs = repository(&lab.path(""), "lab.toml");
-    let output = lab.train("qqp", &[]);
+    let output = lab.fpt_in(
+        &[
+            "train", "--config", "lab.toml", "--task", "qqp", "--out", "run",
+        ],
+        &[("PATH", &path_of_a_git_that_tells(&lab))],
+    );
     assert!(output.status.success(), "{}", stderr(&output));
+    assert!(!lab.path("asked").exists(), "git was started");
     let result = fs::read_to_string(lab.path("run/result.json")).unwrap();
     let result: Value = serde_json::from_str(&result).unwrap();
     assert_eq!(result["revision"], fpt::revision());
