@@ -3,6 +3,8 @@
 mod error;
 mod fingerprint;
 mod floats;
+#[cfg(test)]
+mod listing;
 mod model;
 mod publish;
 mod safetensors;

@@ -39,7 +39,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::whole::tests::names;
+    use crate::listing::names;
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
 

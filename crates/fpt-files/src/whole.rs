@@ -152,20 +152,11 @@ pub(crate) fn sync_directory(target: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-pub(crate) mod tests {
+mod tests {
     use std::thread;
 
     use super::*;
-
-    /// What is in a directory.
-    pub(crate) fn names(directory: &Path) -> Vec<String> {
-        let mut names: Vec<_> = fs::read_dir(directory)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
+    use crate::listing::names;
 
     #[test]
     fn files_are_written_and_replaced() {

@@ -80,7 +80,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::whole::tests::names;
+    use crate::listing::names;
 
     fn two(directory: &Path) -> Result<(), FileError> {
         crate::write(directory.join("a"), "1")?;
