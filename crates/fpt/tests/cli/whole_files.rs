@@ -105,11 +105,13 @@ fn train(lab: &Lab, cache: &str) -> (Vec<String>, Vec<u8>) {
     let output = lab.train("mnli", &["--method", "fr-1/4", "--json", "--cache", cache]);
     assert!(output.status.success(), "{}", stderr(&output));
     let lines = stdout(&output);
-    let mut events = lines
+    let events = lines
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let loaded = events.find(|event| event["event"] == "loaded").unwrap();
-    let warnings = serde_json::from_value(loaded["warnings"].clone()).unwrap();
+    let warnings = events
+        .filter(|event| event["event"] == "warning")
+        .map(|event| event["message"].as_str().unwrap().to_string())
+        .collect();
     let adapter = fs::read(lab.path("run/adapter/adapter_model.safetensors")).unwrap();
     fs::remove_dir_all(lab.path("run")).unwrap();
     (warnings, adapter)
