@@ -101,7 +101,11 @@ pub enum TrainError {
         kept: PathBuf,
     },
     /// Loss, gradient or prompt became infinite or NaN. No prompt that it has moved is kept.
-    #[error("the {what} is {value} at step {step}: training diverged; lower `train.learning_rate`")]
+    #[error(
+        "the {what} is {value} at step {step}, in stage {stage}, on the examples {}: training diverged; lower \
+         `train.learning_rate`, or look at these examples",
+        examples.join(", ")
+    )]
     Diverged {
         /// The step, from 1.
         step: usize,
@@ -109,6 +113,10 @@ pub enum TrainError {
         what: &'static str,
         /// Its value.
         value: f64,
+        /// The stage, from 0.
+        stage: usize,
+        /// The ids of the step's training examples.
+        examples: Vec<String>,
     },
     /// The device failed, or what computes on it, most often because its memory ran out.
     #[error(

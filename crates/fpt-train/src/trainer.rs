@@ -16,7 +16,7 @@ use crate::checkpoint::Keeper;
 use crate::inputs::{Inputs, SplitData};
 use crate::record::{Event, Log, MetricRecord, StageRecord};
 use crate::state::{Best, Evaluation, StageStart, State};
-use crate::unread::Unread;
+use crate::unread::{Unread, Unsound};
 use crate::{EvalModel, Plan, PlannedStage, Step, TrainError, adafactor};
 
 /// What training works with and does not change.
@@ -116,10 +116,30 @@ impl<'a> Trainer<'a> {
             let values = self.apply(taken, stage, &parts, state);
             unread.push(values, state);
             let step = state.counters.step;
-            let must = step == end || self.plan.evaluates_after(step);
-            if must || unread.is_full() || keeper.is_due(step) {
-                unread.read(state, log)?;
+            let must = step == end || self.plan.evaluates_after(step) || keeper.is_due(step);
+            if must || unread.is_full() {
+                let unsound = unread.read(state, log)?;
+                let unsound = unsound.or_else(|| spoiled(&state.prompt, step, must));
+                if let Some(unsound) = unsound {
+                    return Err(self.diverged(stage, unsound));
+                }
             }
+        }
+    }
+
+    fn diverged(&self, stage: &Stage<'_>, unsound: Unsound) -> TrainError {
+        let Unsound { step, what, value } = unsound;
+        let examples = self.inputs.train.examples();
+        let indices = stage.batches.indices(step - 1);
+        TrainError::Diverged {
+            step,
+            what,
+            value,
+            stage: stage.plan.number,
+            examples: indices
+                .iter()
+                .map(|&index| examples[index].id.clone())
+                .collect(),
         }
     }
 
@@ -227,7 +247,6 @@ impl<'a> Trainer<'a> {
         let (inputs, plan) = (self.inputs, self.plan);
         let judged = self.judged(stage);
         let candidate = state.prompt.valid();
-        check_finite(&candidate, state.counters.step)?;
         let limit = inputs.dev_limit();
         let dev = self.score(judged, Some(&candidate), &inputs.dev, limit, state, log)?;
         let mean = dev.mean();
@@ -396,15 +415,14 @@ fn shorten(tokens: &[TokenizedExample], max_source: Option<usize>) -> Cow<'_, [T
     Cow::Owned(tokens.iter().map(short).collect())
 }
 
-/// Refuse a prompt that the last step has spoiled, which no loss has shown yet.
-fn check_finite(prompt: &SoftPrompt, step: usize) -> Result<(), TrainError> {
-    let spoiled = prompt.values().into_iter().find(|x| !x.is_finite());
-    spoiled.map_or(Ok(()), |value| {
-        Err(TrainError::Diverged {
-            step,
-            what: "prompt",
-            value: value.into(),
-        })
+/// What the step has made of the prompt, if that is to be looked at and is not finite: no loss has shown it yet.
+fn spoiled(prompt: &SoftPrompt, step: usize, look: bool) -> Option<Unsound> {
+    let values = if look { prompt.values() } else { Vec::new() };
+    let value = values.into_iter().find(|x| !x.is_finite())?;
+    Some(Unsound {
+        step,
+        what: "prompt",
+        value: value.into(),
     })
 }
 

@@ -70,11 +70,16 @@ impl Unread {
         self.steps.len() >= self.at_once
     }
 
-    /// Read them all: count their time and tell of each, up to the first that went wrong.
+    /// Read them all: count their time and tell of each, up to the first that went wrong,
+    /// which is returned.
     ///
     /// # Errors
-    /// [`TrainError::Diverged`] if a loss or a gradient is infinite or NaN, [`TrainError::Device`] if the device failed.
-    pub(crate) fn read(&mut self, state: &mut State, log: &mut Log<'_>) -> Result<(), TrainError> {
+    /// [`TrainError::Device`] if the device failed.
+    pub(crate) fn read(
+        &mut self,
+        state: &mut State,
+        log: &mut Log<'_>,
+    ) -> Result<Option<Unsound>, TrainError> {
         let (values, flops): (Vec<_>, Vec<_>) = self
             .steps
             .drain(..)
@@ -82,7 +87,7 @@ impl Unread {
             .unzip();
         let count = flops.len();
         if count == 0 {
-            return Ok(());
+            return Ok(None);
         }
         let values = read_values(values)?;
         let counters = &mut state.counters;
@@ -91,7 +96,9 @@ impl Unread {
         let first = counters.step - count;
         for (place, ([loss, gradient_norm], flops)) in (1..).zip(values.into_iter().zip(flops)) {
             let step = first + place;
-            judge(step, loss, gradient_norm)?;
+            if let Some(unsound) = judge(step, loss, gradient_norm) {
+                return Ok(Some(unsound));
+            }
             state.losses.push(loss);
             // The last one's is the exact time.
             let seconds = if place == count {
@@ -107,16 +114,21 @@ impl Unread {
                 flops,
             })?;
         }
-        Ok(())
+        Ok(None)
     }
 }
 
-/// Refuse a step that has spoiled the prompt.
-fn judge(step: usize, loss: f64, gradient_norm: f64) -> Result<(), TrainError> {
-    for (what, value) in [("loss", loss), ("norm of the gradient", gradient_norm)] {
-        if !value.is_finite() {
-            return Err(TrainError::Diverged { step, what, value });
-        }
-    }
-    Ok(())
+/// What of a step is infinite or NaN.
+pub(crate) struct Unsound {
+    /// From 1.
+    pub(crate) step: usize,
+    pub(crate) what: &'static str,
+    pub(crate) value: f64,
+}
+
+/// What a step has spoiled the prompt with, if anything.
+fn judge(step: usize, loss: f64, gradient_norm: f64) -> Option<Unsound> {
+    let values = [("loss", loss), ("norm of the gradient", gradient_norm)];
+    let unsound = values.into_iter().find(|(_, value)| !value.is_finite());
+    unsound.map(|(what, value)| Unsound { step, what, value })
 }

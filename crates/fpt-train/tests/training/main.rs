@@ -232,7 +232,14 @@ fn divergence(lab: &Lab, result: Result<RunResult, TrainError>) -> (usize, &'sta
     assert!(metrics.contains(r#""event":"stage""#), "{metrics}");
     assert!(!lab.path("run").exists());
     match *source {
-        TrainError::Diverged { step, what, .. } => {
+        TrainError::Diverged {
+            step,
+            what,
+            examples,
+            ..
+        } => {
+            assert_eq!(examples.len(), 8);
+            assert!(message.contains(&examples[7]), "{message}");
             // The steps before it are there; it is only if its own numbers were sound, and what it made of the prompt not.
             let steps = metrics.matches(r#""event":"step""#).count();
             assert_eq!(steps, if what == "prompt" { step } else { step - 1 });
