@@ -218,3 +218,86 @@ fn files(run: &Path) -> Result<Vec<PathBuf>, TrainError> {
     found.sort();
     Ok(found)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use fpt_lab::Lab;
+    use fpt_tasks::TaskName;
+
+    use super::*;
+    use crate::Experiment;
+
+    /// Written by `fpt train --config configs/mini.toml --task record`, and stopped after step 44.
+    const OF_VERSION_1: &str = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/checkpoints/version-1.fpt"
+    );
+
+    fn found(path: &Path) -> Result<Found, String> {
+        let lab = Lab::new();
+        let experiment = Experiment::from_file(lab.path("lab.toml")).unwrap();
+        let config = experiment.run(&TaskName::MNLI, 0, &[]).unwrap();
+        let device = Device::flex();
+        read(path, &config.train, &device, &device.clone().autodiff())
+    }
+
+    #[test]
+    fn checkpoints_of_version_1_are_read() {
+        let Found {
+            state,
+            circumstances,
+            metrics,
+        } = found(OF_VERSION_1.as_ref()).unwrap();
+        assert_eq!(state.counters.step, 44);
+        assert_eq!(state.prompt.shape(), [20, 64]);
+        assert!(
+            state
+                .losses
+                .iter()
+                .all(|loss| loss.is_finite() && *loss > 0.0)
+        );
+        assert_eq!(
+            (circumstances.device.as_str(), circumstances.parts),
+            ("cpu", 1)
+        );
+        assert!(metrics > 0 && state.counters.flops > 0.0);
+        assert!(state.counters.stage.is_some() && state.counters.no_prompt.is_some());
+        // What was read is written as it was, but for the optimizer's own format.
+        let again = to_bytes(&state, &circumstances, metrics).unwrap();
+        let training = Device::flex().autodiff();
+        let lab = Lab::new();
+        let experiment = Experiment::from_file(lab.path("lab.toml")).unwrap();
+        let config = experiment.run(&TaskName::MNLI, 0, &[]).unwrap();
+        let again = from_bytes(&again, &config.train, &Device::flex(), &training).unwrap();
+        assert!(again.state.losses == state.losses && again.metrics == metrics);
+        assert!(again.state.prompt.values() == state.prompt.values());
+        assert_eq!(again.state.prompt.weight.id, state.prompt.weight.id);
+    }
+
+    #[test]
+    fn checkpoints_are_whole_or_of_no_use() {
+        let whole = fs::read(OF_VERSION_1).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("damaged.fpt");
+        let refused = |bytes: &[u8]| {
+            fs::write(&path, bytes).unwrap();
+            found(&path).err().unwrap()
+        };
+        for length in (0..whole.len()).step_by(640) {
+            assert!(refused(&whole[..length]).contains("cut short or damaged"));
+        }
+        for place in (0..whole.len()).step_by(997) {
+            let mut flipped = whole.clone();
+            flipped[place] ^= 0x10;
+            refused(&flipped);
+        }
+        let content = unseal(KIND, &whole).unwrap().content;
+        let newer = refused(&seal(KIND, VERSION + 1, content));
+        assert!(newer.contains("version 2"), "{newer}");
+        // Sealed, but no state.
+        for content in [&b""[..], b"{}", &content[..content.len() - 1]] {
+            refused(&seal(KIND, VERSION, content));
+        }
+    }
+}
