@@ -2,13 +2,15 @@
 
 use std::io::Read;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::terminal;
 
 /// Why the program is to stop: the number of a signal, or one of the two below; 0 if it is not.
 static REASON: AtomicI32 = AtomicI32::new(0);
+/// Whether there is something to lose.
+static AT_WORK: AtomicBool = AtomicBool::new(false);
 static DEADLINE: OnceLock<Instant> = OnceLock::new();
 
 /// Beyond all signals.
@@ -70,6 +72,12 @@ pub fn at_end_of_input() {
     });
 }
 
+/// From now on a stop loses something unless it is waited for. Before that a program ends at once: to load a model takes
+/// long, and is soon repeated.
+pub fn at_work() {
+    AT_WORK.store(true, Ordering::SeqCst);
+}
+
 /// Stop: nobody listens any more.
 pub fn alone() {
     ask(ALONE);
@@ -78,6 +86,13 @@ pub fn alone() {
 fn ask(reason: i32) {
     // The first reason counts.
     let _ = REASON.compare_exchange(0, reason, Ordering::SeqCst, Ordering::SeqCst);
+    if !AT_WORK.load(Ordering::SeqCst) {
+        terminal::note(&format!(
+            "stopped by {} before it had begun",
+            self::reason()
+        ));
+        std::process::exit(exit_status().into());
+    }
 }
 
 /// Whether the program is to stop.

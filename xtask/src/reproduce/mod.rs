@@ -212,7 +212,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         checkpoint_steps: args.checkpoint_steps,
     };
     stop::listen()?;
-    args.time_limit.map(stop::after);
+    stop::at_work();
+    if let Some(limit) = args.time_limit {
+        stop::after(limit);
+    }
     let mut failures = executor.run_all(&runs, jobs)?;
     let total = runs.len() + starts.len();
     // What a failed run would have made is missing to others, too.

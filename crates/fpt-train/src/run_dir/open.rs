@@ -16,7 +16,7 @@ use crate::record::{Event, Log, RunResult};
 use crate::{Begun, Fingerprints, RunConfig, TrainError};
 
 /// How long another process may still hold a directory.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(50);
 
 const METRICS: &str = "metrics.jsonl";
@@ -237,8 +237,18 @@ fn there(partial: &Path, config: &RunConfig, begun: Begun) -> Result<There, Trai
         return Ok(There::InTheWay(Some(lock)));
     };
     let differences = differences(&found, config)?;
+    if !differences.is_empty() && !has_work(partial) {
+        remove(partial);
+        return Ok(There::Nothing);
+    }
     refuse(partial, "of another configuration", differences)?;
     Ok(There::Begun(lock))
+}
+
+/// Whether a run that was begun has come to anything.
+fn has_work(partial: &Path) -> bool {
+    let has_metrics = fs::metadata(partial.join(METRICS)).is_ok_and(|file| file.len() > 0);
+    has_metrics || partial.join(crate::checkpoint::DIRECTORY).exists()
 }
 
 fn refuse(path: &Path, what: &'static str, differences: Vec<String>) -> Result<(), TrainError> {

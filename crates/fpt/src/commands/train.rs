@@ -182,6 +182,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut last_printed = Ok(());
     let mut step = 0;
     let mut listen = |event: &Event| {
+        if matches!(event, Event::Metric(_)) {
+            stop::at_work();
+        }
         if let Event::Metric(MetricRecord::Step { step: taken, .. })
         | Event::Resumed { step: taken, .. } = event
         {

@@ -110,7 +110,7 @@ fn a_run_ends_with_what_started_it() {
 #[test]
 fn a_time_limit_ends_a_run() {
     let lab = Lab::new();
-    let output = lab.train("mnli", &[&LONG[..], &["--time-limit", "1500ms"]].concat());
+    let output = lab.train("mnli", &[&LONG[..], &["--time-limit", "2500ms"]].concat());
     let message = stderr(&output);
     assert_eq!(output.status.code(), Some(75), "{message}");
     assert!(message.contains("stopped by the time limit"), "{message}");
