@@ -37,20 +37,14 @@ pub fn write_directory<E: From<FileError>>(
         Err(error) => return Err(failed(error.kind().into()).into()),
     };
     fill(fresh.path())?;
-    let placed = if there {
-        move_files(&fresh, path)
+    if there {
+        move_files(&fresh, path).map_err(failed)?;
     } else {
-        rename(fresh, path)
-    };
-    Ok(placed.map_err(failed)?)
-}
-
-fn rename(fresh: TempDir, path: &Path) -> io::Result<()> {
-    sync_directory(&fresh.path().join("file"))?;
-    fs::rename(fresh.path(), path)?;
-    // It has another name now, and is not to be removed.
-    let _ = fresh.keep();
-    sync_directory(path)
+        crate::publish(fresh.path(), path)?;
+        // It has another name now, and is not to be removed.
+        let _ = fresh.keep();
+    }
+    Ok(())
 }
 
 fn move_files(fresh: &TempDir, path: &Path) -> io::Result<()> {

@@ -234,12 +234,15 @@ mod tests {
         "/tests/checkpoints/version-1.fpt"
     );
 
-    fn found(path: &Path) -> Result<Found, String> {
+    fn config() -> TrainConfig {
         let lab = Lab::new();
         let experiment = Experiment::from_file(lab.path("lab.toml")).unwrap();
-        let config = experiment.run(&TaskName::MNLI, 0, &[]).unwrap();
+        experiment.run(&TaskName::MNLI, 0, &[]).unwrap().train
+    }
+
+    fn found(path: &Path, config: &TrainConfig) -> Result<Found, String> {
         let device = Device::flex();
-        read(path, &config.train, &device, &device.clone().autodiff())
+        read(path, config, &device, &device.clone().autodiff())
     }
 
     #[test]
@@ -248,7 +251,7 @@ mod tests {
             state,
             circumstances,
             metrics,
-        } = found(OF_VERSION_1.as_ref()).unwrap();
+        } = found(OF_VERSION_1.as_ref(), &config()).unwrap();
         assert_eq!(state.counters.step, 44);
         assert_eq!(state.prompt.shape(), [20, 64]);
         assert!(
@@ -266,10 +269,7 @@ mod tests {
         // What was read is written as it was, but for the optimizer's own format.
         let again = to_bytes(&state, &circumstances, metrics).unwrap();
         let training = Device::flex().autodiff();
-        let lab = Lab::new();
-        let experiment = Experiment::from_file(lab.path("lab.toml")).unwrap();
-        let config = experiment.run(&TaskName::MNLI, 0, &[]).unwrap();
-        let again = from_bytes(&again, &config.train, &Device::flex(), &training).unwrap();
+        let again = from_bytes(&again, &config(), &Device::flex(), &training).unwrap();
         assert!(again.state.losses == state.losses && again.metrics == metrics);
         assert!(again.state.prompt.values() == state.prompt.values());
         assert_eq!(again.state.prompt.weight.id, state.prompt.weight.id);
@@ -280,9 +280,10 @@ mod tests {
         let whole = fs::read(OF_VERSION_1).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("damaged.fpt");
+        let config = config();
         let refused = |bytes: &[u8]| {
             fs::write(&path, bytes).unwrap();
-            found(&path).err().unwrap()
+            found(&path, &config).err().unwrap()
         };
         for length in (0..whole.len()).step_by(640) {
             assert!(refused(&whole[..length]).contains("cut short or damaged"));

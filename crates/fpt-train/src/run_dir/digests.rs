@@ -10,7 +10,7 @@ use crate::TrainError;
 /// The list's own name.
 pub(super) const NAME: &str = "SHA256SUMS";
 /// What goes when the run is finished.
-const LEFT_OUT: [&str; 3] = [NAME, "lock", crate::checkpoint::DIRECTORY];
+const LEFT_OUT: [&str; 3] = [NAME, super::lock::NAME, crate::checkpoint::DIRECTORY];
 
 /// The list of the files of a run.
 pub(super) fn of(run: &Path) -> Result<String, TrainError> {

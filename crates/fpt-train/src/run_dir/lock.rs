@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::TrainError;
 
 /// The name of the lock within the directory.
-const NAME: &str = "lock";
+pub(super) const NAME: &str = "lock";
 
 /// The lock of a directory, held until it is dropped.
 pub(super) struct Lock {

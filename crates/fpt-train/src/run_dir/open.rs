@@ -187,15 +187,13 @@ impl RunDir {
 
     /// What becomes of a run that failed: it is kept if it has some metrics. Returns the error to report.
     pub(crate) fn fail(self, error: TrainError, has_metrics: bool) -> TrainError {
-        if matches!(error, TrainError::Stopped | TrainError::Begun { .. }) && self.begun {
-            return error;
-        }
         if !has_metrics && !self.begun {
             remove(&self.partial);
             return error;
         }
         match error {
-            TrainError::Stopped => error,
+            // They say themselves what is kept.
+            TrainError::Stopped | TrainError::Begun { .. } => error,
             error => TrainError::Failed {
                 source: Box::new(error),
                 kept: self.partial,

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use super::lock::{Lock, Owner};
 
@@ -31,18 +32,10 @@ pub(super) fn fresh_directories(partial: &Path) {
     }
 }
 
-/// Remove files below a directory of ours that were not written to their end.
-pub(super) fn temporary_files(directory: &Path) {
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if path.is_dir() && !path.is_symlink() {
-            temporary_files(&path);
-        } else if name.starts_with('.') && name.ends_with(".tmp") {
-            // As above.
-            let _ = fs::remove_file(&path);
-        }
+/// Remove files of the run in `partial`, whose lock this process holds, that were not written to their end.
+pub(super) fn temporary_files(partial: &Path) {
+    for place in ["", "adapter", crate::checkpoint::DIRECTORY] {
+        fpt_files::remove_stale(partial.join(place), Duration::ZERO, |_| true);
     }
 }
 
