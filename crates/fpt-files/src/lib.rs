@@ -10,7 +10,7 @@ mod whole;
 
 pub use error::FileError;
 pub use fingerprint::{Fingerprint, is_sha256};
-pub use floats::{FloatFormat, numbers};
+pub use floats::{FloatFormat, all_finite, numbers};
 pub use model::{ModelId, ModelSource, SourceError, is_commit_hash, without_revision};
 pub use safetensors::SafetensorsFile;
 pub use weights::{WEIGHTS, WeightIndex, find_weights, is_index, weight_files};

@@ -169,6 +169,7 @@ impl Experiment {
                 join_value(base, settings, key, join);
             }
         }
+        experiment.check().map_err(|error| fail(error.to_string()))?;
         // A mistake in the settings of any task is reported now, not when its turn comes.
         for task in experiment.task.keys() {
             experiment
