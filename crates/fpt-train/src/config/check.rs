@@ -2,16 +2,19 @@
 
 use fpt_tasks::PadTo;
 
+use super::limits::MOST_MULTIPLE;
 use super::{Experiment, MOST_EXAMPLES, MOST_STEPS, MOST_TOKENS, RunConfig, TrainConfig};
 use crate::TrainError;
 
 /// A key, its value, the largest that it may have, and what to do instead of more.
 type Bound = (&'static str, usize, usize, &'static str);
 
-const STEPS: &str = "train longer in several runs, each from the prompt of the one before (`prompt.init`)";
+const STEPS: &str =
+    "train longer in several runs, each from the prompt of the one before (`prompt.init`)";
 const BATCH: &str = "make more steps, or batches, of fewer examples";
 const LENGTH: &str =
     "memory grows with the square of lengths; longer texts are cut to `lengths.max_source`";
+const PADDING: &str = "4 or 8 will do, or pad to `fixed` lengths";
 const PROMPT: &str = "prompts have 20 to a few hundred vectors";
 const NO_LIMIT: &str = "leave it out for no limit";
 const DATA: &str = "generate fewer examples";
@@ -103,8 +106,8 @@ impl RunConfig {
             PadTo::Multiple(multiple) => vec![(
                 "lengths.pad_to.multiple",
                 multiple.max(1),
-                MOST_TOKENS,
-                LENGTH,
+                MOST_MULTIPLE,
+                PADDING,
             )],
             PadTo::Fixed { source, target } => [
                 ("lengths.pad_to.fixed.source", source),
@@ -122,12 +125,7 @@ impl Experiment {
     pub(super) fn check(&self) -> Result<(), TrainError> {
         let transfer = &self.transfer;
         let mut bounds = vec![
-            (
-                "transfer.examples",
-                transfer.examples,
-                usize::MAX,
-                NO_LIMIT,
-            ),
+            ("transfer.examples", transfer.examples, usize::MAX, NO_LIMIT),
             ("transfer.steps", transfer.steps, MOST_STEPS, STEPS),
             ("transfer.every", transfer.every, usize::MAX, NO_LIMIT),
         ];

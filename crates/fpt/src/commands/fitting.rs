@@ -66,9 +66,7 @@ impl Fitting {
             return Ok(());
         };
         let needed = self.bytes(1, source, generation);
-        let most = largest(source, |source| {
-            self.bytes(1, source, generation) <= memory
-        });
+        let most = largest(source, |source| self.bytes(1, source, generation) <= memory);
         let way_out = match most {
             0 => "lower --max-new-tokens or --num-beams, or use a device with more memory".into(),
             most => format!("shorten it, or cut texts with --max-source, to at most {most} tokens"),

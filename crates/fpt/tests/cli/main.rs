@@ -8,6 +8,7 @@ mod devices;
 mod doctor;
 mod lab;
 mod memory;
+mod numbers;
 mod report;
 mod run_directories;
 mod schedules;

@@ -73,7 +73,9 @@ impl FromStr for Size {
         let sizes: Vec<Option<usize>> = text.split('x').map(|size| size.parse().ok()).collect();
         match sizes[..] {
             [Some(rows), Some(width), Some(columns)]
-                if [rows, width, columns].iter().all(|size| (1..=MOST_WIDE).contains(size)) =>
+                if [rows, width, columns]
+                    .iter()
+                    .all(|size| (1..=MOST_WIDE).contains(size)) =>
             {
                 Ok(Self {
                     rows,
