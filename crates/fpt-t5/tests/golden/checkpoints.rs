@@ -70,16 +70,14 @@ fn every_kind_of_file_holds_the_same_model() {
 
 #[test]
 fn numbers_that_are_not_finite_are_named_with_file_and_tensor() {
-    for (folder, file) in [
-        ("bin", "pytorch_model.bin"),
-        ("sharded", "model-00001-of-00003.safetensors"),
-    ] {
+    // The other files of PyTorch are archives, whose checksums tell.
+    for folder in ["bin_legacy", "sharded"] {
         let model = load(&golden("gated_tied")).unwrap();
         let values = model.encoder.final_norm.weight.val().into_data();
         let number = values.iter::<f32>().next().unwrap();
         for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let directory = with_config(folder);
-            let mut path = directory.path().join(file);
+            let mut path = directory.path().join("pytorch_model.bin");
             if folder == "sharded" {
                 // Whichever holds it.
                 let shards = fs::read_dir(directory.path()).unwrap();

@@ -156,14 +156,14 @@ mod tests {
         };
         let long = [&[50, 2000][..], &[1000; 40]].concat();
         assert_eq!(sizes(&fitting(None), &long), [32, 10]);
-        let roomy = fitting(Some(8 << 30));
+        let roomy = fitting(Some(4 << 30));
         assert_eq!(sizes(&roomy, &[100; 40]), [32, 8]);
         assert_eq!(sizes(&roomy, &[]), [0; 0]);
         let groups = roomy.groups(&long, 32, &greedy);
         assert!(groups.len() > 2, "{groups:?}");
         for group in &groups {
             let longest = group.iter().map(|&text| long[text]).max().expect("a text");
-            assert!(roomy.bytes(group.len(), longest, &greedy) <= 8 << 30);
+            assert!(roomy.bytes(group.len(), longest, &greedy) <= 4 << 30);
         }
         let mut all = groups.concat();
         assert_eq!(all.first(), Some(&1));

@@ -78,7 +78,7 @@ fn every_number_of_a_configuration() {
     let shown: Value = serde_json::from_str(&stdout(&output)).unwrap();
     let mut keys = Vec::new();
     numbers(&shown["config"], "", &mut keys);
-    assert!(keys.len() > 14, "{keys:?}");
+    assert!(keys.len() >= 14, "{keys:?}");
     keys.extend(OPTIONAL.map(String::from));
     let (mut works, mut refused) = (0, 0);
     for key in &keys {
@@ -167,7 +167,7 @@ fn every_number_of_a_model() {
                 continue;
             }
             let arguments = ["predict", "--model", "model", "--max-new-tokens", "2"];
-            worked_or_named(&lab.fpt(&arguments, "hello\n"), "config.json", &what);
+            worked_or_named(&lab.fpt(&arguments, "hello\n"), "error: model/", &what);
         }
     }
     // Heads and their width are each in order, but not together.
