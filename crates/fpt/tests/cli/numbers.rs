@@ -179,71 +179,75 @@ fn every_number_of_a_model() {
     assert!(message.contains("`num_heads` times `d_kv`"), "{message}");
 }
 
+/// The arguments before an option, the option, and others that keep the work small.
+type Case<'a> = (&'a [&'a str], &'a str, &'a [(&'a str, &'a str)]);
+
+const PREDICT: &[&str] = &["predict", "--model", "model"];
+const STEP: &[&str] = &["bench", "step", "--model-shape", "mini"];
+const SMALL: &[(&str, &str)] = &[
+    ("--batch", "1"),
+    ("--source", "4"),
+    ("--target", "2"),
+    ("--prompt", "2"),
+    ("--steps", "1"),
+    ("--warmup", "0"),
+];
+const DRY: &[&str] = &[
+    "train",
+    "--config",
+    "lab.toml",
+    "--task",
+    "mnli",
+    "--out",
+    "run",
+    "--dry-run",
+];
+const EVAL: &[&str] = &["eval", "--config", "lab.toml", "--task", "mnli"];
+const CHECK: &[&str] = &["data", "check", "--task", "mnli", "data/mnli/train.tsv"];
+
+const OPTIONS: [Case<'_>; 20] = [
+    (PREDICT, "--max-new-tokens", &[]),
+    (PREDICT, "--num-beams", &[("--max-new-tokens", "3")]),
+    (PREDICT, "--batch-size", &[]),
+    (PREDICT, "--max-source", &[]),
+    (PREDICT, "--length-penalty", &[("--num-beams", "2")]),
+    (PREDICT, "--device", &[]),
+    (STEP, "--batch", SMALL),
+    (STEP, "--source", SMALL),
+    (STEP, "--target", SMALL),
+    (STEP, "--prompt", SMALL),
+    (STEP, "--steps", SMALL),
+    (STEP, "--warmup", SMALL),
+    (STEP, "--peak-tflops", SMALL),
+    (&["bench", "products", "--sizes", "4x4x4"], "--repeats", &[]),
+    (&["bench", "products"], "--sizes", &[]),
+    (DRY, "--memory", &[]),
+    (DRY, "--seed", &[]),
+    (EVAL, "--limit", &[]),
+    (CHECK, "--problems", &[]),
+    (&["transfer", "none"], "--examples", &[]),
+];
+
+const OPTION_VALUES: [&str; 12] = [
+    "0",
+    "1",
+    "-1",
+    "1000000000000000000",
+    "18446744073709551615",
+    "18446744073709551616",
+    "1e300",
+    "nan",
+    "inf",
+    "cuda:18446744073709551615",
+    "1x1x1",
+    "4294967296x4294967296x4294967296",
+];
+
 #[test]
 fn every_number_of_an_option() {
     let lab = Lab::new();
-    let predict: &[&str] = &["predict", "--model", "model"];
-    let step: &[&str] = &[
-        "bench",
-        "step",
-        "--model-shape",
-        "mini",
-        "--reduce",
-        "encoder",
-    ];
-    let small: &[(&str, &str)] = &[
-        ("--batch", "1"),
-        ("--source", "4"),
-        ("--target", "2"),
-        ("--prompt", "2"),
-        ("--steps", "1"),
-        ("--warmup", "0"),
-    ];
-    let products: &[&str] = &["bench", "products", "--sizes", "4x4x4"];
-    let train = [
-        "train", "--config", "lab.toml", "--task", "mnli", "--out", "run",
-    ];
-    let dry: &[&str] = &[&train[..], &["--dry-run"]].concat();
-    let eval: &[&str] = &["eval", "--config", "lab.toml", "--task", "mnli"];
-    let check: &[&str] = &["data", "check", "--task", "mnli", "data/mnli/train.tsv"];
-    let cases: [(&[&str], &str, &[(&str, &str)]); 20] = [
-        (predict, "--max-new-tokens", &[]),
-        (predict, "--num-beams", &[("--max-new-tokens", "3")]),
-        (predict, "--batch-size", &[]),
-        (predict, "--max-source", &[]),
-        (predict, "--length-penalty", &[("--num-beams", "2")]),
-        (predict, "--device", &[]),
-        (step, "--batch", small),
-        (step, "--source", small),
-        (step, "--target", small),
-        (step, "--prompt", small),
-        (step, "--steps", small),
-        (step, "--warmup", small),
-        (step, "--peak-tflops", small),
-        (products, "--repeats", &[]),
-        (&["bench", "products"], "--sizes", &[]),
-        (dry, "--memory", &[]),
-        (dry, "--seed", &[]),
-        (eval, "--limit", &[]),
-        (check, "--problems", &[]),
-        (&["transfer", "none"], "--examples", &[]),
-    ];
-    let values = [
-        "0",
-        "1",
-        "-1",
-        "1000000000000000000",
-        "18446744073709551615",
-        "18446744073709551616",
-        "1e300",
-        "nan",
-        "inf",
-        "cuda:18446744073709551615",
-        "1x1x1",
-        "4294967296x4294967296x4294967296",
-    ];
-    for (base, option, others) in cases {
-        for value in values {
+    for (base, option, others) in OPTIONS {
+        for value in OPTION_VALUES {
             let assignment = format!("{option}={value}");
             let others = others.iter().filter(|(name, _)| *name != option);
             let others = others.flat_map(|(name, value)| [*name, *value]);
