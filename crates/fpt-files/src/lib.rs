@@ -16,7 +16,7 @@ mod whole_directory;
 
 pub use error::FileError;
 pub use fingerprint::{Fingerprint, is_sha256};
-pub use floats::{FloatFormat, numbers};
+pub use floats::{FloatFormat, all_finite, numbers};
 pub use model::{ModelId, ModelSource, SourceError, is_commit_hash, without_revision};
 pub use publish::publish;
 pub use safetensors::SafetensorsFile;

@@ -69,7 +69,7 @@ impl<'a> Batches<'a> {
             self.tokenizer,
         )?;
         examples.sort_by_key(|example| (example.source.len(), example.target.len()));
-        let mut batches: Vec<Vec<TokenizedExample>> = Vec::with_capacity(self.config.pool);
+        let mut batches: Vec<Vec<TokenizedExample>> = Vec::new();
         let mut rest = examples.into_iter();
         for _ in 0..self.config.pool {
             batches.push(rest.by_ref().take(self.config.batch_size).collect());

@@ -114,6 +114,10 @@ pub struct ModelShape {
     pub relative_attention_max_distance: usize,
 }
 
+/// Of whatever is counted: far more than any recipe has.
+const MOST: usize = 10_000_000;
+const SOME_VOCABULARY: usize = 1 << 10;
+
 impl PretrainConfig {
     /// Read a TOML file.
     ///
@@ -134,11 +138,25 @@ impl PretrainConfig {
             ("pool", config.pool),
             ("save_every", config.save_every),
             ("probe_examples", config.probe_examples),
+            ("curriculum.max_facts", config.curriculum.max_facts),
         ] {
             if value == 0 {
                 return Err(fail(format!("`{key}` must be at least 1")));
             }
+            if value > MOST {
+                return Err(fail(format!("`{key}` is {value}, more than {MOST}")));
+            }
         }
+        for (key, value) in config.rates() {
+            if !(value.is_finite() && value >= 0.0) {
+                return Err(fail(format!(
+                    "`{key}` is {value}, but must be a number that is not negative"
+                )));
+            }
+        }
+        // The vocabulary is the tokenizer's: any will do to look at the rest.
+        let shape = config.model_config(SOME_VOCABULARY).check();
+        shape.map_err(|reason| fail(format!("in [model]: {reason}")))?;
         if config.shards > config.batch_size {
             return Err(fail("`shards` must not exceed `batch_size`".into()));
         }
@@ -148,6 +166,33 @@ impl PretrainConfig {
             ));
         }
         Ok(config)
+    }
+
+    /// All that is no count.
+    fn rates(&self) -> [(&'static str, f64); 13] {
+        let curriculum = &self.curriculum;
+        let [from, to] = curriculum.applied;
+        [
+            ("decay_from", self.decay_from),
+            ("final_rate", self.final_rate),
+            ("muon_learning_rate", self.muon_learning_rate),
+            ("muon_weight_decay", f64::from(self.muon_weight_decay)),
+            ("adam_learning_rate", self.adam_learning_rate),
+            ("bias_rate_factor", self.bias_rate_factor),
+            ("bias_std", self.bias_std),
+            ("curriculum.share", curriculum.share),
+            (
+                "curriculum.other_wording_start",
+                curriculum.other_wording_start,
+            ),
+            (
+                "curriculum.other_wording_step",
+                curriculum.other_wording_step,
+            ),
+            ("curriculum.other_wording_end", curriculum.other_wording_end),
+            ("curriculum.applied", from),
+            ("curriculum.applied", to),
+        ]
     }
 
     /// The model's configuration for a tokenizer of `vocab_size` entries.

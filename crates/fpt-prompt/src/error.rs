@@ -40,6 +40,20 @@ pub enum PromptError {
         /// What is wrong.
         reason: String,
     },
+    /// A prompt has a number that no model can compute with.
+    #[error(
+        "{}: vector {row} of {what} has a number that is NaN or infinite (or too large for f32): training diverged, or \
+         the file is damaged; take another prompt",
+        path.display()
+    )]
+    NotFinite {
+        /// The file; of a prompt that is not written, the directory that it is not written to.
+        path: PathBuf,
+        /// The tensor, or `the prompt`.
+        what: String,
+        /// The first vector that has one, from 1.
+        row: usize,
+    },
     /// A file that holds no prompt by its name.
     #[error(
         "{}: not a prompt: expected the directory of a PEFT adapter (not a file in it), or a .npy file",

@@ -86,7 +86,7 @@ impl PromptInit {
                     )));
                 }
                 let size = (ids.end - ids.start) as usize;
-                let mut drawn = Vec::with_capacity(length);
+                let mut drawn = Vec::new();
                 while drawn.len() < length {
                     let take = (length - drawn.len()).min(size);
                     let sample = rand::seq::index::sample(&mut rng, size, take);

@@ -2,6 +2,7 @@
 
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
+use fpt_files::all_finite;
 
 /// A soft prompt: `length` trainable vectors that go before the input embeddings of a frozen model
 /// (Lester et al., 2021).
@@ -32,6 +33,13 @@ impl SoftPrompt {
         Self {
             weight: Param::initialized(id, weight.require_grad()),
         }
+    }
+
+    /// The first vector with a number that is NaN or infinite, from 1, of rows as wide as `d_model`.
+    pub(crate) fn not_finite(values: &[f32], d_model: usize) -> Option<usize> {
+        let mut rows = values.chunks(d_model.max(1));
+        let wrong = rows.position(|row| !all_finite(row))?;
+        Some(wrong + 1)
     }
 
     /// `[length, d_model]`.

@@ -34,6 +34,25 @@ fn arrays_of_numpy_have_the_same_values_here() {
 }
 
 #[test]
+fn numbers_that_are_not_finite_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("prompt.npy");
+    let whole = fs::read(fixture("float32.npy")).unwrap();
+    for wrong in [f32::NAN, f32::INFINITY] {
+        let mut bytes = whole.clone();
+        let last = bytes.len() - 4;
+        bytes[last..].copy_from_slice(&wrong.to_le_bytes());
+        fs::write(&path, bytes).unwrap();
+        let message = load(&path).unwrap_err().to_string();
+        assert!(
+            message.contains("prompt.npy: vector 3 of its array")
+                && message.contains("NaN or infinite"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
 fn other_arrays_are_refused_with_a_way_out() {
     for (name, complaint) in [
         ("big_endian", "type >f4; supported are float32"),

@@ -92,6 +92,47 @@ fn our_adapter_gives_the_same_answers_in_peft() {
     }
 }
 
+#[test]
+fn numbers_that_are_not_finite_are_neither_written_nor_read() {
+    let device = Device::flex();
+    let directory = tempfile::tempdir().unwrap();
+    let info = AdapterInfo {
+        base_model: "base".into(),
+        num_attention_heads: 2,
+        num_layers: 2,
+        init: InitKind::Random,
+    };
+    let prompt = |wrong: Option<f32>| {
+        let mut values = vec![0.5; 5 * 16];
+        values[2 * 16 + 3] = wrong.unwrap_or(0.5);
+        SoftPrompt::from_values(values, [5, 16], &device)
+    };
+    for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let path = directory.path().join("new");
+        let error = save_adapter(&prompt(Some(wrong)), &info, &path).unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains("vector 3 of the prompt"), "{message}");
+        assert!(message.contains(path.to_str().unwrap()), "{message}");
+        assert!(!path.exists());
+
+        save_adapter(&prompt(None), &info, directory.path()).unwrap();
+        let weights = directory.path().join("adapter_model.safetensors");
+        let mut bytes = fs::read(&weights).unwrap();
+        let last = bytes.len() - 4;
+        bytes[last..].copy_from_slice(&wrong.to_le_bytes());
+        fs::write(&weights, bytes).unwrap();
+        let error = load_adapter(directory.path(), 16, &device).unwrap_err();
+        let message = error.to_string();
+        for part in [
+            weights.to_str().unwrap(),
+            "vector 5 of `prompt_embeddings`",
+            "NaN or infinite",
+        ] {
+            assert!(message.contains(part), "`{part}` is not in: {message}");
+        }
+    }
+}
+
 /// f16 and bf16, `adapter_model.bin` of today's torch and of that before 1.6, one submodule and two.
 #[test]
 fn every_type_and_container_that_peft_writes_has_the_same_values_here() {

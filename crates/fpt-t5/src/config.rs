@@ -122,8 +122,13 @@ impl Family {
     }
 }
 
-/// More layers than any T5 has: a larger number is a damaged file, not a model.
+/// More layers than any T5 has: a larger number is a damaged file, not a model. So it is with the numbers below, whose
+/// products then stay far from overflow.
 const MAX_LAYERS: usize = 1024;
+const MAX_WIDTH: usize = 1 << 20;
+const MAX_VOCABULARY: usize = 1 << 24;
+const MAX_BUCKETS: usize = 1 << 16;
+const MAX_DISTANCE: usize = 1 << 30;
 
 impl T5Config {
     /// Read `config.json`.
@@ -160,29 +165,50 @@ impl T5Config {
         self.num_heads * self.d_kv
     }
 
-    fn check(&self) -> Result<(), String> {
-        for (key, value) in [
-            ("vocab_size", self.vocab_size),
-            ("d_model", self.d_model),
-            ("d_kv", self.d_kv),
-            ("d_ff", self.d_ff),
-            ("num_heads", self.num_heads),
-            ("num_layers", self.num_layers),
-            ("num_decoder_layers", self.decoder_layers()),
+    /// Whether this can be the shape of a model: [`Self::from_file`] gives no other.
+    ///
+    /// # Errors
+    /// Key and problem.
+    pub fn check(&self) -> Result<(), String> {
+        for (key, value, most) in [
+            ("vocab_size", self.vocab_size, MAX_VOCABULARY),
+            ("d_model", self.d_model, MAX_WIDTH),
+            ("d_kv", self.d_kv, MAX_WIDTH),
+            ("d_ff", self.d_ff, MAX_WIDTH),
+            ("num_heads", self.num_heads, MAX_WIDTH),
+            ("num_layers", self.num_layers, MAX_LAYERS),
+            ("num_decoder_layers", self.decoder_layers(), MAX_LAYERS),
+            (
+                "relative_attention_num_buckets",
+                self.relative_attention_num_buckets,
+                MAX_BUCKETS,
+            ),
+            (
+                "relative_attention_max_distance",
+                self.relative_attention_max_distance,
+                MAX_DISTANCE,
+            ),
         ] {
             if value == 0 {
                 return Err(format!("`{key}` must be at least 1"));
             }
-        }
-        for (key, value) in [
-            ("num_layers", self.num_layers),
-            ("num_decoder_layers", self.decoder_layers()),
-        ] {
-            if value > MAX_LAYERS {
+            if value > most {
                 return Err(format!(
-                    "`{key}` is {value}, more than the {MAX_LAYERS} supported"
+                    "`{key}` is {value}, more than the {most} supported"
                 ));
             }
+        }
+        if self.inner_dim() > MAX_WIDTH {
+            return Err(format!(
+                "`num_heads` times `d_kv` is {}, more than the {MAX_WIDTH} supported",
+                self.inner_dim()
+            ));
+        }
+        if !(0.0..=1.0).contains(&self.layer_norm_epsilon) {
+            return Err(format!(
+                "`layer_norm_epsilon` is {}, but must be from 0 to 1",
+                self.layer_norm_epsilon
+            ));
         }
         // The bidirectional encoder halves the buckets twice: once for the sign, once for the log part.
         if self.relative_attention_num_buckets < 4 {

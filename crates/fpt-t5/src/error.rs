@@ -48,6 +48,18 @@ pub enum T5Error {
         /// What the reader says.
         reason: String,
     },
+    /// A weight is no number that a model can compute with.
+    #[error(
+        "{}: {tensor} has a number that is NaN or infinite (or too large for f32): a model with it answers nonsense; take \
+         other weights, from before their training diverged or before they were converted",
+        path.display()
+    )]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The tensor, by its name in the file.
+        tensor: String,
+    },
     /// Tensors do not fit the configuration; every one of them is listed.
     #[error("{}: the tensors do not fit config.json\n{}", path.display(), problems.join("\n"))]
     Tensors {

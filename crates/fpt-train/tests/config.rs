@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use fpt_tasks::TaskName;
-use fpt_train::Experiment;
+use fpt_train::{Experiment, MOST_EXAMPLES, MOST_STEPS, MOST_TOKENS};
 
 fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/mini.toml")
@@ -44,6 +44,65 @@ fn overrides_win_over_the_task_and_the_task_over_the_file() {
         .run(&TaskName::MNLI, 0, &["model=some/where".into()])
         .unwrap();
     assert_eq!(run.model, Path::new("some/where"));
+}
+
+#[test]
+fn numbers_that_are_too_large_are_refused_with_the_limit_and_a_way_out() {
+    let experiment = Experiment::from_file(shipped()).unwrap();
+    let run = |setting: &str| experiment.run(&TaskName::MNLI, 0, &[setting.into()]);
+    for (key, most, way_out) in [
+        ("prompt.length", MOST_TOKENS, "20 to a few hundred"),
+        ("train.steps", MOST_STEPS, "in several runs"),
+        ("train.batch_size", MOST_EXAMPLES, "fewer examples"),
+        ("eval.batch_size", MOST_EXAMPLES, "fewer examples"),
+        (
+            "selection.score.batch_size",
+            MOST_EXAMPLES,
+            "fewer examples",
+        ),
+        ("lengths.max_source", MOST_TOKENS, "are cut"),
+        ("lengths.max_target", MOST_TOKENS, "are cut"),
+        ("lengths.pad_to.multiple", 1024, "4 or 8"),
+    ] {
+        let fitting = run(&format!("{key}={most}"));
+        assert!(fitting.is_ok(), "{key}: {fitting:?}");
+        for value in [most + 1, i64::MAX as usize] {
+            let error = run(&format!("{key}={value}")).unwrap_err().to_string();
+            let told = format!("`{key}` is {value}, but must be at most {most}");
+            assert!(error.contains(&told) && error.contains(way_out), "{error}");
+        }
+    }
+    let padding = "lengths.pad_to={ fixed = { source = 20, target = 65537 } }";
+    let error = run(padding).unwrap_err().to_string();
+    assert!(
+        error.contains("`lengths.pad_to.fixed.target` is 65537"),
+        "{error}"
+    );
+    let error = experiment.run(&TaskName::MNLI, u64::MAX, &[]).unwrap_err();
+    assert!(error.to_string().contains("`seed` is"), "{error}");
+}
+
+#[test]
+fn what_is_for_no_single_run_is_checked_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("experiment.toml");
+    let good = std::fs::read_to_string(shipped()).unwrap();
+    for (from, to, told) in [
+        ("every = 4\n", "every = 0\n", "`transfer.every` must be at"),
+        (
+            "train = 8000",
+            "train = 9000000000000000000",
+            "`generate.train` is 9000000000000000000, but must be at most",
+        ),
+    ] {
+        assert!(good.contains(from), "{from}");
+        std::fs::write(&path, good.replace(from, to)).unwrap();
+        let error = Experiment::from_file(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("experiment.toml") && error.contains(told),
+            "{error}"
+        );
+    }
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn write_task<F: Format>(directory: &Path, options: &TaskOptions) -> Result<(), 
         (Split::Dev, options.dev),
         (Split::Train, options.train),
     ] {
-        let mut examples = Vec::with_capacity(count);
+        let mut examples = Vec::new();
         for _ in 0..count {
             let plan = F::plan(&mut world);
             let fresh = (0..MOST_REPEATS)

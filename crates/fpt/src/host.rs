@@ -32,6 +32,32 @@ pub fn system_memory() -> Option<u64> {
     in_kibibytes("/proc/meminfo", "MemTotal:")
 }
 
+/// Bytes of memory that this process may still take: what the machine has free, a container's limit leaves, and a limit
+/// of the process (`ulimit -v`) leaves, whichever is least; only Linux tells them in files.
+pub fn available_memory() -> Option<u64> {
+    let left = |limit: Option<u64>, used: Option<u64>| Some(limit?.saturating_sub(used?));
+    let number = |file: &str| std::fs::read_to_string(file).ok()?.trim().parse().ok();
+    let free = in_kibibytes("/proc/meminfo", "MemAvailable:");
+    let container = left(
+        number("/sys/fs/cgroup/memory.max"),
+        number("/sys/fs/cgroup/memory.current"),
+    );
+    let own = left(
+        address_space(),
+        in_kibibytes("/proc/self/status", "VmSize:"),
+    );
+    [free, container, own].into_iter().flatten().min()
+}
+
+/// The most bytes of addresses that this process may have, where that is limited.
+fn address_space() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let rest = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Max address space"))?;
+    rest.split_whitespace().next()?.parse().ok()
+}
+
 /// What the processor calls itself; only Linux tells it in a file.
 pub(crate) fn processor() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
@@ -65,5 +91,7 @@ mod tests {
         assert!(peak.is_some_and(|peak| peak > 64 << 20), "{peak:?}");
         let memory = system_memory();
         assert!(memory > peak, "{memory:?} of {peak:?}");
+        let available = available_memory();
+        assert!(available.is_some() && available < memory, "{available:?}");
     }
 }

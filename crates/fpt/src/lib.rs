@@ -11,6 +11,6 @@ pub mod terminal;
 pub mod verdict;
 
 pub use device::{DeviceName, DeviceReport, Devices, Gpu, survey};
-pub use host::{host, peak_memory, revision, system_memory};
+pub use host::{available_memory, host, peak_memory, revision, system_memory};
 pub use report::report;
 pub use runs::finished;

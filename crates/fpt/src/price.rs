@@ -1,5 +1,6 @@
 //! What a run will cost.
 
+use fpt_schedule::cost::BatchShape;
 use fpt_schedule::{Schedule, cost};
 use fpt_tasks::Task;
 use fpt_train::{Plan, Precision};
@@ -30,8 +31,10 @@ pub(crate) fn price(task: &dyn Task, plan: &Plan, precision: Precision) -> Price
     };
     for stage in schedule.stages() {
         let batch = batch.cut(stage.max_source);
-        let macs = cost::true_macs(model, &stage.size, &batch);
-        price.flops += 2.0 * stage.steps as f64 * (macs.forward + macs.backward) as f64;
+        // All batches are as large, so that rows only multiply: no count of one is too large for its integer.
+        let row = BatchShape { rows: 1, ..batch };
+        let macs = cost::true_macs(model, &stage.size, &row).total() as f64;
+        price.flops += 2.0 * stage.steps as f64 * batch.rows as f64 * macs;
         let weights = cost::weight_bytes(model, &stage.size, precision.bytes());
         price.weight_bytes = price.weight_bytes.max(weights);
         let activations = cost::activation_bytes(model, &stage.size, &batch);

@@ -172,10 +172,6 @@ impl Args {
             !runs.is_empty(),
             "there is nothing to run: {config} names no task or no method of that table"
         );
-        ensure!(
-            experiment.transfer.examples > 0,
-            "`transfer.examples` must be at least 1 in {config}"
-        );
         let starts = plan::starts(experiment, &runs, overrides, out)?;
         Ok((runs, starts))
     }

@@ -197,6 +197,21 @@ fn recipes_name_what_is_wrong_with_them() {
             "`batch_size` must be at least 1",
         ),
         ("shards = 2", "shards = 64", "`shards` must not exceed"),
+        (
+            "batch_size = 32",
+            "batch_size = 9000000000000000000",
+            "`batch_size` is 9000000000000000000, more than 10000000",
+        ),
+        (
+            "final_rate = 0.02",
+            "final_rate = nan",
+            "`final_rate` is NaN",
+        ),
+        (
+            "num_heads = 4",
+            "num_heads = 4611686018427387904",
+            "in [model]: `num_heads` is 4611686018427387904",
+        ),
         ("d_model = 64", "", "d_model"),
     ] {
         assert!(good.contains(from), "{from}");

@@ -27,7 +27,7 @@ struct Config {
 ///
 /// # Errors
 /// [`PromptError::Read`] if a file is absent, [`PromptError::Adapter`] if it is damaged, of another kind, or
-/// of another width.
+/// of another width, [`PromptError::NotFinite`] if a number is NaN or infinite.
 pub fn load_adapter(
     directory: impl AsRef<Path>,
     d_model: usize,

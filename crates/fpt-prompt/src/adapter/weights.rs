@@ -8,7 +8,7 @@ use fpt_files::{FloatFormat, SafetensorsFile};
 use pytorch_reader::PytorchReader;
 
 use super::{PYTORCH, TENSOR, adapter_weights};
-use crate::PromptError;
+use crate::{PromptError, SoftPrompt};
 
 /// What `adapter_config.json` says of the tensor.
 pub(super) struct Layout {
@@ -52,7 +52,7 @@ impl Layout {
 /// The first `tokens` rows of the adapter in `directory`.
 ///
 /// # Errors
-/// [`PromptError::Read`] or [`PromptError::Adapter`] of the file.
+/// [`PromptError::Read`], [`PromptError::Adapter`] or [`PromptError::NotFinite`] of the file.
 pub(super) fn read(directory: &Path, layout: &Layout) -> Result<Vec<f32>, PromptError> {
     let path = adapter_weights(directory);
     if !path.exists() {
@@ -62,10 +62,18 @@ pub(super) fn read(directory: &Path, layout: &Layout) -> Result<Vec<f32>, Prompt
             std::io::Error::new(ErrorKind::NotFound, reason),
         ));
     }
-    if path.ends_with(PYTORCH) {
+    let values = if path.ends_with(PYTORCH) {
         pytorch(&path, layout)
     } else {
         safetensors(&path, layout)
+    }?;
+    match SoftPrompt::not_finite(&values, layout.d_model) {
+        None => Ok(values),
+        Some(row) => Err(PromptError::NotFinite {
+            path,
+            what: format!("`{TENSOR}`"),
+            row,
+        }),
     }
 }
 

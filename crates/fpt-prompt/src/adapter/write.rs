@@ -29,7 +29,8 @@ struct Config<'a> {
 /// `PeftModel.from_pretrained` loads it. Each file appears whole or not at all.
 ///
 /// # Errors
-/// [`PromptError::Write`] if that fails.
+/// [`PromptError::Write`] if that fails, [`PromptError::NotFinite`] if the prompt has a number that is NaN or infinite:
+/// then nothing is written.
 pub fn save_adapter(
     prompt: &SoftPrompt,
     info: &AdapterInfo,
@@ -40,8 +41,16 @@ pub fn save_adapter(
         path: directory.to_path_buf(),
         source: std::io::Error::other(error),
     };
-    create_directory(directory)?;
     let [length, d_model] = prompt.shape();
+    let values = prompt.values();
+    if let Some(row) = SoftPrompt::not_finite(&values, d_model) {
+        return Err(PromptError::NotFinite {
+            path: directory.to_path_buf(),
+            what: "the prompt, which is not written,".into(),
+            row,
+        });
+    }
+    create_directory(directory)?;
     let config = Config {
         peft_type: "PROMPT_TUNING",
         task_type: "SEQ_2_SEQ_LM",
@@ -62,11 +71,7 @@ pub fn save_adapter(
     let mut json = serde_json::to_vec_pretty(&config).map_err(|error| fail(error.into()))?;
     json.push(b'\n');
 
-    let bytes: Vec<u8> = prompt
-        .values()
-        .iter()
-        .flat_map(|v| v.to_le_bytes())
-        .collect();
+    let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
     let weights = TensorView::new(Dtype::F32, vec![length, d_model], &bytes)
         .and_then(|view| {
             let metadata = [("format".to_string(), "pt".to_string())].into();

@@ -17,7 +17,8 @@ use crate::{PromptError, SoftPrompt};
 /// a void type of two bytes).
 ///
 /// # Errors
-/// [`PromptError::Read`] if the file can't be read, [`PromptError::Npy`] if it is damaged, or another array.
+/// [`PromptError::Read`] if the file can't be read, [`PromptError::Npy`] if it is damaged, or another array,
+/// [`PromptError::NotFinite`] if a number is NaN or infinite.
 pub fn load_npy(
     path: impl AsRef<Path>,
     d_model: usize,
@@ -62,11 +63,15 @@ pub fn load_npy(
         return Err(unusable("it changed while it was read".into()));
     }
     let shape = [rows as usize, d_model];
-    Ok(SoftPrompt::from_values(
-        format.decode(&bytes),
-        shape,
-        device,
-    ))
+    let values = format.decode(&bytes);
+    match SoftPrompt::not_finite(&values, d_model) {
+        None => Ok(SoftPrompt::from_values(values, shape, device)),
+        Some(row) => Err(PromptError::NotFinite {
+            path: path.to_path_buf(),
+            what: "its array".into(),
+            row,
+        }),
+    }
 }
 
 /// The format of the numbers, which lie in C order.

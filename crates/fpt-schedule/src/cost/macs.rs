@@ -87,6 +87,8 @@ pub fn true_macs(shape: &ModelShape, size: &PartialSize, batch: &BatchShape) -> 
 /// The true count for a schedule on batches of this shape, as a share of training the full model
 /// for as many steps. Stages cut the sources as they say.
 pub fn true_share(shape: &ModelShape, schedule: &Schedule, batch: &BatchShape) -> f64 {
+    // Of one row: the share is the same, and no count is too large for its integer.
+    let batch = &BatchShape { rows: 1, ..*batch };
     let full = true_macs(shape, &shape.full(), batch).total() as f64;
     let stages = schedule.stages().iter().map(|stage| {
         let macs = true_macs(shape, &stage.size, &batch.cut(stage.max_source));

@@ -1,16 +1,18 @@
-//! The peak of memory of a training step, on the device that computes it.
+//! The peak of memory of a training step, or of answers, on the device that computes it.
 //!
 //! Predicted are live bytes, moment by moment: what the backward pass keeps of the layers (see `activations`), what
 //! an operation needs while it runs, the full model, and what a stage's partial model copies of it. What a driver takes
 //! for itself and an allocator rounds up comes on top; [`fit`] leaves a tenth of the memory to them.
 
 mod activations;
+mod answer;
 mod fit;
 mod settings;
 mod weights;
 
 use serde::{Deserialize, Serialize};
 
+pub use answer::{AnswerShape, answering};
 pub use fit::{SPARE, fit};
 pub use settings::{Layout, Numbers, Recompute, StepSettings};
 

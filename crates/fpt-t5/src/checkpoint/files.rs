@@ -5,11 +5,13 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use burn::store::burn_pack::{Error as PackError, Tensor as PackTensor};
 use burn::tensor::{Bytes, DType};
-use fpt_files::{FloatFormat, SafetensorsFile, WEIGHTS, WeightIndex, find_weights, is_index};
+use fpt_files::{
+    FloatFormat, SafetensorsFile, WEIGHTS, WeightIndex, all_finite, find_weights, is_index,
+};
 use pytorch_reader::PytorchReader;
 
 use crate::T5Error;
@@ -33,30 +35,51 @@ pub fn weight_files(directory: impl AsRef<Path>) -> Result<Vec<PathBuf>, T5Error
     Ok(fpt_files::weight_files(find(directory.as_ref())?)?)
 }
 
-/// All tensors of `path`, weights or an index, unread, under their names in the file, as f32.
+/// Where a number was found, while tensors were read, that is NaN or infinite: the first of them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NotFinite(Arc<OnceLock<(PathBuf, String)>>);
+
+impl NotFinite {
+    /// Nothing, unless there is one.
+    ///
+    /// # Errors
+    /// [`T5Error::NotFinite`] names file and tensor.
+    pub(super) fn check(&self) -> Result<(), T5Error> {
+        match self.0.get() {
+            None => Ok(()),
+            Some((path, tensor)) => Err(T5Error::NotFinite {
+                path: path.clone(),
+                tensor: tensor.clone(),
+            }),
+        }
+    }
+}
+
+/// All tensors of `path`, weights or an index, unread, under their names in the file, as f32. One with a number that is
+/// NaN or infinite can't be read, and says so to `not_finite`.
 ///
 /// # Errors
 /// [`T5Error::Read`] or [`T5Error::Weights`] of the file that is absent or damaged.
-pub(super) fn tensors(path: &Path) -> Result<Vec<PackTensor>, T5Error> {
+pub(super) fn tensors(path: &Path, not_finite: &NotFinite) -> Result<Vec<PackTensor>, T5Error> {
     if !is_index(path) {
         return if path.extension().is_some_and(|end| end == "safetensors") {
-            safetensors(path)
+            safetensors(path, not_finite)
         } else {
-            pytorch(path)
+            pytorch(path, not_finite)
         };
     }
     let index = WeightIndex::read(path)?;
     let mut all = Vec::new();
     for shard in index.shards() {
         let own = |tensor: &PackTensor| index.shard_of(&tensor.name) == Some(shard);
-        let tensors = tensors(&path.with_file_name(shard))?;
+        let tensors = tensors(&path.with_file_name(shard), not_finite)?;
         all.extend(tensors.into_iter().filter(own));
     }
     Ok(all)
 }
 
 /// `torch.save` of a state dictionary. The pickle is interpreted as data: nothing in it is ever called.
-fn pytorch(path: &Path) -> Result<Vec<PackTensor>, T5Error> {
+fn pytorch(path: &Path, not_finite: &NotFinite) -> Result<Vec<PackTensor>, T5Error> {
     File::open(path).map_err(|source| T5Error::Read {
         path: path.to_path_buf(),
         source,
@@ -74,12 +97,13 @@ fn pytorch(path: &Path) -> Result<Vec<PackTensor>, T5Error> {
             bytes.chunks(length).for_each(take);
             Ok(())
         };
-        all.push(deferred(path, name, format, shape, feed)?);
+        let place = (path, name, not_finite);
+        all.push(deferred(place, format, shape, feed)?);
     }
     Ok(all)
 }
 
-fn safetensors(path: &Path) -> Result<Vec<PackTensor>, T5Error> {
+fn safetensors(path: &Path, not_finite: &NotFinite) -> Result<Vec<PackTensor>, T5Error> {
     let file = Arc::new(SafetensorsFile::open(path)?);
     let mut all = Vec::new();
     for (name, tensor) in file.tensors() {
@@ -89,7 +113,8 @@ fn safetensors(path: &Path) -> Result<Vec<PackTensor>, T5Error> {
             let file = Arc::clone(&file);
             move |length: usize, take: &mut dyn FnMut(&[u8])| file.read(from..to, length, take)
         };
-        all.push(deferred(path, name, format, tensor.shape.clone(), feed)?);
+        let place = (path, name, not_finite);
+        all.push(deferred(place, format, tensor.shape.clone(), feed)?);
     }
     Ok(all)
 }
@@ -104,11 +129,10 @@ fn float_format(path: &Path, tensor: &str, dtype: &str) -> Result<FloatFormat, T
     })
 }
 
-/// A tensor that reads its values when it is asked for them. `feed` hands out its bytes in order, in chunks of a length
+/// A tensor that reads its values when it is asked for them: of a file, by its name in it. `feed` hands out its bytes in order, in chunks of a length
 /// that it is given; only the last may be shorter.
 fn deferred(
-    path: &Path,
-    name: String,
+    (path, name, not_finite): (&Path, String, &NotFinite),
     format: FloatFormat,
     shape: Vec<usize>,
     feed: impl Fn(usize, &mut dyn FnMut(&[u8])) -> std::io::Result<()> + Send + Sync + 'static,
@@ -120,10 +144,16 @@ fn deferred(
             path: path.to_path_buf(),
             reason: format!("{name} is larger than any memory: {shape:?}"),
         })?;
+    let (place, not_finite) = ((path.to_path_buf(), name.clone()), not_finite.clone());
     let provider = move || {
-        floats(format, bytes / DType::F32.size(), &feed)
-            .map(Bytes::from_elems)
-            .map_err(|error| PackError::IoError(error.to_string()))
+        let failed = |error: std::io::Error| PackError::IoError(error.to_string());
+        let values = floats(format, bytes / DType::F32.size(), &feed).map_err(failed)?;
+        let Some(values) = values else {
+            // An earlier one stays.
+            _ = not_finite.0.set(place.clone());
+            return Err(PackError::IoError("a number is not finite".into()));
+        };
+        Ok(Bytes::from_elems(values))
     };
     let dtype = DType::F32;
     Ok(PackTensor::deferred(
@@ -136,10 +166,18 @@ type Feed<'a> = &'a dyn Fn(usize, &mut dyn FnMut(&[u8])) -> std::io::Result<()>;
 /// Elements that are read at a time.
 const CHUNK: usize = 1 << 16;
 
-fn floats(format: FloatFormat, elements: usize, feed: Feed<'_>) -> std::io::Result<Vec<f32>> {
+/// None if one of them is NaN or infinite.
+fn floats(
+    format: FloatFormat,
+    elements: usize,
+    feed: Feed<'_>,
+) -> std::io::Result<Option<Vec<f32>>> {
     let mut values = Vec::with_capacity(elements);
+    let mut finite = true;
     feed(CHUNK * format.size(), &mut |bytes| {
+        let known = values.len();
         format.append(bytes, &mut values);
+        finite &= all_finite(&values[known..]);
     })?;
-    Ok(values)
+    Ok(finite.then_some(values))
 }

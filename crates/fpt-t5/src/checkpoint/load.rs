@@ -37,8 +37,8 @@ impl T5 {
     /// held as `[in, out]` views of that.
     ///
     /// # Errors
-    /// Missing, surplus and misshapen tensors are listed all at once ([`T5Error::Tensors`]); see
-    /// [`T5Error`] for the rest.
+    /// Missing, surplus and misshapen tensors are listed all at once ([`T5Error::Tensors`]); one with a number that is
+    /// NaN or infinite is named ([`T5Error::NotFinite`]); see [`T5Error`] for the rest.
     pub fn from_pretrained(directory: impl AsRef<Path>, device: &Device) -> Result<Self, T5Error> {
         let directory = directory.as_ref();
         let config = T5Config::from_file(directory.join("config.json"))?;
@@ -62,7 +62,8 @@ impl T5 {
         };
         let to_module = KeyRemapper::from_patterns(TO_MODULE.to_vec())
             .map_err(|error| damaged(error.to_string()))?;
-        let (mut tensors, _) = to_module.remap(files::tensors(path)?);
+        let not_finite = files::NotFinite::default();
+        let (mut tensors, _) = to_module.remap(files::tensors(path, &not_finite)?);
         let own_head =
             !config.tie_word_embeddings || tensors.iter().any(|t| t.name == "lm_head.weight");
 
@@ -74,6 +75,7 @@ impl T5 {
         let mut model = Self::with_head(config, own_head, device);
         let result = model.apply(tensors, None, None, false);
 
+        not_finite.check()?;
         let gated = config.feed_forward_proj == FeedForwardKind::GatedGelu;
         let problems = problems(&result, gated).map_err(damaged)?;
         if !problems.is_empty() {

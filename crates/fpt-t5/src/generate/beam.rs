@@ -139,7 +139,7 @@ impl Beams {
 
     /// The `keep` best continuations of all open hypotheses, best first.
     fn best_continuations(&self, logits: &[f32], width: usize, keep: usize) -> Vec<Candidate> {
-        let mut all = Vec::with_capacity(self.open.len() * keep);
+        let mut all = Vec::new();
         for (beam, (open, logits)) in self.open.iter().zip(logits.chunks_exact(width)).enumerate() {
             let top = logits.iter().copied().fold(f32::MIN, f32::max);
             let sum: f64 = logits.iter().map(|&x| f64::from(x - top).exp()).sum();

@@ -30,6 +30,9 @@ fn with_config(folder: &str) -> tempfile::TempDir {
     directory
 }
 
+/// A tensor of few numbers.
+const NORM: &str = "encoder.final_layer_norm.weight";
+
 /// All weights of a model, as it writes them.
 fn weights(model: &T5) -> BTreeMap<String, Vec<u8>> {
     let directory = tempfile::tempdir().unwrap();
@@ -62,6 +65,44 @@ fn every_kind_of_file_holds_the_same_model() {
             expected,
             "{folder}"
         );
+    }
+}
+
+#[test]
+fn numbers_that_are_not_finite_are_named_with_file_and_tensor() {
+    // The other files of PyTorch are archives, whose checksums tell.
+    for folder in ["bin_legacy", "sharded"] {
+        let model = load(&golden("gated_tied")).unwrap();
+        let values = model.encoder.final_norm.weight.val().into_data();
+        let number = values.iter::<f32>().next().unwrap();
+        for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let directory = with_config(folder);
+            let mut path = directory.path().join("pytorch_model.bin");
+            if folder == "sharded" {
+                // Whichever holds it.
+                let shards = fs::read_dir(directory.path()).unwrap();
+                path = shards
+                    .map(|entry| entry.unwrap().path())
+                    .filter(|path| path.extension().is_some_and(|end| end == "safetensors"))
+                    .find(|path| read(path).contains_key(NORM))
+                    .unwrap();
+            }
+            let mut bytes = fs::read(&path).unwrap();
+            let places = bytes.windows(4);
+            let places: Vec<usize> = places
+                .enumerate()
+                .filter(|(_, place)| *place == number.to_le_bytes())
+                .map(|(at, _)| at)
+                .collect();
+            assert_eq!(places.len(), 1, "{folder}");
+            bytes[places[0]..][..4].copy_from_slice(&wrong.to_le_bytes());
+            fs::write(&path, bytes).unwrap();
+            let error = load(directory.path()).unwrap_err();
+            assert!(
+                matches!(&error, T5Error::NotFinite { path: at, tensor } if *at == path && tensor == NORM),
+                "{error:?}"
+            );
+        }
     }
 }
 

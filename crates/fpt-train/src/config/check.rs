@@ -1,35 +1,28 @@
 //! Values that make no sense.
 
-use super::{RunConfig, TrainConfig};
+use fpt_tasks::PadTo;
+
+use super::limits::MOST_MULTIPLE;
+use super::{Experiment, MOST_EXAMPLES, MOST_STEPS, MOST_TOKENS, RunConfig, TrainConfig};
 use crate::TrainError;
+
+/// A key, its value, the largest that it may have, and what to do instead of more.
+type Bound = (&'static str, usize, usize, &'static str);
+
+const STEPS: &str =
+    "train longer in several runs, each from the prompt of the one before (`prompt.init`)";
+const BATCH: &str = "make more steps, or batches, of fewer examples";
+const LENGTH: &str =
+    "memory grows with the square of lengths; longer texts are cut to `lengths.max_source`";
+const PADDING: &str = "4 or 8 will do, or pad to `fixed` lengths";
+const PROMPT: &str = "prompts have 20 to a few hundred vectors";
+const NO_LIMIT: &str = "leave it out for no limit";
+const DATA: &str = "generate fewer examples";
 
 impl RunConfig {
     pub(super) fn check(&self) -> Result<(), TrainError> {
-        for (key, value) in [
-            ("prompt.length", self.prompt.length),
-            ("train.steps", self.train.steps),
-            ("train.batch_size", self.train.batch_size),
-            ("train.accumulate", self.train.accumulate),
-            ("train.batch_tokens", self.train.batch_tokens.unwrap_or(1)),
-            ("eval.batch_tokens", self.eval.batch_tokens.unwrap_or(1)),
-            ("eval.every", self.eval.every),
-            ("eval.batch_size", self.eval.batch_size),
-            ("eval.dev_examples", self.eval.dev_examples.unwrap_or(1)),
-            ("selection.score.examples", self.selection.score.examples),
-            (
-                "selection.score.batch_size",
-                self.selection.score.batch_size,
-            ),
-            ("lengths.max_source", self.lengths.max_source),
-            ("lengths.max_target", self.lengths.max_target.unwrap_or(1)),
-        ] {
-            if value == 0 {
-                return Err(TrainError::Value {
-                    key,
-                    reason: "must be at least 1".into(),
-                });
-            }
-        }
+        check_bounds(&self.bounds())?;
+        check_bounds(&self.padding())?;
         let TrainConfig {
             accumulate,
             batch_size,
@@ -58,9 +51,112 @@ impl RunConfig {
         if !(self.train.weight_decay.is_finite() && self.train.weight_decay >= 0.0) {
             return Err(TrainError::Value {
                 key: "train.weight_decay",
-                reason: format!("is {}, but must not be negative", self.train.weight_decay),
+                reason: format!(
+                    "is {}, but must be a number that is not negative",
+                    self.train.weight_decay
+                ),
             });
         }
         Ok(())
     }
+
+    /// What is counted.
+    fn bounds(&self) -> [Bound; 13] {
+        let (train, eval, score) = (&self.train, &self.eval, &self.selection.score);
+        let lengths = &self.lengths;
+        let any = usize::MAX;
+        let unless_absent = |value: Option<usize>| value.unwrap_or(1);
+        let batch_tokens = unless_absent(train.batch_tokens);
+        let (eval_tokens, dev) = (
+            unless_absent(eval.batch_tokens),
+            unless_absent(eval.dev_examples),
+        );
+        let max_target = unless_absent(lengths.max_target);
+        [
+            ("prompt.length", self.prompt.length, MOST_TOKENS, PROMPT),
+            ("train.steps", train.steps, MOST_STEPS, STEPS),
+            ("train.batch_size", train.batch_size, MOST_EXAMPLES, BATCH),
+            ("train.accumulate", train.accumulate, MOST_EXAMPLES, BATCH),
+            ("train.batch_tokens", batch_tokens, any, NO_LIMIT),
+            ("eval.batch_tokens", eval_tokens, any, NO_LIMIT),
+            ("eval.every", eval.every, any, NO_LIMIT),
+            ("eval.batch_size", eval.batch_size, MOST_EXAMPLES, BATCH),
+            ("eval.dev_examples", dev, any, NO_LIMIT),
+            ("selection.score.examples", score.examples, any, NO_LIMIT),
+            (
+                "selection.score.batch_size",
+                score.batch_size,
+                MOST_EXAMPLES,
+                BATCH,
+            ),
+            (
+                "lengths.max_source",
+                lengths.max_source,
+                MOST_TOKENS,
+                LENGTH,
+            ),
+            ("lengths.max_target", max_target, MOST_TOKENS, LENGTH),
+        ]
+    }
+
+    /// How far batches are padded.
+    fn padding(&self) -> Vec<Bound> {
+        match self.lengths.pad_to {
+            // 0 counts as 1.
+            PadTo::Multiple(multiple) => vec![(
+                "lengths.pad_to.multiple",
+                multiple.max(1),
+                MOST_MULTIPLE,
+                PADDING,
+            )],
+            PadTo::Fixed { source, target } => [
+                ("lengths.pad_to.fixed.source", source),
+                ("lengths.pad_to.fixed.target", target),
+            ]
+            .map(|(key, length)| (key, length.max(1), MOST_TOKENS, LENGTH))
+            .into(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Experiment {
+    /// What concerns no single run.
+    pub(super) fn check(&self) -> Result<(), TrainError> {
+        let transfer = &self.transfer;
+        let mut bounds = vec![
+            ("transfer.examples", transfer.examples, usize::MAX, NO_LIMIT),
+            ("transfer.steps", transfer.steps, MOST_STEPS, STEPS),
+            ("transfer.every", transfer.every, usize::MAX, NO_LIMIT),
+        ];
+        if let Some(generate) = &self.generate {
+            bounds.extend(
+                [
+                    ("generate.train", generate.train),
+                    ("generate.dev", generate.dev),
+                    ("generate.test", generate.test),
+                ]
+                .map(|(key, count)| (key, count, MOST_EXAMPLES, DATA)),
+            );
+        }
+        check_bounds(&bounds)
+    }
+}
+
+fn check_bounds(bounds: &[Bound]) -> Result<(), TrainError> {
+    for &(key, value, most, instead) in bounds {
+        if value == 0 {
+            return Err(TrainError::Value {
+                key,
+                reason: "must be at least 1".into(),
+            });
+        }
+        if value > most {
+            return Err(TrainError::Value {
+                key,
+                reason: format!("is {value}, but must be at most {most}: {instead}"),
+            });
+        }
+    }
+    Ok(())
 }

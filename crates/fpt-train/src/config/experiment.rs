@@ -169,6 +169,9 @@ impl Experiment {
                 join_value(base, settings, key, join);
             }
         }
+        experiment
+            .check()
+            .map_err(|error| fail(error.to_string()))?;
         // A mistake in the settings of any task is reported now, not when its turn comes.
         for task in experiment.task.keys() {
             experiment
@@ -214,6 +217,15 @@ impl Experiment {
             schedule: self.schedule.clone(),
             selection: self.selection.clone(),
         };
+        if i64::try_from(seed).is_err() {
+            return Err(TrainError::Value {
+                key: "seed",
+                reason: format!(
+                    "is {seed}, but must be at most {}: TOML, which runs are written in, has no larger integer",
+                    i64::MAX
+                ),
+            });
+        }
         let invalid = |key: &'static str| move |reason: String| TrainError::Value { key, reason };
         let mut table = Table::try_from(&config)
             .map_err(|error| invalid("task")(format!("can't be merged: {error}")))?;

@@ -3,10 +3,12 @@
 
 mod check;
 mod experiment;
+mod limits;
 mod merge;
 mod run;
 
 pub use experiment::{Experiment, GenerateConfig, MethodLists, TransferConfig};
+pub use limits::{MOST_EXAMPLES, MOST_STEPS, MOST_TOKENS};
 pub use run::{
     EvalConfig, EvalModel, LengthConfig, PromptConfig, RunConfig, ScoreConfig, SelectionConfig,
     TrainConfig,

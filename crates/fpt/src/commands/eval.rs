@@ -8,7 +8,7 @@ use fpt_tasks::{Example, Scores, Split, Task, TaskName, write_submission};
 use fpt_train::Session;
 use serde::Serialize;
 
-use super::{RunArgs, adapter, print_json, print_line};
+use super::{RunArgs, adapter, numbers, print_json, print_line};
 
 /// Score a prompt, or the bare model, on a split of a task by greedy decoding.
 ///
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     submission: Option<PathBuf>,
 
     /// Only the first so many examples.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::at_least_one)]
     limit: Option<usize>,
 
     #[arg(long, default_value = "cpu", help = DeviceName::HELP)]

@@ -1,9 +1,13 @@
 //! Whether a run's steps fit the memory of a device, and with which settings they would.
 
+use fpt::Devices;
 use fpt::bytes::Bytes;
+use fpt_partial::shape;
 use fpt_schedule::PartialSize;
 use fpt_schedule::cost::BatchShape;
 use fpt_schedule::memory::{Layout, Numbers, PeakBytes, Recompute, StepSettings, fit, peak};
+use fpt_t5::T5Config;
+use fpt_tasks::{PadTo, task};
 use fpt_train::{Plan, Precision, RunConfig};
 use serde::Serialize;
 
@@ -65,6 +69,42 @@ pub(super) fn priced(of_model: fpt_t5::Recompute) -> Recompute {
         fpt_t5::Recompute::Layers => Recompute::Layers,
         _ => Recompute::None,
     }
+}
+
+/// Whether the devices have the memory for a step on one example, however short it is: the prompt, and padding to fixed
+/// lengths, are in all of them.
+///
+/// # Errors
+/// If they have not: what it takes, and the way out.
+pub(super) fn suffices_for_one(
+    config: &RunConfig,
+    model: &T5Config,
+    devices: &Devices,
+) -> anyhow::Result<()> {
+    let plan = Plan::new(config, &*task(&config.task)?, &shape(model))?;
+    let (source, target) = match config.lengths.pad_to {
+        PadTo::Fixed { source, target } => (source, target),
+        _ => (1, 1),
+    };
+    let one = BatchShape {
+        rows: 1,
+        source,
+        target,
+        prompt: config.prompt.length,
+    };
+    let settings = settings(config, devices.are_processor());
+    let stages = plan.stages.iter();
+    let peaks = stages.map(|stage| peak(&plan.shape, &stage.size, &one, &settings).total());
+    let (needed, free) = (peaks.max().unwrap_or(0), devices.free_memory(0));
+    anyhow::ensure!(
+        free.is_none_or(|free| needed <= free),
+        "a step on a single example needs about {} of memory, but {} are free: lower `prompt.length` ({}), \
+         `lengths.pad_to` or what the model is, or use a device with more memory",
+        Bytes(needed),
+        Bytes(free.unwrap_or(0)),
+        config.prompt.length
+    );
+    Ok(())
 }
 
 impl MemoryPlan {

@@ -8,11 +8,15 @@ use anyhow::Context;
 use clap::Args as ClapArgs;
 use fpt::{DeviceName, model, terminal};
 use fpt_t5::{Generation, T5, T5Tokenizer};
-use fpt_tasks::TokenizedExample;
-use fpt_train::Predictor;
+use fpt_tasks::{TokenizedExample, cut};
+use fpt_train::{MOST_EXAMPLES, MOST_TOKENS, Predictor};
 
+use super::fitting::Fitting;
 use super::synthetic::PrecisionName;
-use super::{adapter, print_json, print_line};
+use super::{adapter, numbers, print_json, print_line};
+
+/// Hypotheses that beam search may follow: all of them are compared with each other.
+const MOST_BEAMS: usize = 1024;
 
 /// Answer texts: one a line in, one answer a line out, in order.
 ///
@@ -39,11 +43,11 @@ pub(crate) struct Args {
     input: Option<PathBuf>,
 
     /// Longest answer in tokens.
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = numbers::count::<MOST_TOKENS>)]
     max_new_tokens: usize,
 
     /// Hypotheses that beam search follows; 1 is greedy decoding.
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = numbers::count::<MOST_BEAMS>)]
     num_beams: usize,
 
     /// Above 0 beam search favours long answers, below short ones.
@@ -51,7 +55,8 @@ pub(crate) struct Args {
         long,
         default_value_t = 1.0,
         allow_negative_numbers = true,
-        value_name = "X"
+        value_name = "X",
+        value_parser = numbers::finite
     )]
     length_penalty: f64,
 
@@ -59,9 +64,14 @@ pub(crate) struct Args {
     #[arg(long)]
     early_stopping: bool,
 
-    /// Texts that are answered together.
-    #[arg(long, default_value_t = 32)]
+    /// Texts that are answered together, fewer where memory does not suffice for as many.
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = numbers::count::<MOST_EXAMPLES>)]
     batch_size: usize,
+
+    /// Cut texts to so many tokens, the prompt not counted; by default a text that memory does not suffice for is an
+    /// error.
+    #[arg(long, value_name = "N", value_parser = numbers::count::<MOST_TOKENS>)]
+    max_source: Option<usize>,
 
     #[arg(long, default_value = "cpu", help = DeviceName::HELP)]
     device: DeviceName,
@@ -76,18 +86,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    for (option, value) in [
-        ("--batch-size", args.batch_size),
-        ("--num-beams", args.num_beams),
-        ("--max-new-tokens", args.max_new_tokens),
-    ] {
-        anyhow::ensure!(value > 0, "{option} must be at least 1");
-    }
-    anyhow::ensure!(
-        args.length_penalty.is_finite(),
-        "--length-penalty must be a finite number"
-    );
-    let device = args.device.open_single()?;
+    let devices = args.device.open_one()?;
+    let device = devices.primary().clone();
     let directory = model::directory(&args.model)?;
     let tokenizer = T5Tokenizer::from_directory(&directory)?;
     let model = T5::from_pretrained(&directory, &device)?;
@@ -121,17 +121,29 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         .as_ref()
         .map_or("standard input".into(), |path| path.display().to_string());
 
+    let prompt_length = prompt.as_ref().map_or(0, |prompt| prompt.shape()[0]);
+    let mut answering = Answering {
+        fitting: Fitting::new(&devices, &model, args.precision.numbers(), prompt_length),
+        predictor,
+        args,
+        name: &name,
+        cut: 0,
+    };
+
     let start = Instant::now();
     let mut count = 0;
-    let mut texts = Vec::with_capacity(args.batch_size);
+    let mut texts = Vec::new();
     for (number, line) in input.lines().enumerate() {
         texts.push(line.with_context(|| format!("failed to read line {} of {name}", number + 1))?);
-        count += 1;
         if texts.len() == args.batch_size {
-            answer(&predictor, &mut texts, args.json)?;
+            answering.answer(count, &texts)?;
+            count += texts.len();
+            texts.clear();
         }
     }
-    answer(&predictor, &mut texts, args.json)?;
+    answering.answer(count, &texts)?;
+    count += texts.len();
+    answering.tell_cuts();
     let seconds = start.elapsed().as_secs_f64();
     terminal::note(&format!(
         "{count} answers in {seconds:.1} s, {:.1} a second",
@@ -140,24 +152,72 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Answer the texts gathered so far and forget them.
-fn answer(predictor: &Predictor<'_>, texts: &mut Vec<String>, json: bool) -> anyhow::Result<()> {
-    let examples = texts
-        .iter()
-        .map(|text| {
-            Ok(TokenizedExample {
-                source: predictor.tokenizer.encode(text)?,
+/// Texts, on their way to answers.
+struct Answering<'a> {
+    predictor: Predictor<'a>,
+    fitting: Fitting,
+    args: &'a Args,
+    /// Where the texts are from.
+    name: &'a str,
+    /// Texts that were cut so far.
+    cut: usize,
+}
+
+impl Answering<'_> {
+    /// Answer texts that follow `before` others.
+    fn answer(&mut self, before: usize, texts: &[String]) -> anyhow::Result<()> {
+        let generation = &self.predictor.generation;
+        let mut sources = Vec::new();
+        for (text, line) in texts.iter().zip(before + 1..) {
+            let place = || format!("line {line} of {}", self.name);
+            let mut source = self.predictor.tokenizer.encode(text).with_context(place)?;
+            if let Some(most) = self.args.max_source
+                && source.len() > most
+            {
+                source = cut(source, most);
+                self.cut += 1;
+            }
+            self.fitting
+                .check(source.len(), generation)
+                .with_context(place)?;
+            sources.push(source);
+        }
+        let lengths: Vec<usize> = sources.iter().map(Vec::len).collect();
+        let mut answers = vec![String::new(); texts.len()];
+        for group in self
+            .fitting
+            .groups(&lengths, self.args.batch_size, generation)
+        {
+            let take = |&text: &usize| std::mem::take(&mut sources[text]);
+            let whole = |source| TokenizedExample {
+                source,
                 target: Vec::new(),
-            })
-        })
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let answers = predictor.predict(&examples, texts.len().max(1), &mut |_| Ok(()))?;
-    for (text, answer) in texts.drain(..).zip(answers) {
-        if json {
-            print_json(&serde_json::json!({ "text": text, "answer": answer }))?;
-        } else {
-            print_line(&answer)?;
+            };
+            let together: Vec<_> = group.iter().map(take).map(whole).collect();
+            let size = together.len();
+            let found = self.predictor.predict(&together, size, &mut |_| Ok(()))?;
+            for (text, answer) in group.into_iter().zip(found) {
+                answers[text] = answer;
+            }
+        }
+        for (text, answer) in texts.iter().zip(answers) {
+            if self.args.json {
+                print_json(&serde_json::json!({ "text": text, "answer": answer }))?;
+            } else {
+                print_line(&answer)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_cuts(&self) {
+        if let Some(most) = self.args.max_source
+            && self.cut > 0
+        {
+            terminal::note(&match self.cut {
+                1 => format!("1 text was cut to {most} tokens"),
+                count => format!("{count} texts were cut to {most} tokens"),
+            });
         }
     }
-    Ok(())
 }

@@ -7,6 +7,7 @@ use clap::Args as ClapArgs;
 use fpt::bytes::Bytes;
 use fpt::verdict::{self, Patient, Verdicts};
 use fpt::{DeviceName, finished, host, model, stop, terminal};
+use fpt_t5::T5Config;
 use fpt_tasks::Split;
 use fpt_train::{Begun, Conduct, Event, Fingerprinter, MetricRecord, RunResult, TrainError, train};
 use indicatif::ProgressBar;
@@ -169,6 +170,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
     args.watch()?;
     let devices = args.device.open()?;
+    let model = T5Config::from_file(model::find(&config.model)?.join("config.json"))?;
+    memory::suffices_for_one(&config, &model, &devices)?;
     let (cache, host) = (args.cache(), host(&devices, args.conduct()));
     let verdicts = verdict::file().map_or_else(Verdicts::default, |file| Verdicts::read(&file));
     for (name, device) in devices.named() {

@@ -7,7 +7,7 @@ use fpt::{DeviceName, model, terminal};
 use fpt_train::{FinishedRun, transfers};
 
 use super::similarity::matrix;
-use super::{print_json, print_line};
+use super::{numbers, print_json, print_line};
 
 /// Evaluate the prompts of finished runs, unchanged, on each other's models.
 ///
@@ -23,7 +23,7 @@ pub(crate) struct Args {
     runs: Vec<PathBuf>,
 
     /// Dev examples that each score is of.
-    #[arg(long, default_value_t = 250)]
+    #[arg(long, default_value_t = 250, value_parser = numbers::at_least_one)]
     examples: usize,
 
     #[arg(long, default_value = "cpu", help = DeviceName::HELP)]
@@ -35,7 +35,6 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    anyhow::ensure!(args.examples > 0, "--examples must be at least 1");
     let runs = args
         .runs
         .iter()

@@ -45,6 +45,15 @@ impl Devices {
         memories.collect::<Option<Vec<_>>>()?.into_iter().min()
     }
 
+    /// Bytes of memory that may still be taken on each of them, where that can be told, `taken` of a card's memory being
+    /// in use.
+    pub fn free_memory(&self, taken: u64) -> Option<u64> {
+        if self.are_processor() {
+            return host::available_memory();
+        }
+        Some(self.memory()?.saturating_sub(taken))
+    }
+
     /// Each of them, with its name.
     pub fn named(&self) -> impl Iterator<Item = (String, &Device)> {
         let names = self.name.each().into_iter();

@@ -9,6 +9,7 @@ mod doctor;
 mod hostile_text;
 mod lab;
 mod memory;
+mod numbers;
 mod report;
 mod run_directories;
 mod schedules;

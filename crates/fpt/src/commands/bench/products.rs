@@ -6,17 +6,23 @@ use std::time::Duration;
 use burn::tensor::{Device, Distribution, FloatDType, Tensor};
 use clap::Args as ClapArgs;
 use comfy_table::{CellAlignment, Table, presets};
-use fpt::{DeviceName, terminal};
+use fpt::bytes::Bytes;
+use fpt::{DeviceName, Devices, terminal};
+use fpt_train::MOST_STEPS;
 use serde::Serialize;
 
 use super::{Times, timed};
 use crate::commands::synthetic::PrecisionName;
-use crate::commands::{print_json, print_line};
+use crate::commands::{numbers, print_json, print_line};
 
 /// What is waited for should take so long, so that neither starting it nor waiting counts for much.
 const AT_LEAST: Duration = Duration::from_millis(20);
 /// Products that one wait is for, at most.
 const MOST: usize = 1000;
+/// Of rows and columns: no sum of products of two of them is too large for its integer.
+const MOST_WIDE: usize = 1 << 28;
+/// Bytes of a number.
+const F32: u64 = 4;
 
 /// Time matrix products, with weights laid out as those of a model are.
 ///
@@ -44,7 +50,7 @@ pub(crate) struct Args {
     sizes: Vec<Size>,
 
     /// How often each is timed.
-    #[arg(long, default_value_t = 9)]
+    #[arg(long, default_value_t = 9, value_parser = numbers::count_or_none::<MOST_STEPS>)]
     repeats: usize,
 
     /// Print JSON.
@@ -66,13 +72,43 @@ impl FromStr for Size {
     fn from_str(text: &str) -> Result<Self, String> {
         let sizes: Vec<Option<usize>> = text.split('x').map(|size| size.parse().ok()).collect();
         match sizes[..] {
-            [Some(rows), Some(width), Some(columns)] if rows * width * columns > 0 => Ok(Self {
-                rows,
-                width,
-                columns,
-            }),
-            _ => Err(format!("{text:?} is no size: write 17024x1024x2816")),
+            [Some(rows), Some(width), Some(columns)]
+                if [rows, width, columns]
+                    .iter()
+                    .all(|size| (1..=MOST_WIDE).contains(size)) =>
+            {
+                Ok(Self {
+                    rows,
+                    width,
+                    columns,
+                })
+            }
+            _ => Err(format!(
+                "{text:?} is no size: write 17024x1024x2816, three numbers from 1 to {MOST_WIDE}"
+            )),
         }
+    }
+}
+
+impl Size {
+    /// Whether the device has the memory for both factors and the product, each in f32 for a while.
+    fn check(self, devices: &Devices) -> anyhow::Result<()> {
+        let Self {
+            rows,
+            width,
+            columns,
+        } = self;
+        let numbers = rows * width + width * columns + rows * columns;
+        let bytes = F32 * numbers as u64;
+        if let Some(memory) = devices.free_memory(0) {
+            anyhow::ensure!(
+                bytes <= memory,
+                "--sizes {rows}x{width}x{columns} needs {} of memory, but {} are free: choose a smaller one",
+                Bytes(bytes),
+                Bytes(memory)
+            );
+        }
+        Ok(())
     }
 }
 
@@ -96,6 +132,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let bar = terminal::bar(args.sizes.len() * args.repeats, "products");
     let mut products = Vec::new();
     for &size in &args.sizes {
+        size.check(&devices)?;
         let ms = time(size, args, device, &mut || bar.inc(1))?;
         let flops = 2.0 * size.rows as f64 * size.width as f64 * size.columns as f64;
         products.push(Row {

@@ -10,14 +10,14 @@ use fpt_schedule::memory::{StepSettings, peak};
 use fpt_schedule::{ModelShape, PartialSize, Reduce};
 use fpt_t5::{Recompute, T5, T5Config, reads_wait};
 use fpt_tasks::TokenBatch;
-use fpt_train::Step;
+use fpt_train::{MOST_EXAMPLES, MOST_STEPS, MOST_TOKENS, Step};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::stages::{self, StageTimes};
 use super::{MemoryUse, Times, timed};
 use crate::commands::synthetic::{self, Draw, PrecisionName, Training};
-use crate::commands::{memory, print_json, print_line};
+use crate::commands::{memory, numbers, print_json, print_line};
 
 /// Of weights, tokens and prompt.
 const SEED: u64 = 0;
@@ -34,19 +34,19 @@ pub(crate) struct Args {
     model_shape: String,
 
     /// Examples a step.
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, default_value_t = 32, value_parser = numbers::count::<MOST_EXAMPLES>)]
     batch: usize,
 
     /// Source tokens, all of them real; the prompt's 20 vectors go before them.
-    #[arg(long, default_value_t = 512)]
+    #[arg(long, default_value_t = 512, value_parser = numbers::count::<MOST_TOKENS>)]
     source: usize,
 
     /// Target tokens.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = numbers::count::<MOST_TOKENS>)]
     target: usize,
 
     /// Vectors of the prompt.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = numbers::count::<MOST_TOKENS>)]
     prompt: usize,
 
     /// The numbers of the weights.
@@ -54,11 +54,11 @@ pub(crate) struct Args {
     precision: PrecisionName,
 
     /// Steps that are timed.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = numbers::count_or_none::<MOST_STEPS>)]
     steps: usize,
 
     /// Steps before those.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = numbers::count_or_none::<MOST_STEPS>)]
     warmup: usize,
 
     #[arg(long, default_value = "cpu", help = DeviceName::HELP)]
@@ -69,7 +69,7 @@ pub(crate) struct Args {
     recompute: RecomputeName,
 
     /// What the device's products reach, in TFLOP/s, as `fpt bench products` measures it: steps are put in relation to it.
-    #[arg(long, value_name = "TFLOPS")]
+    #[arg(long, value_name = "TFLOPS", value_parser = numbers::positive)]
     peak_tflops: Option<f64>,
 
     /// Time the partial models of the paper, too (layers, FFN neurons and both at a quarter, a half and three quarters),
@@ -205,16 +205,30 @@ impl Bench<'_> {
 }
 
 impl Args {
-    fn check(&self) -> anyhow::Result<()> {
-        for (flag, value) in [
-            ("--batch", self.batch),
-            ("--source", self.source),
-            ("--target", self.target),
-            ("--prompt", self.prompt),
-        ] {
-            anyhow::ensure!(value > 0, "{flag} must be at least 1");
+    fn dims(&self) -> BatchShape {
+        BatchShape {
+            rows: self.batch,
+            source: self.source,
+            target: self.target,
+            prompt: self.prompt,
         }
-        Ok(())
+    }
+
+    /// Bytes that a step takes at its peak, if the device has them.
+    fn predicted(&self, shape: &ModelShape, devices: &Devices) -> anyhow::Result<u64> {
+        let settings = self.settings(devices);
+        let peak = peak(shape, &shape.full(), &self.dims(), &settings).total();
+        // What is there all in all: the prediction may be a little off, and the device tells the rest.
+        if let Some(memory) = devices.free_memory(0) {
+            anyhow::ensure!(
+                peak <= memory,
+                "such a step needs about {} of memory, but {} are free: lower --batch, --source, --target or --prompt, or \
+                 choose --recompute layers",
+                Bytes(peak),
+                Bytes(memory)
+            );
+        }
+        Ok(peak)
     }
 
     fn settings(&self, devices: &Devices) -> StepSettings {
@@ -228,20 +242,15 @@ impl Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    args.check()?;
     let config: T5Config = synthetic::config_of(&args.model_shape)?;
     let shape = shape(&config);
     let steps = (args.warmup + args.steps.max(1)) * if args.stages { stages::COUNT } else { 1 };
     let devices = args.device.open_one()?;
+    let predicted_bytes = args.predicted(&shape, &devices)?;
     let bench = Bench {
         device: devices.primary().clone(),
         shape,
-        dims: BatchShape {
-            rows: args.batch,
-            source: args.source,
-            target: args.target,
-            prompt: args.prompt,
-        },
+        dims: args.dims(),
         reduce: args.reduce.into(),
         args,
         tokens: synthetic::batch(
@@ -266,7 +275,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         None
     };
     bench.bar.finish_and_clear();
-    let settings = args.settings(&devices);
     let report = Report {
         model: args.model_shape.clone(),
         device: devices.name(),
@@ -275,7 +283,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         parameters: parameters(&shape, &shape.full()),
         init_seconds: init.as_secs_f64(),
         full,
-        predicted_bytes: peak(&shape, &shape.full(), &bench.dims, &settings).total(),
+        predicted_bytes,
         memory,
         stages,
     };

@@ -1,0 +1,75 @@
+//! Memory of answers: a forward pass of the encoder, then the decoder token by token.
+
+use std::num::Saturating;
+
+use super::{Layout, StepSettings, weights};
+use crate::ModelShape;
+use crate::cost::n;
+
+type Bytes = Saturating<u64>;
+
+const F32: Bytes = Saturating(4);
+/// Of a bucket's number, on the host and as the device has it.
+const INDEX: Bytes = Saturating(12);
+/// Of a continuation, with its score, of a hypothesis that may go on.
+const CANDIDATE: Bytes = Saturating(32);
+
+/// Texts that are answered together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnswerShape {
+    /// Texts.
+    pub rows: usize,
+    /// Tokens of the longest, the prompt not counted.
+    pub source: usize,
+    /// Vectors of the soft prompt before each of them.
+    pub prompt: usize,
+    /// Tokens of the longest answer.
+    pub answer: usize,
+    /// Hypotheses that are followed for each text, at least 1.
+    pub beams: usize,
+}
+
+/// Bytes that answers take on the device besides the model's weights, at the worst moment; of `settings`, precision and
+/// layout count. It is never less than what is really taken, and up to half more.
+///
+/// With L positions of the encoder, T of an answer, `inner = heads * d_kv`, B beams, in bytes of f32 or of the operands
+/// of products (`*`), a row takes the more of
+///
+/// | when | values |
+/// |---|---|
+/// | the encoder's layer | heads·L² of bias and L² of a head's scores (on a GPU heads·(L² + L²*) of scores), 3 L·d, L·d* + the more of 4 L·inner* and 3 L·d_ff* |
+/// | the decoder's token | L·d, B·(L·d + layers·2·(L + T)·inner* + 2 T·inner* + 3 vocabulary) |
+///
+/// and once, for all rows, heads·L² of bias with L² numbers of buckets.
+pub fn answering(shape: &ModelShape, batch: &AnswerShape, settings: &StepSettings) -> u64 {
+    let length = n(batch.prompt.saturating_add(batch.source));
+    let (answer, beams) = (n(batch.answer), n(batch.beams.max(1)));
+    let (d, d_ff, heads) = (n(shape.d_model), n(shape.d_ff), n(shape.heads));
+    let inner = heads * n(shape.d_kv);
+    let operands = |values: Bytes| values * n(settings.operand_bytes());
+    let scores = length * length;
+
+    let (attention, once) = match settings.layout {
+        Layout::Processor => (
+            F32 * (heads * scores + scores),
+            F32 * heads * scores + INDEX * scores,
+        ),
+        Layout::Gpu => (
+            heads * (F32 * scores + operands(scores)),
+            n(2) * F32 * length * heads,
+        ),
+    };
+    let widest = (n(4) * inner).max(n(3) * d_ff);
+    let encoder = attention + F32 * n(3) * length * d + operands(length * (d + widest));
+
+    let layers = n(shape.decoder_layers);
+    let cache = operands(n(2) * inner * (layers * (length + answer) + answer));
+    let vocabulary = n(shape.vocabulary);
+    let beam = F32 * length * d + cache + n(3) * F32 * vocabulary;
+    // Each of B beams has up to 2 B continuations, none more than there are words.
+    let continuations = beams * (n(2) * beams).min(vocabulary) * CANDIDATE;
+    let decoder = F32 * length * d + beams * beam;
+
+    let widened = Saturating(weights::widened(shape, settings));
+    (n(batch.rows) * (encoder.max(decoder) + continuations) + once + widened).0
+}
