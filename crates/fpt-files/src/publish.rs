@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use crate::FileError;
-use crate::whole::sync_directory;
+use crate::whole::{plain, sync_directory};
 
 /// Bring all files below the directory `from` to the disk, then give it the name `to`, and bring that to the disk too.
 /// Nothing is replaced but an empty directory.
@@ -13,11 +13,11 @@ use crate::whole::sync_directory;
 /// # Errors
 /// [`FileError::Write`] of `to`.
 pub fn publish(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<(), FileError> {
-    let (from, to) = (from.as_ref(), to.as_ref());
+    let (from, to) = (from.as_ref(), plain(to.as_ref()));
     sync_tree(from)
-        .and_then(|()| fs::rename(from, to))
-        .and_then(|()| sync_directory(to))
-        .map_err(FileError::write(to))
+        .and_then(|()| fs::rename(from, &to))
+        .and_then(|()| sync_directory(&to))
+        .map_err(FileError::write(&to))
 }
 
 /// Bring all files below a directory to the disk.
@@ -47,7 +47,8 @@ mod tests {
         let path = |name: &str| place.path().join(name);
         fs::create_dir_all(path("made/below")).unwrap();
         fs::write(path("made/below/file"), "text").unwrap();
-        publish(path("made"), path("named")).unwrap();
+        // However the name ends.
+        publish(path("made"), path("named/.")).unwrap();
         assert!(!path("made").exists());
         assert_eq!(fs::read(path("named/below/file")).unwrap(), b"text");
 

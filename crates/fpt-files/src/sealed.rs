@@ -1,6 +1,48 @@
 //! Files that tell whether they are whole: a line with kind, format version and digest before the content.
 
-use crate::Fingerprint;
+use std::io::Write;
+use std::path::Path;
+
+use crate::{FileError, Fingerprint};
+
+/// A kind of sealed files, in the version of its format that this program writes and reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SealedFormat {
+    /// A word.
+    pub kind: &'static str,
+    /// The version.
+    pub version: u32,
+}
+
+impl SealedFormat {
+    /// Write a file of `content`, as [`crate::write()`] does.
+    ///
+    /// # Errors
+    /// [`FileError::Write`].
+    pub fn write(self, path: impl AsRef<Path>, content: &[u8]) -> Result<(), FileError> {
+        crate::write_with(path, |file| {
+            file.write_all(header(self.kind, self.version, content).as_bytes())?;
+            file.write_all(content)
+        })
+    }
+
+    /// The content of a file, given its bytes.
+    ///
+    /// # Errors
+    /// Those of [`unseal`], and if the file has another version.
+    pub fn read(self, bytes: &[u8]) -> Result<&[u8], String> {
+        let Self {
+            kind,
+            version: wanted,
+        } = self;
+        match unseal(kind, bytes)? {
+            Unsealed { version, content } if version == wanted => Ok(content),
+            Unsealed { version, .. } => Err(format!(
+                "it has version {version} of the format, not {wanted}"
+            )),
+        }
+    }
+}
 
 /// The content of a sealed file.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,6 +96,22 @@ mod tests {
             assert_eq!((found.version, found.content), (7, content));
             assert!(unseal("other", &sealed).is_err());
         }
+    }
+
+    #[test]
+    fn a_format_has_one_version() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let [old, new] = [1, 2].map(|version| SealedFormat {
+            kind: "kind",
+            version,
+        });
+        new.write(&path, b"content").unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(bytes, seal("kind", 2, b"content"));
+        assert_eq!(new.read(&bytes), Ok(&b"content"[..]));
+        assert!(old.read(&bytes).unwrap_err().contains("version 2"));
+        assert!(new.read(&bytes[1..]).unwrap_err().contains("damaged"));
     }
 
     #[test]

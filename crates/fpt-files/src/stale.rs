@@ -22,8 +22,8 @@ pub fn remove_stale(directory: impl AsRef<Path>, age: Duration, is_ours: impl Fn
     }
 }
 
-/// What a temporary file was to become, by its name.
-fn target_name(temporary: &str) -> Option<&str> {
+/// What a temporary file or directory was to become, by its name.
+pub(crate) fn target_name(temporary: &str) -> Option<&str> {
     /// As `tempfile` has them.
     const RANDOM: usize = 6;
     let bare = temporary.strip_prefix('.')?.strip_suffix(".tmp")?;

@@ -103,6 +103,12 @@ fn target(path: &Path) -> io::Result<Option<PathBuf>> {
     Err(io::Error::other("too many symbolic links"))
 }
 
+/// A path without `/` and `/.` at its end, which no directory can be renamed to or from.
+pub(crate) fn plain(path: &Path) -> PathBuf {
+    path.file_name()
+        .map_or_else(|| path.to_path_buf(), |name| path.with_file_name(name))
+}
+
 /// The directory that `path` is in.
 pub(crate) fn directory(path: &Path) -> &Path {
     match path.parent() {

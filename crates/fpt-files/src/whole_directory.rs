@@ -5,16 +5,15 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use tempfile::{Builder, TempDir};
-
-use crate::FileError;
-use crate::whole::{around, directory, sync_directory};
+use crate::whole::sync_directory;
+use crate::{FileError, FreshDirectory};
 
 /// Have `fill` write files, and no directories, into a new directory, and give it the name `path` when it succeeds. The
 /// files should be on the disk then, as those of [`crate::write()`] are.
 ///
 /// If there is a directory `path` already, what `fill` wrote is moved into it, file by file, and nothing in it is
-/// replaced. Only a process that is killed between the first of these files and the last can leave a part of them.
+/// replaced. Only a process that is killed between the first of these files and the last can leave a part of them. What
+/// else a killed process leaves goes with the next call.
 ///
 /// # Errors
 /// Those of `fill`, and [`FileError::Write`]. All is as it was then, but for directories above `path`.
@@ -24,31 +23,22 @@ pub fn write_directory<E: From<FileError>>(
 ) -> Result<(), E> {
     let path = path.as_ref();
     let there = path.is_dir();
-    if !there {
-        crate::create_parents(path)?;
-    }
-    let failed = FileError::write(path);
-    let place = if there { path } else { directory(path) };
-    let (prefix, suffix) = around(path);
-    let mut name = Builder::new();
-    let fresh = match name.prefix(&prefix).suffix(suffix).tempdir_in(place) {
-        Ok(fresh) => fresh,
-        // Its message names a directory that is not there.
-        Err(error) => return Err(failed(error.kind().into()).into()),
-    };
-    fill(fresh.path())?;
-    if there {
-        move_files(&fresh, path).map_err(failed)?;
+    let fresh = if there {
+        FreshDirectory::within(path, path)?
     } else {
-        crate::publish(fresh.path(), path)?;
-        // It has another name now, and is not to be removed.
-        let _ = fresh.keep();
+        FreshDirectory::beside(path)?
+    };
+    fill(&fresh.path())?;
+    if there {
+        move_files(&fresh.path(), path).map_err(FileError::write(path))?;
+    } else {
+        fresh.publish(path)?;
     }
     Ok(())
 }
 
-fn move_files(fresh: &TempDir, path: &Path) -> io::Result<()> {
-    let names = fs::read_dir(fresh.path())?.map(|entry| Ok(entry?.file_name()));
+fn move_files(fresh: &Path, path: &Path) -> io::Result<()> {
+    let names = fs::read_dir(fresh)?.map(|entry| Ok(entry?.file_name()));
     let mut names: Vec<OsString> = names.collect::<io::Result<_>>()?;
     names.sort();
     let in_the_way = |name: &&OsString| path.join(name).symlink_metadata().is_ok();
@@ -57,7 +47,7 @@ fn move_files(fresh: &TempDir, path: &Path) -> io::Result<()> {
         return Err(io::Error::new(ErrorKind::AlreadyExists, reason));
     }
     for (moved, name) in names.iter().enumerate() {
-        if let Err(error) = fs::rename(fresh.path().join(name), path.join(name)) {
+        if let Err(error) = fs::rename(fresh.join(name), path.join(name)) {
             for name in &names[..moved] {
                 // The error says why nothing is here; more can't be done.
                 let _ = fs::remove_file(path.join(name));

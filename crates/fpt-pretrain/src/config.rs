@@ -39,7 +39,7 @@ pub struct PretrainConfig {
     pub bias_rate_factor: f64,
     /// Standard deviation of the initial relative-position bias.
     pub bias_std: f64,
-    /// Steps between saved states.
+    /// Steps between two checkpoints and measurements of the skills.
     pub save_every: usize,
     /// Examples a skill in the final measurement.
     pub probe_examples: usize,

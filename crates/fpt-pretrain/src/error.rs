@@ -1,8 +1,7 @@
 //! What can go wrong while weights are made.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use burn::store::RecordError;
 use fpt_files::FileError;
 use fpt_t5::T5Error;
 use fpt_world::WorldError;
@@ -11,37 +10,35 @@ use fpt_world::WorldError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PretrainError {
-    /// A file can't be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A file can't be written.
-    #[error("cannot write {}: {source}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A configuration does not make sense, or a state belongs to another one.
+    /// A file can't be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A configuration does not make sense, or a checkpoint belongs to another one.
     #[error("{}: {reason}", path.display())]
     Config {
-        /// The file.
+        /// The file or directory.
         path: PathBuf,
         /// What is wrong, and the key.
         reason: String,
     },
-    /// The state for resuming can't be read or written.
-    #[error("{}: {source}", path.display())]
-    State {
-        /// The file.
+    /// Another process is at work in the directory of the checkpoints.
+    #[error("cannot use {} for checkpoints: {owner} is writing them; wait for its end, or choose another --state", path.display())]
+    Busy {
+        /// The directory.
         path: PathBuf,
-        /// Why.
-        source: RecordError,
+        /// Who.
+        owner: String,
+    },
+    /// The run was told to stop. It goes on from its last checkpoint.
+    #[error("stopped")]
+    Stopped,
+    /// Loss or weights became infinite or NaN.
+    #[error(
+        "training diverged at step {step}: the loss or a weight is infinite or NaN; lower the learning rates"
+    )]
+    Diverged {
+        /// The step, from 1.
+        step: usize,
     },
     /// The mini-world's tokenizer failed.
     #[error(transparent)]
@@ -55,31 +52,4 @@ pub enum PretrainError {
     /// Training failed.
     #[error("pre-training: {0}")]
     Train(String),
-}
-
-impl PretrainError {
-    pub(crate) fn read(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.to_path_buf();
-        |source| Self::Read { path, source }
-    }
-
-    pub(crate) fn write(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.to_path_buf();
-        |source| Self::Write { path, source }
-    }
-
-    pub(crate) fn state(path: &Path) -> impl FnOnce(RecordError) -> Self {
-        let path = path.to_path_buf();
-        |source| Self::State { path, source }
-    }
-}
-
-impl From<FileError> for PretrainError {
-    fn from(error: FileError) -> Self {
-        match error {
-            FileError::Read { path, source } => Self::Read { path, source },
-            FileError::Write { path, source } => Self::Write { path, source },
-            FileError::Damaged { path, reason } => Self::Config { path, reason },
-        }
-    }
 }

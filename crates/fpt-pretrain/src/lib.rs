@@ -3,7 +3,7 @@
 mod batch;
 mod config;
 mod error;
-mod files;
+mod host;
 mod init;
 mod log;
 mod optimizer;
@@ -15,5 +15,6 @@ mod stream;
 
 pub use config::{Curriculum, ModelShape, PretrainConfig};
 pub use error::PretrainError;
+pub use host::Host;
 pub use log::{LossPoint, PretrainEvent, PretrainLog};
 pub use run::pretrain;

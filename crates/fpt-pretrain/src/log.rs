@@ -1,6 +1,7 @@
 //! What a run tells: while it goes on, and beside the weights.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +37,7 @@ pub struct PretrainLog {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum PretrainEvent {
-    /// An earlier state was found; training goes on after this step.
+    /// A checkpoint was found; training goes on after this step.
     Resumed {
         /// Steps already taken.
         step: usize,
@@ -48,7 +49,17 @@ pub enum PretrainEvent {
         /// Loss of the batch.
         loss: f64,
     },
-    /// The skills were measured: at every saved state, and at the end.
+    /// Something is odd: a checkpoint was passed over, or can't be written.
+    Warning {
+        /// What, with the file.
+        message: String,
+    },
+    /// What lay where the model goes was moved.
+    SetAside {
+        /// Where it is now.
+        path: PathBuf,
+    },
+    /// The skills were measured: every `save_every` steps, and at the end.
     Skills {
         /// Steps taken.
         step: usize,

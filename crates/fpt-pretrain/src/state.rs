@@ -1,25 +1,37 @@
-//! All that changes during a run, and the directory that it is resumed from.
+//! All that changes during a run, and the checkpoints that it goes on from.
 
-use std::path::{Path, PathBuf};
-
-use burn::module::Module;
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::ModuleOptimizer;
+use burn::store::ModuleRecord;
+use burn::tensor::{Bytes, Tensor};
+use fpt_files::{Checkpoints, SealedFormat, all_finite};
 use fpt_t5::T5;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::files::write_json;
 use crate::{LossPoint, PretrainConfig, PretrainError};
 
-/// What `progress.json` holds beside the weights and the optimizer.
-#[derive(Serialize, Deserialize)]
+/// A checkpoint is a safetensors file: the records of weights and optimizer as bytes, and in its metadata the rest.
+pub(crate) const FORMAT: SealedFormat = SealedFormat {
+    kind: "fpt-pretraining",
+    version: 1,
+};
+const PROGRESS: &str = "progress";
+const MODEL: &str = "model";
+const OPTIMIZER: &str = "optimizer";
+
+/// What a checkpoint holds beside the weights and the optimizer.
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Progress {
-    config: PretrainConfig,
+    pub(crate) config: PretrainConfig,
     /// Steps taken.
     pub(crate) step: usize,
     /// Wall-clock seconds of all sittings.
     pub(crate) seconds: f64,
     /// The loss so far.
     pub(crate) curve: Vec<LossPoint>,
+    /// The losses since its last point.
+    pub(crate) recent: Vec<f64>,
 }
 
 /// Weights on their autodiff device, the optimizer's moments, and how far they are.
@@ -37,6 +49,7 @@ impl State {
             step: 0,
             seconds: 0.0,
             curve: Vec::new(),
+            recent: Vec::new(),
         };
         Self {
             model,
@@ -45,89 +58,77 @@ impl State {
         }
     }
 
-    /// This, or what was saved last in `directory`; and whether it is the latter.
+    /// Write a checkpoint.
     ///
     /// # Errors
-    /// [`PretrainError::Config`] if what was saved belongs to another configuration; else if it can't be read.
-    pub(crate) fn resumed(self, directory: &Path) -> Result<(Self, bool), PretrainError> {
-        let Some(saved) = saved_states(directory)?.pop() else {
-            return Ok((self, false));
-        };
-        let progress = read_progress(&saved)?;
-        if progress.config != self.progress.config {
-            return Err(PretrainError::Config {
-                path: saved.join("progress.json"),
-                reason: format!(
-                    "this state belongs to another configuration; delete {} to start anew",
-                    directory.display()
-                ),
-            });
+    /// [`PretrainError::Diverged`] if a weight is not finite; [`PretrainError::File`], and all is as it was.
+    pub(crate) fn save(&self, checkpoints: &Checkpoints) -> Result<(), PretrainError> {
+        let step = self.progress.step;
+        if !is_finite(&self.model) {
+            return Err(PretrainError::Diverged { step });
         }
-        let (model, optimizer) = (saved.join("model.bpk"), saved.join("optimizer.bpk"));
-        let state = Self {
-            model: self
-                .model
-                .try_load_file(&model)
-                .map_err(PretrainError::state(&model))?
-                .train(),
-            optimizer: self
-                .optimizer
-                .load(&optimizer)
-                .map_err(PretrainError::state(&optimizer))?,
+        let content = self.to_bytes().map_err(PretrainError::Train)?;
+        Ok(checkpoints.write(step, &content)?)
+    }
+
+    fn to_bytes(&self) -> Result<Vec<u8>, String> {
+        let model = self.model.clone().into_record().into_bytes();
+        let model = model.map_err(|error| error.to_string())?;
+        let optimizer = self.optimizer.into_bytes();
+        let optimizer = optimizer.map_err(|error| error.to_string())?;
+        let progress = serde_json::to_string(&self.progress).map_err(|error| error.to_string())?;
+        let records = [(MODEL, &model[..]), (OPTIMIZER, &optimizer[..])];
+        let views = records.map(|(name, bytes)| {
+            let view = TensorView::new(Dtype::U8, vec![bytes.len()], bytes);
+            Ok((name, view.map_err(|error| error.to_string())?))
+        });
+        let views: Vec<_> = views.into_iter().collect::<Result<_, String>>()?;
+        let metadata = [(PROGRESS.to_string(), progress)].into();
+        safetensors::serialize(views, Some(metadata)).map_err(|error| error.to_string())
+    }
+
+    /// What [`State::save`] wrote, in the place of a fresh model and optimizer.
+    pub(crate) fn from_bytes(
+        bytes: &[u8],
+        model: T5,
+        optimizer: ModuleOptimizer,
+    ) -> Result<Self, String> {
+        let text = |error: &dyn std::fmt::Display| error.to_string();
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| text(&error))?;
+        let progress = header.metadata().as_ref().and_then(|it| it.get(PROGRESS));
+        let progress = progress.ok_or("it has no progress")?;
+        let progress = serde_json::from_str(progress)
+            .map_err(|error| format!("its progress can't be read: {error}"))?;
+        let file = SafeTensors::deserialize(bytes).map_err(|error| text(&error))?;
+        let record = |name: &str| -> Result<Bytes, String> {
+            let record = file.tensor(name).map_err(|error| text(&error))?;
+            Ok(Bytes::from_bytes_vec(record.data().to_vec()))
+        };
+        let weights = ModuleRecord::from_bytes(record(MODEL)?).map_err(|error| text(&error))?;
+        let model = model
+            .try_load_record(weights)
+            .map_err(|error| text(&error))?;
+        let optimizer = optimizer.from_bytes(record(OPTIMIZER)?);
+        Ok(Self {
+            model: model.train(),
+            optimizer: optimizer.map_err(|error| text(&error))?,
             progress,
-        };
-        Ok((state, true))
-    }
-
-    /// Write this into a directory of its own in `directory`, give that its name only when it is complete, and drop
-    /// the states before it.
-    pub(crate) fn save(&self, directory: &Path) -> Result<(), PretrainError> {
-        let old = saved_states(directory)?;
-        let partial = directory.join("partial");
-        match std::fs::remove_dir_all(&partial) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(PretrainError::write(&partial)(error));
-            }
-            _ => {}
-        }
-        std::fs::create_dir(&partial).map_err(PretrainError::write(&partial))?;
-        let (model, optimizer) = (partial.join("model.bpk"), partial.join("optimizer.bpk"));
-        self.model
-            .clone()
-            .save_file(&model)
-            .map_err(PretrainError::state(&model))?;
-        self.optimizer
-            .save(&optimizer)
-            .map_err(PretrainError::state(&optimizer))?;
-        write_json(&partial.join("progress.json"), &self.progress)?;
-        let complete = directory.join(format!("step-{:08}", self.progress.step));
-        std::fs::rename(&partial, &complete).map_err(PretrainError::write(&complete))?;
-        for path in old {
-            std::fs::remove_dir_all(&path).map_err(PretrainError::write(&path))?;
-        }
-        Ok(())
+        })
     }
 }
 
-fn read_progress(saved: &Path) -> Result<Progress, PretrainError> {
-    let path = saved.join("progress.json");
-    let text = std::fs::read_to_string(&path).map_err(PretrainError::read(&path))?;
-    serde_json::from_str(&text).map_err(|error| PretrainError::Config {
-        path,
-        reason: error.to_string(),
-    })
-}
+/// Whether no weight is NaN or infinite.
+fn is_finite(model: &T5) -> bool {
+    struct Finite(bool);
 
-/// Directories of complete states, oldest first: their names sort by step.
-fn saved_states(directory: &Path) -> Result<Vec<PathBuf>, PretrainError> {
-    let entries = std::fs::read_dir(directory).map_err(PretrainError::read(directory))?;
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(PretrainError::read(directory))?;
-        if entry.file_name().to_string_lossy().starts_with("step-") {
-            found.push(entry.path());
+    impl ModuleVisitor for Finite {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let values = param.val().into_data();
+            self.0 &= values.as_slice::<f32>().is_ok_and(all_finite);
         }
     }
-    found.sort();
-    Ok(found)
+
+    let mut finite = Finite(true);
+    model.visit(&mut finite);
+    finite.0
 }

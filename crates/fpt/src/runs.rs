@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use fpt_train::{Fingerprinter, RunConfig, RunResult, TrainError, finished_run, set_aside};
+use fpt_files::set_aside;
+use fpt_train::{Fingerprinter, RunConfig, RunResult, TrainError, finished_run};
 
 use crate::terminal;
 

@@ -6,7 +6,6 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
@@ -89,9 +88,9 @@ impl Verdicts {
     /// # Errors
     /// If it can't be written.
     pub fn write(&self, file: &Path) -> anyhow::Result<()> {
-        let text = serde_json::to_vec_pretty(self).context("failed to write JSON")?;
         fpt_files::create_parents(file)?;
-        Ok(fpt_files::write(file, text)?)
+        fpt_files::write_json(file, self)?;
+        Ok(())
     }
 
     /// Whether to train there: an error if something was found wrong and training is not `forced`, or else what the

@@ -4,17 +4,20 @@
 //! change that means to move them writes that of its processor anew with `FPT_PIN=write cargo test --workspace --test pretrain`.
 #![allow(clippy::unwrap_used)]
 
+use std::cell::Cell;
 use std::fmt::Write;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use fpt_files::Fingerprint;
+use fpt_files::{Fingerprint, Lock, seal};
 use fpt_lab::assert_pinned;
 use fpt_pretrain::{
-    Curriculum, ModelShape, PretrainConfig, PretrainError, PretrainEvent, PretrainLog, pretrain,
+    Curriculum, Host, ModelShape, PretrainConfig, PretrainError, PretrainEvent, PretrainLog,
+    pretrain,
 };
+use tempfile::TempDir;
 
 fn config() -> PretrainConfig {
     PretrainConfig {
@@ -59,14 +62,76 @@ fn run(
     directory: &Path,
     on_event: &mut dyn FnMut(PretrainEvent),
 ) -> Result<PretrainLog, PretrainError> {
+    run_until(usize::MAX, config, directory, on_event)
+}
+
+/// A run that is told to stop when it has taken so many steps.
+fn run_until(
+    last: usize,
+    config: &PretrainConfig,
+    directory: &Path,
+    on_event: &mut dyn FnMut(PretrainEvent),
+) -> Result<PretrainLog, PretrainError> {
     let (out, state) = (directory.join("out"), directory.join("state"));
-    pretrain(config, &out, &state, "test", &Device::flex(), on_event)
+    let stopped = Cell::new(false);
+    let host = Host {
+        out: &out,
+        state: &state,
+        revision: "test",
+        device: &Device::flex(),
+        stop: &|| stopped.get(),
+    };
+    pretrain(config, &host, &mut |event| {
+        if matches!(event, PretrainEvent::Step { step, .. } if step >= last) {
+            stopped.set(true);
+        }
+        on_event(event);
+    })
+}
+
+/// What an undisturbed run makes.
+struct Whole {
+    directory: TempDir,
+    log: PretrainLog,
+}
+
+impl Whole {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let log = run(&config(), directory.path(), &mut |_| {}).unwrap();
+        Self { directory, log }
+    }
+
+    /// That another run came to the same.
+    fn assert_same(&self, directory: &Path, log: &PretrainLog) {
+        assert_eq!(log.curve, self.log.curve);
+        assert_eq!(log.skills, self.log.skills);
+        let names = listing(&self.directory.path().join("out"));
+        assert_eq!(listing(&directory.join("out")), names);
+        for file in names.iter().filter(|name| *name != "pretrain.json") {
+            let read = |base: &Path| fs::read(base.join("out").join(file)).unwrap();
+            assert!(read(self.directory.path()) == read(directory), "{file}");
+        }
+    }
+}
+
+fn listing(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+fn checkpoint(directory: &Path, step: usize) -> PathBuf {
+    directory.join(format!("state/step-{step:010}.fpt"))
 }
 
 #[test]
 fn an_interrupted_run_ends_with_the_same_bits() {
-    let straight = tempfile::tempdir().unwrap();
-    let log = run(&config(), straight.path(), &mut |_| {}).unwrap();
+    let whole = Whole::new();
+    let log = &whole.log;
     assert_eq!(log.curve.len(), 2);
     assert!(log.curve[1].loss < log.curve[0].loss, "{:?}", log.curve);
     assert_eq!(log.skills.len(), fpt_world::Skill::ALL.len());
@@ -80,7 +145,7 @@ fn an_interrupted_run_ends_with_the_same_bits() {
         })
     }));
     assert!(interrupted.is_err());
-    assert!(!broken.path().join("out/model.safetensors").exists());
+    assert!(!broken.path().join("out").exists());
 
     let mut resumed_after = None;
     let resumed = run(&config(), broken.path(), &mut |event| {
@@ -89,11 +154,190 @@ fn an_interrupted_run_ends_with_the_same_bits() {
         }
     });
     assert_eq!(resumed_after, Some(50));
-    assert_eq!(resumed.unwrap().curve, log.curve);
-    for file in ["config.json", "model.safetensors", "tokenizer.json"] {
-        let read = |base: &Path| fs::read(base.join("out").join(file)).unwrap();
-        assert_eq!(read(straight.path()), read(broken.path()), "{file}");
+    whole.assert_same(broken.path(), &resumed.unwrap());
+}
+
+#[test]
+fn a_run_that_is_stopped_again_and_again_ends_with_the_same_bits() {
+    let whole = Whole::new();
+    let directory = tempfile::tempdir().unwrap();
+    let mut taken = 0;
+    // Before and after each point of the curve and each checkpoint, and at the very end.
+    for last in [1, 2, 37, 49, 50, 51, 99, 100] {
+        let outcome = run_until(
+            last,
+            &config(),
+            directory.path(),
+            &mut |event| match event {
+                PretrainEvent::Resumed { step } => assert_eq!(step, taken),
+                PretrainEvent::Step { step, .. } => {
+                    assert_eq!(step, taken + 1);
+                    taken = step;
+                }
+                PretrainEvent::Warning { message } => panic!("{message}"),
+                _ => {}
+            },
+        );
+        assert!(matches!(outcome, Err(PretrainError::Stopped)), "{last}");
+        assert_eq!(taken, last);
+        assert!(checkpoint(directory.path(), last).is_file());
+        assert!(!directory.path().join("out").exists());
     }
+    assert_eq!(
+        listing(&directory.path().join("state")),
+        ["lock", "step-0000000099.fpt", "step-0000000100.fpt"]
+    );
+    let log = run(&config(), directory.path(), &mut |_| {}).unwrap();
+    whole.assert_same(directory.path(), &log);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_told_and_passed_over() {
+    let whole = Whole::new();
+    let directory = tempfile::tempdir().unwrap();
+    for last in [20, 60] {
+        run_until(last, &config(), directory.path(), &mut |_| {}).unwrap_err();
+    }
+    let newest = checkpoint(directory.path(), 60);
+    let bytes = fs::read(&newest).unwrap();
+    let mut flipped = bytes.clone();
+    flipped[bytes.len() / 2] ^= 1;
+    let newer = seal("fpt-pretraining", 2, b"");
+    let empty = seal("fpt-pretraining", 1, b"");
+    for damaged in [&flipped[..], &bytes[..bytes.len() - 1], b"", &newer, &empty] {
+        fs::write(&newest, damaged).unwrap();
+        let (mut told, mut resumed) = (Vec::new(), None);
+        // It takes a step more, and writes a checkpoint.
+        let outcome = run_until(0, &config(), directory.path(), &mut |event| match event {
+            PretrainEvent::Warning { message } => told.push(message),
+            PretrainEvent::Resumed { step } => resumed = Some(step),
+            _ => {}
+        });
+        assert!(matches!(outcome, Err(PretrainError::Stopped)));
+        assert!(
+            resumed.is_some_and(|step| (50..60).contains(&step)),
+            "{resumed:?}"
+        );
+        let [line] = &told[..] else {
+            panic!("{told:?}");
+        };
+        assert!(line.contains("step-0000000060.fpt"), "{line}");
+        assert!(!newest.exists());
+    }
+    let log = run(&config(), directory.path(), &mut |_| {}).unwrap();
+    whole.assert_same(directory.path(), &log);
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_written_is_told_and_loses_nothing() {
+    let whole = Whole::new();
+    let directory = tempfile::tempdir().unwrap();
+    for step in [50, 100] {
+        fs::create_dir_all(checkpoint(directory.path(), step)).unwrap();
+    }
+    let mut told = Vec::new();
+    let log = run(&config(), directory.path(), &mut |event| {
+        if let PretrainEvent::Warning { message } = event {
+            told.push(message);
+        }
+    });
+    whole.assert_same(directory.path(), &log.unwrap());
+    let failed = told
+        .iter()
+        .filter(|line| line.contains("there is no checkpoint"));
+    assert_eq!(failed.count(), 2, "{told:?}");
+}
+
+#[test]
+fn checkpoints_belong_to_one_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().join("state");
+    fs::create_dir(&state).unwrap();
+    let lock = Lock::take(&state).unwrap();
+    let error = run(&config(), directory.path(), &mut |_| {}).unwrap_err();
+    let owner = format!("process {} is writing", std::process::id());
+    assert!(error.to_string().contains(&owner), "{error}");
+    assert!(!directory.path().join("out").exists());
+    drop(lock);
+    run(&config(), directory.path(), &mut |_| {}).unwrap();
+}
+
+#[test]
+fn what_lies_where_the_model_goes_is_set_aside() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out");
+    fs::create_dir(&out).unwrap();
+    fs::write(out.join("model.safetensors"), "precious").unwrap();
+    let mut kept = None;
+    let mut listen = |event| match event {
+        PretrainEvent::SetAside { path } => kept = Some(path),
+        // Until the end it is where it was.
+        PretrainEvent::Step { .. } => assert_eq!(listing(&out), ["model.safetensors"]),
+        _ => {}
+    };
+    run(&config(), directory.path(), &mut listen).unwrap();
+    let kept = kept.unwrap();
+    assert_eq!(
+        fs::read(kept.join("model.safetensors")).unwrap(),
+        b"precious"
+    );
+    assert_eq!(
+        listing(&out),
+        [
+            "config.json",
+            "model.safetensors",
+            "pretrain.json",
+            "tokenizer.json",
+            "tokenizer_config.json"
+        ]
+    );
+    assert_eq!(listing(directory.path()), ["out", "set-aside", "state"]);
+}
+
+#[test]
+fn a_place_that_cannot_be_used_is_told_before_the_first_step() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    fs::write(path("file"), "").unwrap();
+    fs::create_dir(path("there")).unwrap();
+    for (out, state, complaint) in [
+        (path("file"), path("state"), "no directory"),
+        (path("file/below"), path("state"), "file"),
+        (PathBuf::from("."), path("state"), "no directory"),
+        (path("there"), path("there/state"), "lie within it"),
+        (path("there"), path("there"), "lie within it"),
+        (path("out"), path("file"), "file"),
+    ] {
+        let host = Host {
+            out: &out,
+            state: &state,
+            revision: "test",
+            device: &Device::flex(),
+            stop: &|| false,
+        };
+        let error = pretrain(&config(), &host, &mut |event| panic!("{event:?}"));
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(complaint), "{error}");
+        assert!(
+            listing(Path::new("."))
+                .iter()
+                .all(|name| !name.ends_with(".tmp"))
+        );
+    }
+}
+
+#[test]
+fn weights_that_are_no_numbers_are_not_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = PretrainConfig {
+        adam_learning_rate: 1e38,
+        save_every: 1,
+        ..config()
+    };
+    let error = run(&config, directory.path(), &mut |_| {}).unwrap_err();
+    assert!(matches!(error, PretrainError::Diverged { .. }), "{error}");
+    assert!(error.to_string().contains("learning rates"), "{error}");
+    assert!(!directory.path().join("out").exists());
 }
 
 #[test]

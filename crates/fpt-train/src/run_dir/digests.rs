@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fpt_files::Fingerprint;
+use fpt_files::{Fingerprint, LOCK};
 
 use crate::TrainError;
 
 /// The list's own name.
 pub(super) const NAME: &str = "SHA256SUMS";
 /// What goes when the run is finished.
-const LEFT_OUT: [&str; 3] = [NAME, super::lock::NAME, crate::checkpoint::DIRECTORY];
+const LEFT_OUT: [&str; 3] = [NAME, LOCK, crate::checkpoint::DIRECTORY];
 
 /// The list of the files of a run.
 pub(super) fn of(run: &Path) -> Result<String, TrainError> {

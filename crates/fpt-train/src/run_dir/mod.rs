@@ -3,12 +3,9 @@
 mod digests;
 mod finished;
 mod identity;
-mod lock;
 mod open;
-mod set_aside;
 mod sweep;
 
 pub use finished::FinishedRun;
 pub use identity::finished_run;
 pub(crate) use open::RunDir;
-pub use set_aside::set_aside;

@@ -5,12 +5,12 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use fpt_files::{Lock, Owner};
 use fpt_partial::Selection;
 use serde::Serialize;
 
 use super::digests;
 use super::identity::differences;
-use super::lock::{Lock, Owner};
 use super::sweep;
 use crate::record::{Event, Log, RunResult};
 use crate::{Begun, Fingerprints, RunConfig, TrainError};
@@ -77,12 +77,13 @@ impl RunDir {
             let there = there(&partial, config, begun)?;
             let (lock, begun) = match there {
                 There::Begun(lock) => {
-                    lock.name_holder(&partial)?;
+                    let named = lock.name_holder();
+                    named.map_err(|error| TrainError::output(&partial, error))?;
                     sweep::temporary_files(&partial);
                     (lock, true)
                 }
                 There::InTheWay(_held) => {
-                    set_aside = Some(super::set_aside(&partial)?);
+                    set_aside = Some(fpt_files::set_aside(&partial)?);
                     continue;
                 }
                 There::Nothing if begun == Begun::MustGoOn => {
@@ -137,9 +138,7 @@ impl RunDir {
 
     /// Write [`RunDir::selections`] down. Returns the file's text.
     pub(crate) fn write_selections(&self, selections: &[Selection]) -> Result<String, TrainError> {
-        let text = self.json(SELECTIONS, &selections)?;
-        self.write(SELECTIONS, text.as_bytes())?;
-        Ok(text)
+        self.write_json(SELECTIONS, selections)
     }
 
     /// Write down what the run reads; if it was begun, that must be what it read then.
@@ -156,7 +155,7 @@ impl RunDir {
             "of other inputs",
             differences.unwrap_or_default(),
         )?;
-        self.write(INPUTS, self.json(INPUTS, inputs)?.as_bytes())
+        self.write_json(INPUTS, inputs).map(drop)
     }
 
     /// Where files go until the run is finished.
@@ -169,16 +168,18 @@ impl RunDir {
         Ok(fpt_files::write(self.partial.join(name), content)?)
     }
 
-    /// A value as the JSON of a file.
-    fn json(&self, name: &str, value: &impl Serialize) -> Result<String, TrainError> {
-        let json = serde_json::to_string_pretty(value)
-            .map_err(|error| TrainError::output(self.partial.join(name), error.into()))?;
-        Ok(json + "\n")
+    /// Write a file of JSON. Returns its text.
+    fn write_json(
+        &self,
+        name: &str,
+        value: &(impl Serialize + ?Sized),
+    ) -> Result<String, TrainError> {
+        Ok(fpt_files::write_json(self.partial.join(name), value)?)
     }
 
     /// Write `result.json` and the digests of all files, bring everything to the disk, and give the directory its name.
     pub(crate) fn finish(&self, result: &RunResult) -> Result<(), TrainError> {
-        self.write("result.json", self.json("result.json", result)?.as_bytes())?;
+        self.write_json("result.json", result)?;
         self.write(digests::NAME, digests::of(&self.partial)?.as_bytes())?;
         fpt_files::publish(&self.partial, &self.target)?;
         sweep::clear(&self.target, &self.lock);
@@ -270,7 +271,8 @@ fn remove(directory: &Path) {
 /// another process made it first.
 fn fresh(partial: &Path) -> Result<Option<Lock>, TrainError> {
     let fresh = fresh_directory(partial)?;
-    let claimed = Lock::new(&fresh).and_then(|lock| match fs::rename(&fresh, partial) {
+    let lock = Lock::new(&fresh).map_err(TrainError::from);
+    let claimed = lock.and_then(|lock| match fs::rename(&fresh, partial) {
         Ok(()) => Ok(Some(lock)),
         Err(_) if partial.exists() => Ok(None),
         Err(error) => Err(TrainError::output(partial, error)),

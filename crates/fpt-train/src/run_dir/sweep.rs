@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::lock::{Lock, Owner};
+use fpt_files::{Lock, Owner};
 
 /// Names of directories of runs that have no name yet begin so.
 pub(super) const FRESH: &str = ".fpt-run-";
