@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod expected;
+pub mod hub;
 mod lab;
 mod pinned;
 

@@ -31,7 +31,10 @@ pub use config::{
 pub use error::TrainError;
 pub use evaluate::{Predictor, batch_tensors};
 pub use host::Host;
-pub use inputs::{FindModel, Fingerprinter, Fingerprints, Session, SplitData, model_directory};
+pub use inputs::{
+    FindModel, Fingerprinter, Fingerprints, FoundModel, HubModel, Session, SplitData,
+    model_directory,
+};
 pub use optimizer::adafactor;
 pub use plan::{Plan, PlannedStage};
 pub use record::{BaselineScore, Event, MetricRecord, RunResult, Seconds, StageRecord};

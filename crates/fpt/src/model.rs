@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use fpt_hub::{FileSet, Hub, HubConfig, HubError, ModelSource, SourceError};
-use fpt_train::TrainError;
+use fpt_train::{FoundModel, HubModel, TrainError};
 
 use crate::terminal;
 
@@ -30,31 +30,47 @@ pub fn on_this_machine(model: &Path) -> anyhow::Result<Option<PathBuf>> {
 /// The directory of a model: that which is named, or else the hub's cache of the model of this name, which is
 /// downloaded where it is not there yet.
 pub fn directory(model: &Path) -> anyhow::Result<PathBuf> {
+    found(model).map(|found| found.directory)
+}
+
+/// [`directory`], and of a model of the hub the commit.
+fn found(model: &Path) -> anyhow::Result<FoundModel> {
     let text = model
         .to_str()
         .with_context(|| format!("{} is no text", model.display()))?;
-    match ModelSource::parse(text)? {
-        ModelSource::Local(path) => Ok(path),
-        ModelSource::Hub(id) => {
-            let bar = terminal::bytes(text);
-            let mut file = String::new();
-            let snapshot = Hub::from_env()?.fetch(&id, &FileSet::t5(), &mut |now| {
-                if file != now.file {
-                    file = now.file.to_string();
-                    bar.set_message(terminal::shown(&file).into_owned());
-                }
-                bar.set_length(now.total.unwrap_or(now.done));
-                bar.set_position(now.done);
-            })?;
-            bar.finish_and_clear();
-            Ok(snapshot.dir)
+    let id = match ModelSource::parse(text)? {
+        ModelSource::Local(directory) => {
+            return Ok(FoundModel {
+                directory,
+                hub: None,
+            });
         }
-    }
+        ModelSource::Hub(id) => id,
+    };
+    let bar = terminal::bytes(text);
+    let mut file = String::new();
+    let snapshot = Hub::from_env()?.fetch(&id, &FileSet::t5(), &mut |now| {
+        if file != now.file {
+            file = now.file.to_string();
+            bar.set_message(terminal::shown(&file).into_owned());
+        }
+        bar.set_length(now.total.unwrap_or(now.done));
+        bar.set_position(now.done);
+    })?;
+    bar.finish_and_clear();
+    Ok(FoundModel {
+        directory: snapshot.dir,
+        hub: Some(HubModel {
+            repository: id.repository(),
+            revision: id.revision().to_string(),
+            commit: snapshot.commit,
+        }),
+    })
 }
 
-/// [`directory`], for runs.
-pub fn find(model: &Path) -> Result<PathBuf, TrainError> {
-    directory(model).map_err(|error| TrainError::NoModel {
+/// Finds the models of runs.
+pub fn find(model: &Path) -> Result<FoundModel, TrainError> {
+    found(model).map_err(|error| TrainError::NoModel {
         model: model.to_path_buf(),
         reason: terminal::with_causes(&error),
     })

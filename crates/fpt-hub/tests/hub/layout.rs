@@ -3,7 +3,8 @@
 //! The fixture lists the cache that `snapshot_download` of that library makes from the same hub, with `HF_ENDPOINT` at
 //! the server of these tests.
 
-use crate::server::COMMIT;
+use fpt_lab::hub::COMMIT;
+
 use crate::{Setup, repository, tree};
 
 const FIXTURE: &str = include_str!("huggingface_hub-0.36.2.txt");

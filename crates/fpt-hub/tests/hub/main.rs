@@ -3,16 +3,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod layout;
-mod server;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fpt_hub::{FileChoice, FileSet, Hub, HubConfig, HubError, ModelId, Snapshot, Token};
+use fpt_lab::hub::{COMMIT, FakeHub, Fault, File, REPOSITORY, git_hash, sha256};
 use tempfile::TempDir;
-
-use server::{COMMIT, FakeHub, Fault, File, REPOSITORY, git_hash, sha256};
 
 const TOKEN: &str = "hf_verysecret";
 

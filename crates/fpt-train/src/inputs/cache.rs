@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fpt_files::Fingerprint;
+use fpt_files::{Fingerprint, SealedFormat};
 
 /// A writer that takes longer for a file is dead.
 const LONGEST_WRITE: Duration = Duration::from_secs(24 * 3600);
@@ -29,16 +29,20 @@ impl Cache {
         }
     }
 
-    /// What `parse` makes of a file. Nothing where there is none; one that can't be read, or that `parse` finds
-    /// damaged, is warned of, and counts as none.
+    /// What `parse` makes of the content of a file. Nothing where there is none; one that can't be read, or is damaged,
+    /// or that `parse` refuses, is warned of, and counts as none.
     pub(super) fn get<T>(
         &mut self,
         name: &str,
+        format: SealedFormat,
         parse: impl FnOnce(&[u8]) -> Result<T, String>,
     ) -> Option<T> {
         let path = self.directory.join(name);
         let found = match fs::read(&path) {
-            Ok(bytes) => parse(&bytes).map_err(|reason| format!("is damaged: {reason}")),
+            Ok(bytes) => format
+                .read(&bytes)
+                .and_then(parse)
+                .map_err(|reason| format!("is of no use: {reason}")),
             Err(error) if error.kind() == ErrorKind::NotFound => return None,
             Err(error) => Err(format!("can't be read: {error}")),
         };
@@ -51,11 +55,16 @@ impl Cache {
     }
 
     /// Keep a file for other runs. It is warned of where that fails.
-    pub(super) fn keep<E: Display>(&mut self, name: &str, content: Result<Vec<u8>, E>) {
+    pub(super) fn keep<E: Display>(
+        &mut self,
+        name: &str,
+        format: SealedFormat,
+        content: Result<Vec<u8>, E>,
+    ) {
         let path = self.directory.join(name);
         let kept = content.map_err(|error| error.to_string()).and_then(|it| {
             fpt_files::create_parents(&path)
-                .and_then(|()| fpt_files::write(&path, it))
+                .and_then(|()| format.write(&path, &it))
                 .map_err(|error| error.to_string())
         });
         if let Err(reason) = kept {
@@ -97,6 +106,11 @@ mod tests {
 
     use super::*;
 
+    const FORMAT: SealedFormat = SealedFormat {
+        kind: "kind",
+        version: 1,
+    };
+
     fn parse(bytes: &[u8]) -> Result<String, String> {
         String::from_utf8(bytes.to_vec()).map_err(|_| "no text".into())
     }
@@ -105,27 +119,35 @@ mod tests {
     fn whatever_is_wrong_with_a_cache_is_a_warning() {
         let directory = tempfile::tempdir().unwrap();
         let mut cache = Cache::new(&directory.path().join("below/cache"));
-        assert_eq!(cache.get("a", parse), None);
-        cache.keep("a", Ok::<_, String>(b"text".to_vec()));
-        assert_eq!(cache.get("a", parse).as_deref(), Some("text"));
+        assert_eq!(cache.get("a", FORMAT, parse), None);
+        cache.keep("a", FORMAT, Ok::<_, String>(b"text".to_vec()));
+        assert_eq!(cache.get("a", FORMAT, parse).as_deref(), Some("text"));
         assert!(cache.warnings.is_empty(), "{:?}", cache.warnings);
 
-        fs::write(directory.path().join("below/cache/a"), [0xff]).unwrap();
-        assert_eq!(cache.get("a", parse), None);
+        let file = directory.path().join("below/cache/a");
+        let whole = fs::read(&file).unwrap();
+        fs::write(&file, &whole[..whole.len() - 1]).unwrap();
+        assert_eq!(cache.get("a", FORMAT, parse), None);
+        FORMAT.write(&file, &[0xff]).unwrap();
+        assert_eq!(cache.get("a", FORMAT, parse), None);
         fs::create_dir(directory.path().join("below/cache/b")).unwrap();
-        assert_eq!(cache.get("b", parse), None);
-        cache.keep("b", Ok::<_, String>(Vec::new()));
-        cache.keep("c", Err("too long"));
+        assert_eq!(cache.get("b", FORMAT, parse), None);
+        cache.keep("b", FORMAT, Ok::<_, String>(Vec::new()));
+        cache.keep("c", FORMAT, Err("too long"));
         let warnings = cache.into_warnings();
         for (warning, parts) in warnings.iter().zip([
-            ["cache/a is damaged: no text", "made anew"],
+            [
+                "cache/a is of no use: it is cut short or damaged",
+                "made anew",
+            ],
+            ["cache/a is of no use: no text", "made anew"],
             ["cache/b can't be read: ", "made anew"],
             ["b is not kept for other runs: ", "cache/b"],
             ["c is not kept for other runs: ", "too long"],
         ]) {
             assert!(parts.iter().all(|it| warning.contains(it)), "{warning}");
         }
-        assert_eq!(warnings.len(), 4);
+        assert_eq!(warnings.len(), 5);
     }
 
     #[test]

@@ -9,10 +9,10 @@ use fpt_t5::{T5Tokenizer, weight_files};
 use fpt_tasks::{Dataset, Example, Gold, Split, Task, TaskName, read_split, task};
 use serde::{Deserialize, Serialize};
 
-use super::{FindModel, Session};
+use super::{FindModel, FoundModel, HubModel, Session};
 use crate::{RunConfig, TrainError};
 
-/// SHA-256 of all that a run reads; `inputs.json` of its directory.
+/// SHA-256 of all that a run reads, and where its model came from; `inputs.json` of its directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fingerprints {
@@ -30,6 +30,9 @@ pub struct Fingerprints {
     /// The scores that layers, neurons and heads are chosen by, where the configuration names a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scores: Option<String>,
+    /// Where the model came from, if from a hub. It is no part of what the model is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hub: Option<HubModel>,
 }
 
 impl Fingerprints {
@@ -41,14 +44,17 @@ impl Fingerprints {
         // One that is reported may be there twice.
         let splits = BTreeMap::from(splits).into_iter();
         let splits = splits.map(|(split, data)| (split, examples(&data.examples)));
-        let model = model(&session.directory, &session.tokenizer)?;
+        let model = ModelContent {
+            hub: session.hub.clone(),
+            ..ModelContent::of(&session.directory, &session.tokenizer)?
+        };
         Self::with(&session.config, &*session.task, model, splits.collect())
     }
 
     fn with(
         config: &RunConfig,
         task: &dyn Task,
-        (model, tokenizer): (String, String),
+        model: ModelContent,
         splits: BTreeMap<Split, String>,
     ) -> Result<Self, TrainError> {
         let prompt = match &config.prompt.init {
@@ -57,8 +63,9 @@ impl Fingerprints {
         };
         let scores = config.selection.scores.as_deref();
         Ok(Self {
-            model,
-            tokenizer,
+            model: model.model,
+            tokenizer: model.tokenizer,
+            hub: model.hub,
             task: Fingerprint::new().text(&task.declaration()).hex(),
             splits,
             prompt,
@@ -101,7 +108,7 @@ impl Fingerprints {
 /// Finds the [`Fingerprints`] of runs before they are run, each model and each split only once.
 pub struct Fingerprinter {
     find: FindModel,
-    models: HashMap<PathBuf, (String, String)>,
+    models: HashMap<PathBuf, ModelContent>,
     splits: HashMap<(PathBuf, TaskName, Split), String>,
 }
 
@@ -121,8 +128,12 @@ impl Fingerprinter {
     /// [`TrainError`] if something of it is not there or can't be read.
     pub fn of(&mut self, config: &RunConfig) -> Result<Fingerprints, TrainError> {
         if !self.models.contains_key(&config.model) {
-            let directory = (self.find)(&config.model)?;
-            let found = model(&directory, &T5Tokenizer::from_directory(&directory)?)?;
+            let FoundModel { directory, hub } = (self.find)(&config.model)?;
+            let tokenizer = T5Tokenizer::from_directory(&directory)?;
+            let found = ModelContent {
+                hub,
+                ..ModelContent::of(&directory, &tokenizer)?
+            };
             self.models.insert(config.model.clone(), found);
         }
         let model = self.models[&config.model].clone();
@@ -145,14 +156,28 @@ impl Fingerprinter {
     }
 }
 
-/// Of the model in `directory` and of its tokenizer.
-fn model(directory: &Path, tokenizer: &T5Tokenizer) -> Result<(String, String), TrainError> {
-    let mut hash = Fingerprint::new();
-    hash.file(directory.join("config.json"))?;
-    for path in weight_files(directory)? {
-        hash.file(path)?;
+/// What a model and its tokenizer are, and where they came from.
+#[derive(Clone)]
+struct ModelContent {
+    model: String,
+    tokenizer: String,
+    hub: Option<HubModel>,
+}
+
+impl ModelContent {
+    /// Of the model in `directory`.
+    fn of(directory: &Path, tokenizer: &T5Tokenizer) -> Result<Self, TrainError> {
+        let mut hash = Fingerprint::new();
+        hash.file(directory.join("config.json"))?;
+        for path in weight_files(directory)? {
+            hash.file(path)?;
+        }
+        Ok(Self {
+            model: hash.hex(),
+            tokenizer: file(tokenizer.path())?,
+            hub: None,
+        })
     }
-    Ok((hash.hex(), file(tokenizer.path())?))
 }
 
 /// Of the adapter or `.npy` file that training starts from.
@@ -186,4 +211,34 @@ fn examples(examples: &[Example]) -> String {
         };
     }
     hash.hex()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_model_came_from_is_no_part_of_what_it_is() {
+        // As it was written before models of the hub were told apart.
+        let old = r#"{"model": "m", "tokenizer": "t", "task": "a", "splits": {"dev": "d"}}"#;
+        let old: Fingerprints = serde_json::from_str(old).unwrap();
+        assert_eq!(old.hub, None);
+        let text = serde_json::to_string(&old).unwrap();
+        assert!(!text.contains("hub"), "{text}");
+        let of = |commit: &str| Fingerprints {
+            hub: Some(HubModel {
+                repository: "owner/name".into(),
+                revision: "main".into(),
+                commit: commit.repeat(40),
+            }),
+            ..old.clone()
+        };
+        assert!(old.differences(&of("a")).is_empty() && of("a").differences(&of("b")).is_empty());
+        let text = serde_json::to_string(&of("a")).unwrap();
+        assert_eq!(
+            serde_json::from_str::<Fingerprints>(&text).unwrap(),
+            of("a")
+        );
+    }
 }

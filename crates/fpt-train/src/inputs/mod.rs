@@ -2,6 +2,7 @@
 
 mod cache;
 mod fingerprint;
+mod found;
 mod score_cache;
 mod selections;
 mod session;
@@ -16,7 +17,8 @@ use fpt_tasks::{Split, Warnings};
 
 use cache::Cache;
 pub use fingerprint::{Fingerprinter, Fingerprints};
-pub use session::{FindModel, Session, SplitData, model_directory};
+pub use found::{FindModel, FoundModel, HubModel, model_directory};
+pub use session::{Session, SplitData};
 
 use crate::record::{BaselineScore, Event, Log, Seconds};
 use crate::{Plan, TrainError};

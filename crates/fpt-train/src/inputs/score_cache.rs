@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fpt_files::Fingerprint;
+use fpt_files::{Fingerprint, SealedFormat};
 use fpt_partial::{Needs, Scorer, Scores};
 use fpt_tasks::{EvalBatches, PadTo, TaskName, TokenBatch, TokenizedExample};
 use serde::{Deserialize, Serialize};
@@ -13,19 +13,12 @@ use super::cache::{self, Cache};
 use crate::{Precision, TrainError, batch_tensors};
 
 /// The format of the files, and part of every key: what is scored, and how, in this version of the program.
-const VERSION: &str = "fpt scores 3";
+const FORMAT: SealedFormat = SealedFormat {
+    kind: "fpt-scores",
+    version: 4,
+};
 
-/// A file of scores.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ScoreFile<C> {
-    /// [`VERSION`].
-    format: String,
-    /// SHA-256 of `content` as it is written without white space.
-    sha256: String,
-    content: C,
-}
-
+/// What is in a file of scores, as JSON.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Content {
@@ -55,8 +48,8 @@ pub(super) fn scores(
     }
     let gradients = needs == Needs::Gradients;
     let key = key(session, model, sample, gradients)?;
-    let name = cache::name(config.task.as_str(), &key, "json");
-    let known = cache.get(&name, |bytes| {
+    let name = cache::name(config.task.as_str(), &key, "fpt");
+    let known = cache.get(&name, FORMAT, |bytes| {
         let content = parse(bytes)?;
         let fits = content.scores.check(session.model.config());
         fits.map_err(|error| error.to_string())?;
@@ -71,14 +64,14 @@ pub(super) fn scores(
         examples: sample.len(),
         scores: measure(session, sample, gradients)?,
     };
-    cache.keep(&name, write(&content));
+    cache.keep(&name, FORMAT, serde_json::to_vec(&content));
     Ok(Some(content.scores))
 }
 
 /// The scores in the file that the user names.
 fn named(session: &Session, path: &Path, model: &str) -> Result<Scores, TrainError> {
     let bytes = fs::read(path).map_err(|error| unusable(path, error.to_string()))?;
-    let content = parse(&bytes).map_err(|reason| {
+    let content = FORMAT.read(&bytes).and_then(parse).map_err(|reason| {
         let way_out = "leave out `selection.scores` to score the model anew";
         unusable(path, format!("the file is damaged ({reason}); {way_out}"))
     })?;
@@ -128,7 +121,8 @@ fn key(
 ) -> Result<Fingerprint, TrainError> {
     let config = &session.config;
     let mut hash = Fingerprint::new();
-    hash.bytes(VERSION.as_bytes()).bytes(model.as_bytes());
+    hash.text(FORMAT.kind).number(FORMAT.version.into());
+    hash.bytes(model.as_bytes());
     hash.bytes(&[u8::from(gradients), u8::from(config.selection.score.prompt)]);
     hash.number(config.selection.score.batch_size as u64);
     hash.text(match config.precision {
@@ -151,76 +145,13 @@ fn key(
     Ok(hash)
 }
 
-/// What [`write`] wrote.
 fn parse(bytes: &[u8]) -> Result<Content, String> {
-    let file: ScoreFile<Content> =
-        serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    if file.format != VERSION {
-        return Err(format!("its format is not `{VERSION}`"));
-    }
-    let digest = digest(&file.content).map_err(|error| error.to_string())?;
-    if file.sha256 != digest {
-        return Err("its content has another SHA-256 than it says".into());
-    }
-    Ok(file.content)
-}
-
-fn write(content: &Content) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(&ScoreFile {
-        format: VERSION.to_string(),
-        sha256: digest(content)?,
-        content,
-    })
-}
-
-fn digest(content: &Content) -> serde_json::Result<String> {
-    let text = serde_json::to_string(content)?;
-    Ok(Fingerprint::new().bytes(text.as_bytes()).hex())
+    serde_json::from_slice(bytes).map_err(|error| error.to_string())
 }
 
 fn unusable(path: &Path, reason: String) -> TrainError {
     TrainError::Scores {
         path: PathBuf::from(path),
         reason,
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use fpt_partial::StackScores;
-
-    use super::*;
-
-    #[test]
-    fn of_damaged_files_nothing_is_taken() {
-        let stack = StackScores {
-            layers: vec![0.1, 1.0 / 3.0],
-            ..StackScores::default()
-        };
-        let content = Content {
-            model: "m".into(),
-            task: TaskName::MNLI,
-            examples: 2,
-            scores: Scores {
-                encoder: stack.clone(),
-                decoder: stack,
-            },
-        };
-        let whole = write(&content).unwrap();
-        assert_eq!(parse(&whole).unwrap().scores, content.scores);
-        for length in 0..whole.len() {
-            assert!(parse(&whole[..length]).is_err(), "{length} bytes");
-        }
-        for bit in 0..8 * whole.len() {
-            let mut flipped = whole.clone();
-            flipped[bit / 8] ^= 1 << (bit % 8);
-            let read = parse(&flipped).map(|content| content.scores);
-            // `1e0` and `1E0` are the same number.
-            assert!(
-                read.is_err() || read.as_ref() == Ok(&content.scores),
-                "bit {bit}"
-            );
-        }
     }
 }

@@ -12,16 +12,8 @@ use fpt_tasks::{
 
 use super::cache::Cache;
 use super::token_cache;
+use super::{FindModel, FoundModel, HubModel};
 use crate::{Compute, Predictor, RunConfig, TrainError};
-
-/// Finds the directory of a model as a configuration names it: a directory, or a model of the hub, which it may
-/// download. Fails with [`TrainError::NoModel`].
-pub type FindModel = fn(&Path) -> Result<PathBuf, TrainError>;
-
-/// A [`FindModel`] for models that are named by their directory.
-pub fn model_directory(model: &Path) -> Result<PathBuf, TrainError> {
-    Ok(model.to_path_buf())
-}
 
 /// So many examples between two signs of life.
 const TOKENIZED_AT_ONCE: usize = 1 << 14;
@@ -51,6 +43,8 @@ pub struct Session {
     pub compute: Compute,
     /// Where the model was read from.
     pub directory: PathBuf,
+    /// Where it came from, if from a hub.
+    pub hub: Option<HubModel>,
     /// The frozen model.
     pub model: T5,
     /// Its tokenizer.
@@ -66,7 +60,7 @@ impl Session {
     pub fn load(config: &RunConfig, find: FindModel, device: &Device) -> Result<Self, TrainError> {
         let compute = Compute::new(config, device);
         let task = task(&config.task)?;
-        let directory = find(&config.model)?;
+        let FoundModel { directory, hub } = find(&config.model)?;
         let tokenizer = T5Tokenizer::from_directory(&directory)?;
         let model = frozen(config, &directory, &compute)?;
         tokenizer.check_fits(model.config())?;
@@ -75,6 +69,7 @@ impl Session {
             task,
             compute,
             directory,
+            hub,
             model,
             tokenizer,
         })
@@ -134,7 +129,7 @@ impl Session {
         let name = token_cache::name(about, &self.tokenizer, examples, self.limits())?;
         let vocabulary = self.model.config().vocab_size;
         let known = name.as_ref().and_then(|name| {
-            cache.get(name, |bytes| {
+            cache.get(name, token_cache::FORMAT, |bytes| {
                 token_cache::read(bytes, examples.len(), vocabulary)
             })
         });
@@ -144,7 +139,7 @@ impl Session {
                 let tokens =
                     self.tokenize(examples, &mut |done, of| on_tokenized(split, done, of))?;
                 if let Some(name) = name {
-                    cache.keep(&name, token_cache::write(&tokens));
+                    cache.keep(&name, token_cache::FORMAT, token_cache::write(&tokens));
                 }
                 tokens
             }

@@ -170,7 +170,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
     args.watch()?;
     let devices = args.device.open()?;
-    let model = T5Config::from_file(model::find(&config.model)?.join("config.json"))?;
+    let directory = model::find(&config.model)?.directory;
+    let model = T5Config::from_file(directory.join("config.json"))?;
     memory::suffices_for_one(&config, &model, &devices)?;
     let (cache, host) = (args.cache(), host(&devices, args.conduct()));
     let verdicts = verdict::file().map_or_else(Verdicts::default, |file| Verdicts::read(&file));

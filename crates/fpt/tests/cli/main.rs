@@ -7,6 +7,7 @@ mod commands;
 mod devices;
 mod doctor;
 mod hostile_text;
+mod hub;
 mod lab;
 mod memory;
 mod numbers;

@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use fpt_files::Fingerprint;
 
-pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
-pub(crate) const REPOSITORY: &str = "fast/t5-tiny";
+/// What its branch `main` stands for.
+pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+/// The only repository it has.
+pub const REPOSITORY: &str = "fast/t5-tiny";
 
 /// What goes wrong.
 #[derive(Debug, Clone)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// An error, with more headers.
     Status(u16, &'static [(&'static str, &'static str)]),
     /// The connection ends after so many bytes of the body.
@@ -33,25 +35,33 @@ pub(crate) enum Fault {
     NoRanges,
 }
 
+/// What was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Request {
+pub struct Request {
+    /// `GET` or `HEAD`.
     pub method: String,
+    /// Path and query.
     pub path: String,
+    /// The header `range`.
     pub range: Option<String>,
+    /// The header `authorization`.
     pub authorization: Option<String>,
 }
 
-#[derive(Clone)]
-pub(crate) struct File {
+/// A file of the repository.
+#[derive(Debug, Clone)]
+pub struct File {
+    /// Its content.
     pub bytes: Vec<u8>,
     /// Whether the hub keeps it as a large file: on another host, named by its SHA-256.
     pub large: bool,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     files: BTreeMap<String, File>,
     token: Option<String>,
+    commit: String,
     /// Method and part of a path; the fault; how often it is still to happen.
     faults: Vec<(&'static str, String, Fault, usize)>,
     requests: Vec<Request>,
@@ -60,7 +70,8 @@ struct State {
 }
 
 /// The hub at one address, its store of large files at another.
-pub(crate) struct FakeHub {
+#[derive(Debug)]
+pub struct FakeHub {
     state: Arc<Mutex<State>>,
     hub: SocketAddr,
     store: SocketAddr,
@@ -68,7 +79,9 @@ pub(crate) struct FakeHub {
 }
 
 impl FakeHub {
-    pub(crate) fn new(files: &[(&str, File)]) -> Self {
+    /// A hub with these files. It ends with the value.
+    #[must_use]
+    pub fn new(files: &[(&str, File)]) -> Self {
         let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
         let (hub, store) = (listen(), listen());
         let addresses = (hub.local_addr().unwrap(), store.local_addr().unwrap());
@@ -77,6 +90,7 @@ impl FakeHub {
                 .iter()
                 .map(|(name, file)| ((*name).to_owned(), file.clone()))
                 .collect(),
+            commit: COMMIT.to_owned(),
             elsewhere: format!("http://{}", addresses.1),
             ..State::default()
         }));
@@ -92,16 +106,24 @@ impl FakeHub {
         }
     }
 
-    pub(crate) fn endpoint(&self) -> String {
+    /// Its address.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
         format!("http://{}", self.hub)
     }
 
-    pub(crate) fn require_token(&self, token: &str) {
+    /// Let the same files be those of another commit.
+    pub fn commit(&self, commit: &str) {
+        self.state.lock().unwrap().commit = commit.to_owned();
+    }
+
+    /// Refuse whoever has no such token.
+    pub fn require_token(&self, token: &str) {
         self.state.lock().unwrap().token = Some(token.to_owned());
     }
 
     /// The next `times` requests of this method whose path contains `path` fail.
-    pub(crate) fn fail(&self, method: &'static str, path: &str, fault: Fault, times: usize) {
+    pub fn fail(&self, method: &'static str, path: &str, fault: Fault, times: usize) {
         self.state
             .lock()
             .unwrap()
@@ -110,11 +132,13 @@ impl FakeHub {
     }
 
     /// The requests since the last call.
-    pub(crate) fn requests(&self) -> Vec<Request> {
+    pub fn requests(&self) -> Vec<Request> {
         std::mem::take(&mut self.state.lock().unwrap().requests)
     }
 
-    pub(crate) fn is_store(&self, request: &Request) -> bool {
+    /// Whether a request was one to the store of large files.
+    #[must_use]
+    pub fn is_store(&self, request: &Request) -> bool {
         request.path.starts_with("/store/")
     }
 }
@@ -131,12 +155,15 @@ impl Drop for FakeHub {
     }
 }
 
-pub(crate) fn sha256(bytes: &[u8]) -> String {
+/// The name of a large file.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
     Fingerprint::new().bytes(bytes).hex()
 }
 
 /// In place of git's SHA-1: as long, and as unlike other contents'.
-pub(crate) fn git_hash(bytes: &[u8]) -> String {
+#[must_use]
+pub fn git_hash(bytes: &[u8]) -> String {
     sha256(bytes)[..40].to_owned()
 }
 
@@ -210,6 +237,7 @@ impl Reply {
 }
 
 fn answer(state: &mut State, request: &Request) -> Reply {
+    let commit = &state.commit.clone()[..];
     let fault = state.faults.iter_mut().find(|(method, path, _, times)| {
         *times > 0 && *method == request.method && request.path.contains(path.as_str())
     });
@@ -245,14 +273,14 @@ fn answer(state: &mut State, request: &Request) -> Reply {
     let api = format!("/api/models/{REPOSITORY}");
     if path == api
         || path == format!("{api}/revision/main")
-        || path == format!("{api}/revision/{COMMIT}")
+        || path == format!("{api}/revision/{commit}")
     {
         let siblings: Vec<_> = state
             .files
             .keys()
             .map(|name| serde_json::json!({ "rfilename": name }))
             .collect();
-        let info = serde_json::json!({ "id": REPOSITORY, "sha": COMMIT, "siblings": siblings, "tags": [] });
+        let info = serde_json::json!({ "id": REPOSITORY, "sha": commit, "siblings": siblings, "tags": [] });
         return Reply::new(
             200,
             &[("content-type", "application/json")],
@@ -262,33 +290,38 @@ fn answer(state: &mut State, request: &Request) -> Reply {
     if path.starts_with(&format!("{api}/revision/")) {
         return Reply::new(404, &[("x-error-code", "RevisionNotFound")], Vec::new());
     }
-    let cached = format!("/api/resolve-cache/models/{REPOSITORY}/{COMMIT}/");
+    let cached = format!("/api/resolve-cache/models/{REPOSITORY}/{commit}/");
     if let Some(name) = path.strip_prefix(&cached) {
         let bytes = state.files[name].bytes.clone();
         let etag = format!("\"{}\"", git_hash(&bytes));
         return content(
             request,
             bytes,
-            &[("etag", &etag), ("x-repo-commit", COMMIT)],
+            &[("etag", &etag), ("x-repo-commit", commit)],
             fault,
         );
     }
-    let Some(name) = path.strip_prefix(&format!("/{REPOSITORY}/resolve/{COMMIT}/")) else {
+    let Some(name) = path.strip_prefix(&format!("/{REPOSITORY}/resolve/{commit}/")) else {
         return Reply::new(404, &[("x-error-code", "RepoNotFound")], Vec::new());
     };
     let Some(file) = state.files.get(name) else {
         return Reply::new(
             404,
-            &[("x-error-code", "EntryNotFound"), ("x-repo-commit", COMMIT)],
+            &[("x-error-code", "EntryNotFound"), ("x-repo-commit", commit)],
             Vec::new(),
         );
     };
-    redirect(file, &state.elsewhere, &format!("{cached}{name}?etag=x"))
+    redirect(
+        file,
+        commit,
+        &state.elsewhere,
+        &format!("{cached}{name}?etag=x"),
+    )
 }
 
 /// Where the bytes of a file are: those of large ones elsewhere, in the store.
-fn redirect(file: &File, elsewhere: &str, cached: &str) -> Reply {
-    let mut headers = vec![("x-repo-commit", COMMIT.to_owned())];
+fn redirect(file: &File, commit: &str, elsewhere: &str, cached: &str) -> Reply {
+    let mut headers = vec![("x-repo-commit", commit.to_owned())];
     let status = if file.large {
         let hash = sha256(&file.bytes);
         headers.push((
