@@ -130,6 +130,43 @@ fn libraries_leave_the_world_to_programs() {
     );
 }
 
+/// That brings content and name to the disk, which a rename alone does not.
+#[test]
+fn files_get_their_names_from_fpt_files() {
+    let named = regex(r"\bfs::(rename|write|copy)\(|\bFile::create(_new)?\(|\.persist\(");
+    let own_way = [
+        // Blobs are synced before they are renamed; a file without content tells that something is absent.
+        "crates/fpt-hub/src/download.rs",
+        "crates/fpt-hub/src/cache.rs",
+        // A directory at work is no promise yet.
+        "crates/fpt-train/src/run_dir/open.rs",
+        // For another program, and gone with it.
+        "xtask/src/interop/exchange.rs",
+        "xtask/src/bench/",
+        // `write_path` is what names the copy.
+        "crates/fpt/src/commands/convert.rs",
+    ];
+    let elsewhere = |it: &Source| {
+        let mut left_out = ["crates/fpt-files/", "crates/fpt-lab/"]
+            .iter()
+            .chain(&own_way);
+        !left_out.any(|start| it.path.starts_with(start))
+    };
+    let sources = sources().into_iter().filter(elsewhere);
+    let found: Vec<_> = sources.flat_map(|it| it.find(&named)).collect();
+    assert_none("a file that others read is written by `fpt-files`", &found);
+}
+
+#[test]
+fn tables_are_escaped_in_one_place() {
+    let elsewhere = |it: &Source| it.path != "crates/fpt-report/src/markdown.rs";
+    let sources = sources().into_iter().filter(elsewhere);
+    let found: Vec<_> = sources
+        .flat_map(|it| it.find(&regex(r"\bcomfy_table\b")))
+        .collect();
+    assert_none("a table of Markdown is a `MarkdownTable`", &found);
+}
+
 #[test]
 fn nothing_is_ignored_or_left_to_do() {
     let unfinished = regex(r"#\[ignore|\b(todo|unimplemented)!\(");

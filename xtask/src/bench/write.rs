@@ -1,10 +1,9 @@
 //! The results as tables and files.
 
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use comfy_table::{CellAlignment, Table, presets};
+use fpt_report::{MarkdownTable, csv_line};
 use serde::Serialize;
 
 use super::criterion::Benchmark;
@@ -42,7 +41,7 @@ impl Report {
     pub(super) fn tables(&self) -> String {
         let mut text = String::new();
         if !self.benchmarks.is_empty() {
-            let mut table = table(["Benchmark", "Median", "95 % interval"]);
+            let mut table = MarkdownTable::new(["Benchmark", "Median", "95 % interval"]);
             for row in &self.benchmarks {
                 table.add_row([
                     row.name.clone(),
@@ -54,7 +53,7 @@ impl Report {
                     ),
                 ]);
             }
-            text += &format!("{table}\n\n");
+            text += &format!("{}\n\n", table.with_numbers_in(1..3));
         }
         for Relation { name, ratio, flops } in &self.relations {
             text += &format!("- Time of {name}: {ratio:.3}");
@@ -67,7 +66,7 @@ impl Report {
             text.push('\n');
         }
         if !self.comparisons.is_empty() {
-            let mut table = table([
+            let mut table = MarkdownTable::new([
                 "Work",
                 "Threads",
                 "Turns",
@@ -103,7 +102,7 @@ impl Report {
                     },
                 ]);
             }
-            text += &format!("{table}\n");
+            text += &format!("{}\n", table.with_numbers_in(1..9));
         }
         text
     }
@@ -142,26 +141,41 @@ impl Report {
 
     /// Criterion's medians, then every single timing of the comparisons.
     fn csv(&self) -> String {
-        let mut text =
-            String::from("kind,case,threads,program,variant,alternation,seconds,peak_memory\n");
+        let mut text = csv_line([
+            "kind",
+            "case",
+            "threads",
+            "program",
+            "variant",
+            "alternation",
+            "seconds",
+            "peak_memory",
+        ]);
+        let empty = String::new;
         for row in &self.benchmarks {
-            let name = row.name.replace(',', ";");
-            let _ = writeln!(text, "benchmark,{name},,fpt,,,{},", row.median);
+            text += &csv_line([
+                "benchmark".into(),
+                row.name.clone(),
+                empty(),
+                "fpt".into(),
+                empty(),
+                empty(),
+                row.median.to_string(),
+                empty(),
+            ]);
         }
-        let or_empty = |value: Option<u64>| value.map_or(String::new(), |value| value.to_string());
+        let or_empty = |value: Option<u64>| value.map_or(empty(), |value| value.to_string());
         for row in &self.timings {
-            let _ = writeln!(
-                text,
-                "{},{},{},{},{},{},{},{}",
-                row.kind,
-                row.case,
-                row.threads,
-                row.program,
-                row.variant,
+            text += &csv_line([
+                row.kind.to_string(),
+                row.case.to_string(),
+                row.threads.to_string(),
+                row.program.to_string(),
+                row.variant.to_string(),
                 or_empty(row.alternation.map(|n| n as u64)),
-                row.seconds,
-                or_empty(row.peak_memory)
-            );
+                row.seconds.to_string(),
+                or_empty(row.peak_memory),
+            ]);
         }
         text
     }
@@ -182,15 +196,6 @@ fn command(arguments: impl Iterator<Item = String>) -> String {
         }
     }
     command.join(" ")
-}
-
-fn table<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN).set_header(header);
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
 }
 
 fn seconds(value: f64) -> String {

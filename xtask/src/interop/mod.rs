@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args as ClapArgs;
-use comfy_table::{CellAlignment, presets};
 use fpt::terminal;
+use fpt_report::MarkdownTable;
 use fpt_tasks::TaskName;
 use fpt_train::Experiment;
 use serde::Serialize;
@@ -98,14 +98,9 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
     Ok(complete)
 }
 
-fn table(agreements: &[Agreement]) -> comfy_table::Table {
-    let mut table = comfy_table::Table::new();
-    table.load_style(presets::ASCII_MARKDOWN).set_header([
-        "Prompt of",
-        "Equal texts",
-        "Equal ids",
-        "Different answers",
-    ]);
+fn table(agreements: &[Agreement]) -> MarkdownTable {
+    let header = ["Prompt of", "Equal texts", "Equal ids", "Different answers"];
+    let mut table = MarkdownTable::new(header);
     for row in agreements {
         table.add_row([
             row.prompt.to_string(),
@@ -114,8 +109,5 @@ fn table(agreements: &[Agreement]) -> comfy_table::Table {
             row.distinct_answers.to_string(),
         ]);
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
+    table.with_numbers_in(1..header.len())
 }

@@ -1,6 +1,5 @@
 //! What run directories come to: read, summed up, and written as tables, JSON, CSV and a page.
 
-mod escape;
 mod page;
 mod paper;
 mod row;

@@ -2,13 +2,12 @@
 
 use std::fmt;
 
-use comfy_table::{CellAlignment, presets};
 use fpt_schedule::Method;
 use fpt_tasks::{Split, TaskName};
 
-use super::escape::markdown_cell;
 use super::paper::PaperRow;
 use super::{Results, Row};
+use crate::MarkdownTable;
 
 /// A table. It is displayed as Markdown, with our figures alone.
 #[derive(Clone, Debug)]
@@ -34,17 +33,11 @@ pub struct TableCell {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut plain = comfy_table::Table::new();
-        plain
-            .load_style(presets::ASCII_MARKDOWN)
-            .set_header(self.header.iter().map(|name| markdown_cell(name)));
+        let mut table = MarkdownTable::new(&self.header);
         for row in &self.rows {
-            plain.add_row(row.iter().map(|cell| markdown_cell(&cell.text)));
+            table.add_row(row.iter().map(|cell| &cell.text));
         }
-        for column in plain.column_iter_mut().skip(1) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-        plain.fmt(f)
+        table.with_numbers_in(1..self.header.len()).fmt(f)
     }
 }
 

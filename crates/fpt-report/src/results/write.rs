@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::escape::csv_field;
 use super::{Results, Table};
-use crate::ReportError;
+use crate::{ReportError, csv_line};
 
 /// What a report says, and where its page lies.
 #[derive(Clone, Debug)]
@@ -75,8 +74,7 @@ impl Results {
                 result.best_step.to_string(),
                 directory.to_string(),
             ];
-            text += &fields.map(|field| csv_field(&field)).join(",");
-            text.push('\n');
+            text += &csv_line(fields);
         }
         Ok(text)
     }

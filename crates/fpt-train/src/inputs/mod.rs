@@ -82,10 +82,14 @@ impl Inputs {
             load: since.elapsed().as_secs_f64(),
             ..Seconds::default()
         };
-        let of_data = [&train, &dev, &reported].map(|data| describe(&data.dataset.warnings));
+        let mut of_data = vec![&train, &dev];
+        if plan.report == Split::Test {
+            of_data.push(&reported);
+        }
+        let warnings = of_data.into_iter().map(|data| &data.dataset.warnings);
         log.emit(Event::Loaded {
             steps: plan.steps,
-            warnings: of_data.into_iter().flatten().collect(),
+            warnings: warnings.filter_map(describe).collect(),
         })?;
         let clock = Instant::now();
         let both = [&*train, &*dev];

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use comfy_table::{CellAlignment, Table, presets};
 use fpt_partial::shape;
+use fpt_report::MarkdownTable;
 use fpt_schedule::{Method, ModelShape};
 use fpt_tasks::{TaskName, task};
 use fpt_train::{Experiment, Plan};
@@ -123,9 +123,8 @@ fn row(
     })
 }
 
-fn table(rows: &[Row]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN).set_header([
+fn table(rows: &[Row]) -> MarkdownTable {
+    let mut table = MarkdownTable::new([
         "method",
         "linear FLOPs %",
         "true FLOPs %",
@@ -144,10 +143,5 @@ fn table(rows: &[Row]) -> Table {
             row.stages.clone(),
         ]);
     }
-    for column in 1..5 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
+    table.with_numbers_in(1..5)
 }

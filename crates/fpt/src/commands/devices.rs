@@ -1,8 +1,8 @@
 //! `fpt devices`: where this program can compute.
 
 use clap::Args as ClapArgs;
-use comfy_table::{Table, presets};
 use fpt::{DeviceReport, survey};
+use fpt_report::MarkdownTable;
 
 use super::{print_json, print_line};
 
@@ -25,13 +25,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if args.json {
         return print_json(&reports);
     }
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN).set_header([
-        "device",
-        "what it is",
-        "memory",
-        "precisions",
-    ]);
+    let mut table = MarkdownTable::new(["device", "what it is", "memory", "precisions"]);
     for report in reports.iter().filter(|report| report.usable) {
         table.add_row(row(report));
     }

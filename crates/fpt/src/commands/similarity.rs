@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use comfy_table::{Table, presets};
 use fpt::{DeviceName, model};
 use fpt_prompt::Similarity;
+use fpt_report::MarkdownTable;
 use fpt_train::{FinishedRun, similarities};
 
 use super::{print_json, print_line};
@@ -66,10 +66,9 @@ pub(crate) fn matrix(
     columns: &[String],
     values: impl Iterator<Item = Vec<f64>>,
     decimals: usize,
-) -> Table {
-    let mut table = Table::new();
+) -> MarkdownTable {
     let header = std::iter::once(String::new()).chain(columns.iter().cloned());
-    table.load_style(presets::ASCII_MARKDOWN).set_header(header);
+    let mut table = MarkdownTable::new(header);
     for (name, values) in rows.iter().zip(values) {
         let values = values.iter().map(|value| format!("{value:.decimals$}"));
         table.add_row(std::iter::once(name.clone()).chain(values));

@@ -49,6 +49,28 @@ fn every_task_trains_and_leaves_a_complete_directory() {
 }
 
 #[test]
+fn what_is_odd_about_data_is_said_once() {
+    let lab = Lab::new();
+    // A row without a label, in dev, which is reported too.
+    lab.edit("data/mnli/dev_matched.tsv", |text| {
+        let mut lines: Vec<String> = text.lines().map(String::from).collect();
+        let end = lines[2].rfind('\t').unwrap() + 1;
+        lines[2].replace_range(end.., "-");
+        lines.join("\n")
+    });
+    for split in ["dev", "train", "test"] {
+        let report = format!("eval.report={split}");
+        let output = lab.train("mnli", &["--json", "--set", &report]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let events = json_lines(&stdout(&output));
+        let loaded = events.iter().find(|event| event["event"] == "loaded");
+        let warnings = loaded.unwrap()["warnings"].as_array().unwrap();
+        assert_eq!(warnings.len(), 1, "{split}: {warnings:?}");
+        fs::remove_dir_all(lab.path("run")).unwrap();
+    }
+}
+
+#[test]
 fn batches_by_tokens_change_no_answer() {
     let lab = Lab::new();
     let train = |name: &str, settings: &[&str]| {

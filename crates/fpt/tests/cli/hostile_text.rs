@@ -49,6 +49,30 @@ fn messages_do_not_command_the_terminal() {
 }
 
 #[test]
+fn names_of_runs_do_not_add_columns() {
+    let lab = Lab::new();
+    let names = ["a|b", "c`|`d"];
+    for name in names {
+        let output = lab.train("mnli", &[]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        fs::rename(lab.path("run"), lab.path(name)).unwrap();
+    }
+    for command in ["similarity", "transfer"] {
+        let output = lab.fpt(&[command, names[0], names[1]], "");
+        assert!(output.status.success(), "{}", stderr(&output));
+        let text = stdout(&output).replace(r"\|", "");
+        let rows: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
+        let columns = rows[0].matches('|').count();
+        assert!(rows.len() > 2 && columns <= 4, "{text}");
+        assert!(
+            rows.iter().all(|row| row.matches('|').count() == columns),
+            "{text}"
+        );
+        assert!(!text.replace(r"\`", "").contains('`'), "{text}");
+    }
+}
+
+#[test]
 fn answers_in_a_pipe_are_as_they_are() {
     let lab = Lab::new();
     let text = "hypothesis: \u{202e}a\u{9b}. premise: b.";

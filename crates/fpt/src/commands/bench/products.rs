@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use burn::tensor::{Device, Distribution, FloatDType, Tensor};
 use clap::Args as ClapArgs;
-use comfy_table::{CellAlignment, Table, presets};
 use fpt::bytes::Bytes;
 use fpt::{DeviceName, Devices, terminal};
+use fpt_report::MarkdownTable;
 use fpt_train::MOST_STEPS;
 use serde::Serialize;
 
@@ -187,12 +187,9 @@ fn time(
     Ok(Times::new(times))
 }
 
-fn table(report: &Report) -> Table {
-    let mut table = Table::new();
+fn table(report: &Report) -> MarkdownTable {
     let heading = format!("{} on {}", report.precision, report.device);
-    table
-        .load_style(presets::ASCII_MARKDOWN)
-        .set_header([heading.as_str(), "ms", "GFLOP/s"]);
+    let mut table = MarkdownTable::new([&*heading, "ms", "GFLOP/s"]);
     for row in &report.products {
         table.add_row([
             row.size.clone(),
@@ -200,10 +197,5 @@ fn table(report: &Report) -> Table {
             format!("{:.0}", row.gflops_per_second),
         ]);
     }
-    for column in 1..3 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
+    table.with_numbers_in(1..3)
 }

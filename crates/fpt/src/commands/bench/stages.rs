@@ -1,7 +1,7 @@
 //! Steps of partial models, and what follows for training in stages.
 
-use comfy_table::{CellAlignment, Table, presets};
 use fpt_partial::{Selection, even_layers, partial};
+use fpt_report::MarkdownTable;
 use fpt_schedule::cost::{true_macs, true_share};
 use fpt_schedule::{Method, PartialSize, Reduction, Schedule, ScheduleConfig, StackSize};
 use fpt_t5::T5;
@@ -129,14 +129,8 @@ fn spread(full: &PartialSize, size: &PartialSize) -> Selection {
 
 impl StageTimes {
     pub(super) fn describe(&self) -> String {
-        let mut table = Table::new();
-        table.load_style(presets::ASCII_MARKDOWN).set_header([
-            "method",
-            "ms a step",
-            "wall %",
-            "FLOPs %",
-            "expansion ms",
-        ]);
+        let mut table =
+            MarkdownTable::new(["method", "ms a step", "wall %", "FLOPs %", "expansion ms"]);
         for row in &self.partial {
             table.add_row([
                 row.method.to_string(),
@@ -155,11 +149,6 @@ impl StageTimes {
                 format!("{:.2}", row.expansion_ms),
             ]);
         }
-        for column in 1..5 {
-            if let Some(column) = table.column_mut(column) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-        table.to_string()
+        table.with_numbers_in(1..5).to_string()
     }
 }

@@ -1,10 +1,14 @@
-//! Text from runs as a field of CSV and as a cell of Markdown: what stands in it is never a formula, a column or markup.
+//! Texts as fields of CSV, which are never formulas.
 
-use crate::html::clean;
+/// A line of RFC 4180 with its end. A text that spreadsheets would compute has a `'` before it.
+pub fn csv_line<T: AsRef<str>>(fields: impl IntoIterator<Item = T>) -> String {
+    let fields = fields.into_iter().map(|field| csv_field(field.as_ref()));
+    fields.collect::<Vec<_>>().join(",") + "\n"
+}
 
 /// A field of RFC 4180, quoted where it has to be. Text that spreadsheets would compute gets a `'` before it, which they
 /// take for the sign of a text; numbers stay numbers.
-pub(super) fn csv_field(text: &str) -> String {
+fn csv_field(text: &str) -> String {
     let begins_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
     let is_formula = begins_formula && text.parse::<f64>().is_err();
     let field = format!("{}{text}", if is_formula { "'" } else { "" });
@@ -13,18 +17,6 @@ pub(super) fn csv_field(text: &str) -> String {
     } else {
         field
     }
-}
-
-/// A cell of a Markdown table: one line, and neither columns nor markup in it.
-pub(super) fn markdown_cell(text: &str) -> String {
-    let mut cell = String::with_capacity(text.len());
-    for character in clean(text).chars() {
-        if matches!(character, '\\' | '|' | '`' | '*' | '[' | '<') {
-            cell.push('\\');
-        }
-        cell.push(character);
-    }
-    cell
 }
 
 #[cfg(test)]
@@ -51,17 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_are_no_markup() {
-        for (text, expected) in [
-            ("LD 1/4", "LD 1/4"),
-            ("+6.00 ± 0.50", "+6.00 ± 0.50"),
-            ("exact_match", "exact_match"),
-            ("a|b\\|c", r"a\|b\\\|c"),
-            ("two\r\nlines", "two  lines"),
-            ("`rm` <b> [a](b) *c*", r"\`rm\` \<b> \[a](b) \*c\*"),
-            ("\u{1b}[31m", "\u{fffd}\\[31m"),
-        ] {
-            assert_eq!(markdown_cell(text), expected, "{text:?}");
-        }
+    fn a_line_has_all_fields() {
+        assert_eq!(csv_line(["a,b", "", "=1"]), "\"a,b\",,'=1\n");
     }
 }
