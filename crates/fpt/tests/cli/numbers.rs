@@ -327,6 +327,22 @@ fn weights_and_prompts_that_are_not_finite() {
     }
 }
 
+/// The prompt that the last step makes is judged as all others are.
+#[test]
+fn an_update_that_overflows_at_the_last_step() {
+    let lab = Lab::new();
+    let settings = [
+        "--set",
+        "train.steps=1",
+        "--set",
+        "train.learning_rate=1e39",
+    ];
+    let output = lab.train("mnli", &settings);
+    assert!(!worked_or_named(&output, "diverged", "a large step"));
+    assert!(!worked_or_named(&output, "at step 1", "a large step"));
+    assert!(!lab.path("run").exists() && !lab.path("run.partial/adapter").exists());
+}
+
 #[test]
 fn texts_are_cut_where_that_is_asked_for() {
     let lab = Lab::new();

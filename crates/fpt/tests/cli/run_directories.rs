@@ -243,6 +243,69 @@ fn a_run_that_diverges_keeps_its_metrics_and_says_where() {
     assert!(!lab.path("run").exists());
 }
 
+/// What happens as the very last thing loses nothing of all the work before.
+#[test]
+fn a_directory_that_cannot_get_its_name_is_kept_and_gone_on_with() {
+    let lab = Lab::new();
+    let settings = ["--set", "train.steps=60", "--set", "eval.every=60"];
+    let arguments = [
+        "train", "--config", "lab.toml", "--task", "mnli", "--out", "run",
+    ];
+    let child = Command::new(assert_cmd::cargo::cargo_bin("fpt"))
+        .current_dir(lab.path(""))
+        .args(arguments)
+        .args(settings)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = Running(child.unwrap());
+    wait_for(&lab.path("run.partial/metrics.jsonl"), &mut child);
+    fs::create_dir(lab.path("run")).unwrap();
+    fs::write(lab.path("run/thesis.tex"), "precious").unwrap();
+    let mut message = String::new();
+    let mut said = child.0.stderr.take().unwrap();
+    said.read_to_string(&mut message).unwrap();
+    assert_eq!(child.0.wait().unwrap().code(), Some(2), "{message}");
+    for part in ["cannot write run: ", "is kept in run.partial"] {
+        assert!(message.contains(part), "{message}");
+    }
+    let prompt = fs::read(lab.path("run.partial/adapter/adapter_model.safetensors")).unwrap();
+    fs::remove_dir_all(lab.path("run")).unwrap();
+    trained(&lab.train("mnli", &settings));
+    assert!(fs::read(lab.path("run/adapter/adapter_model.safetensors")).unwrap() == prompt);
+    assert!(!lab.path("run.partial").exists());
+}
+
+#[test]
+fn the_name_of_a_run_may_end_as_directories_do() {
+    let lab = Lab::new();
+    for (out, name) in [("a/.", "a"), ("b/", "b"), ("./c/./", "c")] {
+        let arguments = [
+            "train", "--config", "lab.toml", "--task", "mnli", "--out", out,
+        ];
+        trained(&lab.fpt(&arguments, ""));
+        assert!(lab.path(name).join("result.json").is_file());
+        assert!(!lab.path(&format!("{name}.partial")).exists());
+        let again = lab.fpt(&arguments, "");
+        assert!(
+            stderr(&again).contains("nothing to do"),
+            "{}",
+            stderr(&again)
+        );
+    }
+    for (out, name) in [("x/.", "x"), ("y/", "y")] {
+        trained(&lab.fpt(&["convert", "--model", "model", "--out", out], ""));
+        assert!(lab.path(name).join("model.safetensors").is_file());
+    }
+    // There is no name that could have `.partial` behind it: told before anything is done.
+    for out in ["..", "."] {
+        let arguments = [
+            "train", "--config", "lab.toml", "--task", "mnli", "--out", out,
+        ];
+        refused(&lab.fpt(&arguments, ""), &["no finished run"]);
+    }
+}
+
 #[test]
 fn a_directory_of_a_model_may_have_any_name() {
     let lab = Lab::new();
