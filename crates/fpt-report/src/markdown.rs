@@ -84,7 +84,7 @@ mod tests {
         let text = table.with_numbers_in(1..9).to_string();
         assert_eq!(
             text,
-            "| a\\|b |  n |\n|------|---:|\n| c\\|d |  1 |\n| e    | 10 |"
+            "| a\\|b |  n |\n|------|----|\n| c\\|d |  1 |\n| e    | 10 |"
         );
     }
 }
