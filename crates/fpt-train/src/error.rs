@@ -103,7 +103,8 @@ pub enum TrainError {
     /// Loss, gradient or prompt became infinite or NaN. No prompt that it has moved is kept.
     #[error(
         "the {what} is {value} at step {step}, in stage {stage}, on the examples {}: training diverged; lower \
-         `train.learning_rate`, or look at these examples",
+         `train.learning_rate`, look at these examples, or let `train.on_nonfinite=\"skip\"` pass over a few such \
+         batches",
         examples.join(", ")
     )]
     Diverged {

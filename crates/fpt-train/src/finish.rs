@@ -63,6 +63,7 @@ pub(crate) fn finish(
         reported_full,
         best_step: step,
         steps: plan.steps,
+        skipped_batches: state.counters.skipped_batches,
         final_loss: state.final_loss(),
         stages: state.counters.stages.clone(),
         flops: state.counters.flops,

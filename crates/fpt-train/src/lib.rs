@@ -25,8 +25,8 @@ pub use compute::{Compute, Precision};
 pub use conduct::{Begun, Conduct};
 pub use config::{
     EvalConfig, EvalModel, Experiment, GenerateConfig, LengthConfig, MOST_EXAMPLES, MOST_STEPS,
-    MOST_TOKENS, MethodLists, PromptConfig, RunConfig, ScoreConfig, SelectionConfig, TrainConfig,
-    TransferConfig,
+    MOST_TOKENS, MethodLists, OnNonfinite, PromptConfig, RunConfig, ScoreConfig, SelectionConfig,
+    TrainConfig, TransferConfig,
 };
 pub use error::TrainError;
 pub use evaluate::{Predictor, batch_tensors};

@@ -17,7 +17,7 @@ use crate::inputs::{Inputs, SplitData};
 use crate::record::{Event, Log, MetricRecord, StageRecord};
 use crate::state::{Best, Evaluation, StageStart, State};
 use crate::unread::{Unread, Unsound};
-use crate::{EvalModel, Plan, PlannedStage, Step, TrainError, adafactor};
+use crate::{EvalModel, OnNonfinite, Plan, PlannedStage, Step, TrainError, adafactor};
 
 /// What training works with and does not change.
 pub(crate) struct Trainer<'a> {
@@ -96,7 +96,9 @@ impl<'a> Trainer<'a> {
         log: &mut Log<'_>,
     ) -> Result<(), TrainError> {
         let end = stage.plan.steps.end;
-        let mut unread = Unread::new(self.steps_a_read);
+        let on_nonfinite = self.inputs.session.config.train.on_nonfinite;
+        let one_by_one = on_nonfinite == OnNonfinite::Skip;
+        let mut unread = Unread::new(if one_by_one { 1 } else { self.steps_a_read });
         let models = stage.models();
         loop {
             if unread.is_empty() {
@@ -106,40 +108,58 @@ impl<'a> Trainer<'a> {
                         .or_else(|error| keeper.stopped(error, state, log))?;
                 }
             }
-            let step = state.counters.step;
-            if step >= end {
+            if state.counters.step >= end {
                 return Ok(());
             }
+            if one_by_one || on_nonfinite == OnNonfinite::Rewind && state.anchor.is_none() {
+                state.hold();
+            }
             unread.begin();
-            let parts = stage.parts(step, self);
+            let parts = stage.parts(state.counters.batches(), self);
             let taken = Step::of_parts(&models, &state.prompt, &parts)?;
             let values = self.apply(taken, stage, &parts, state);
             unread.push(values, state);
             let step = state.counters.step;
-            let must = step == end || self.plan.evaluates_after(step) || keeper.is_due(step);
+            let must = step == end || self.plan.evaluates_after(step) || keeper.is_due(state);
             if must || unread.is_full() {
                 let unsound = unread.read(state, log)?;
-                let unsound = unsound.or_else(|| spoiled(&state.prompt, step, must));
+                let look = must || one_by_one;
+                let unsound = unsound.or_else(|| spoiled(&state.prompt, step, look));
                 if let Some(unsound) = unsound {
-                    return Err(self.diverged(stage, unsound));
+                    self.go_back(stage, unsound, state, log)?;
                 }
             }
         }
     }
 
-    fn diverged(&self, stage: &Stage<'_>, unsound: Unsound) -> TrainError {
+    /// A step went wrong: go back behind it, if the run is to.
+    fn go_back(
+        &self,
+        stage: &Stage<'_>,
+        unsound: Unsound,
+        state: &mut State,
+        log: &mut Log<'_>,
+    ) -> Result<(), TrainError> {
         let Unsound { step, what, value } = unsound;
-        let examples = self.inputs.train.examples();
-        let indices = stage.batches.indices(step - 1);
-        TrainError::Diverged {
-            step,
-            what,
-            value,
-            stage: stage.plan.number,
-            examples: indices
-                .iter()
-                .map(|&index| examples[index].id.clone())
-                .collect(),
+        let batch = step - 1 + state.counters.skipped_batches;
+        let all = self.inputs.train.examples();
+        let indices = stage.batches.indices(batch);
+        let examples = indices.iter().map(|&index| all[index].id.clone()).collect();
+        match state.go_back(step) {
+            Some(back_to) => log.emit(MetricRecord::Undone {
+                step,
+                what: what.into(),
+                value: value.to_string(),
+                examples,
+                back_to,
+            }),
+            None => Err(TrainError::Diverged {
+                step,
+                what,
+                value,
+                stage: stage.plan.number,
+                examples,
+            }),
         }
     }
 
@@ -176,6 +196,7 @@ impl<'a> Trainer<'a> {
         });
         counters.training += expansion;
         counters.last_evaluation = None;
+        state.anchor = None;
         if planned.number > 0 && config.train.reset_prompt {
             let device = inputs.session.compute.training_device();
             state.prompt = inputs.session.fresh_prompt(config.seed, &device)?;
@@ -257,6 +278,8 @@ impl<'a> Trainer<'a> {
         } else {
             None
         };
+        // What counts as evaluated is never undone.
+        state.anchor = None;
         let step = state.counters.step;
         state.counters.last_evaluation = Some(Evaluation {
             step,
@@ -385,10 +408,10 @@ impl<'a> Trainer<'a> {
 }
 
 impl Stage<'_> {
-    /// The batch of a step, counted from 0 over all stages, in parts of about equal numbers of examples.
-    fn parts(&self, step: usize, trainer: &Trainer<'_>) -> Vec<TokenBatch> {
+    /// A batch, counted from 0 over all stages, in parts of about equal numbers of examples.
+    fn parts(&self, batch: usize, trainer: &Trainer<'_>) -> Vec<TokenBatch> {
         let pad_to = trainer.inputs.session.config.lengths.pad_to;
-        let indices = self.batches.indices(step);
+        let indices = self.batches.indices(batch);
         let rows = indices.len();
         // A batch that `train.batch_tokens` makes small has no empty parts.
         let count = trainer.parts.min(rows).max(1);

@@ -5,7 +5,7 @@
 use burn::module::{Module, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
-use fpt_train::{TrainConfig, adafactor};
+use fpt_train::{OnNonfinite, TrainConfig, adafactor};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -67,6 +67,7 @@ fn config(sequence: &Sequence, weight_decay: f32) -> TrainConfig {
         gradient_clip: sequence.max_grad_norm.unwrap_or(f32::MAX),
         reset_prompt: false,
         reset_optimizer: false,
+        on_nonfinite: OnNonfinite::Stop,
     }
 }
 

@@ -4,6 +4,7 @@ pub mod bytes;
 mod device;
 mod host;
 pub mod model;
+mod notes;
 mod report;
 mod runs;
 pub mod stop;
@@ -12,5 +13,6 @@ pub mod verdict;
 
 pub use device::{DeviceName, DeviceReport, Devices, Gpu, survey};
 pub use host::{available_memory, host, peak_memory, revision, system_memory};
+pub use notes::notes;
 pub use report::report;
 pub use runs::finished;

@@ -7,7 +7,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 
 use anyhow::{Context, bail};
-use fpt::{DeviceName, stop, terminal};
+use fpt::{DeviceName, notes, stop, terminal};
 use fpt_train::{Event, MetricRecord, RunResult};
 use indicatif::{MultiProgress, ProgressBar};
 
@@ -217,20 +217,18 @@ fn describe(result: &RunResult) -> String {
 
 /// Let a bar follow the run: a step counts as a training batch, evaluations as their share of it.
 fn show(event: &Event, bar: &ProgressBar) {
+    for note in notes(event) {
+        bar.suspend(|| terminal::note(&note));
+    }
     match event {
         Event::Tokenized {
             split,
             examples,
             of,
         } => bar.set_message(format!("tokenizing {split}: {examples} of {of}")),
-        Event::Loaded {
-            steps, warnings, ..
-        } => {
+        Event::Loaded { steps, .. } => {
             bar.set_message("");
             bar.set_length(*steps as u64);
-            for warning in warnings {
-                bar.suspend(|| terminal::note(&format!("warning: {warning}")));
-            }
         }
         Event::NoPrompt { .. } => bar.reset_eta(),
         Event::Metric(MetricRecord::Step { step, loss, .. }) => {
@@ -244,15 +242,6 @@ fn show(event: &Event, bar: &ProgressBar) {
             bar.set_position(*step as u64);
             bar.reset_eta();
         }
-        Event::Warning { message } => {
-            bar.suspend(|| terminal::note(&format!("warning: {message}")));
-        }
-        Event::SetAside { path } => bar.suspend(|| {
-            terminal::note(&format!(
-                "what a run before this one left unfinished is in {} now",
-                path.display()
-            ));
-        }),
         _ => {}
     }
 }

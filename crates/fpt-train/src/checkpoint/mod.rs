@@ -60,7 +60,8 @@ pub(crate) struct Keeper<'a> {
     conduct: &'a Conduct,
     /// When the last one was written, or training began.
     last: Instant,
-    last_step: usize,
+    /// Batches that were trained on then.
+    last_batches: usize,
 }
 
 impl<'a> Keeper<'a> {
@@ -71,7 +72,7 @@ impl<'a> Keeper<'a> {
             circumstances,
             conduct,
             last: Instant::now(),
-            last_step: 0,
+            last_batches: 0,
         }
     }
 
@@ -99,7 +100,7 @@ impl<'a> Keeper<'a> {
                             differences,
                         });
                     }
-                    self.last_step = found.state.counters.step;
+                    self.last_batches = found.state.counters.batches();
                     return Ok(Some((found.state, found.metrics)));
                 }
                 Err(reason) => log.warn(format!("{} is of no use: {reason}", path.display()))?,
@@ -108,9 +109,9 @@ impl<'a> Keeper<'a> {
         Ok(None)
     }
 
-    /// Whether a checkpoint is due after so many steps.
-    pub(crate) fn is_due(&self, step: usize) -> bool {
-        let taken = step - self.last_step;
+    /// Whether a checkpoint is due.
+    pub(crate) fn is_due(&self, state: &State) -> bool {
+        let taken = state.counters.batches() - self.last_batches;
         let by_steps = self.conduct.every_steps.is_some_and(|every| taken >= every);
         let by_time = (self.conduct.every).is_some_and(|every| self.last.elapsed() >= every);
         taken > 0 && (by_steps || by_time)
@@ -125,7 +126,7 @@ impl<'a> Keeper<'a> {
             self.save(state, log)?;
             return Err(TrainError::Stopped);
         }
-        if self.is_due(state.counters.step) {
+        if self.is_due(state) {
             self.try_save(state, log)?;
         }
         Ok(())
@@ -153,7 +154,7 @@ impl<'a> Keeper<'a> {
             return Ok(());
         };
         // Not again at once.
-        (self.last, self.last_step) = (Instant::now(), state.counters.step);
+        (self.last, self.last_batches) = (Instant::now(), state.counters.batches());
         log.warn(format!("there is no checkpoint: {error}"))
     }
 
@@ -165,7 +166,8 @@ impl<'a> Keeper<'a> {
         let directory = self.run.join(DIRECTORY);
         create_directory(&directory)?;
         let metrics = log.sync()?;
-        let path = directory.join(format!("step-{:010}.fpt", state.counters.step));
+        // Steps may be undone; by batches the names sort by age.
+        let path = directory.join(format!("step-{:010}.fpt", state.counters.batches()));
         let content = to_bytes(state, &self.circumstances, metrics);
         let content = content.map_err(|reason| TrainError::Output {
             path: path.clone(),
@@ -177,7 +179,7 @@ impl<'a> Keeper<'a> {
             // One more does no harm.
             let _ = fs::remove_file(old);
         }
-        (self.last, self.last_step) = (Instant::now(), state.counters.step);
+        (self.last, self.last_batches) = (Instant::now(), state.counters.batches());
         Ok(())
     }
 }
@@ -191,14 +193,14 @@ fn read(
     let bytes = fs::read(path).map_err(|error| error.to_string())?;
     let found = unseal(KIND, &bytes)?;
     match found.version {
-        VERSION => from_bytes(found.content, config, device, training),
+        1..=VERSION => from_bytes(found.content, config, device, training),
         other => Err(format!(
-            "it has version {other} of the format, not {VERSION}"
+            "it has version {other} of the format, newer than {VERSION}"
         )),
     }
 }
 
-/// The checkpoints of a run, oldest first: their names sort by step.
+/// The checkpoints of a run, oldest first: their names sort by age.
 fn files(run: &Path) -> Result<Vec<PathBuf>, TrainError> {
     let directory = run.join(DIRECTORY);
     if !directory.exists() {
@@ -295,7 +297,7 @@ mod tests {
         }
         let content = unseal(KIND, &whole).unwrap().content;
         let newer = refused(&seal(KIND, VERSION + 1, content));
-        assert!(newer.contains("version 2"), "{newer}");
+        assert!(newer.contains("version 3"), "{newer}");
         // Sealed, but no state.
         for content in [&b""[..], b"{}", &content[..content.len() - 1]] {
             refused(&seal(KIND, VERSION, content));

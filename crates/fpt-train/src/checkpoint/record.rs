@@ -2,23 +2,26 @@
 
 use std::collections::HashMap;
 
+use burn::optim::ModuleOptimizer;
 use burn::tensor::{Bytes, Device};
 use fpt_prompt::SoftPrompt;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::Circumstances;
-use crate::state::{Best, Counters, State};
+use crate::state::{Anchor, Best, Counters, State};
 use crate::{TrainConfig, adafactor};
 
-/// Version of the format.
-pub(super) const VERSION: u32 = 1;
+/// Version of the format. Since 2 there may be batches that were passed over, and a state to go back to.
+pub(super) const VERSION: u32 = 2;
 
 const META: &str = "state";
 const PROMPT: &str = "prompt";
 const BEST: &str = "best_prompt";
 const LOSSES: &str = "losses";
 const OPTIMIZER: &str = "optimizer";
+const ANCHOR_PROMPT: &str = "anchor_prompt";
+const ANCHOR_OPTIMIZER: &str = "anchor_optimizer";
 
 /// All of a state that is no tensor.
 #[derive(Serialize, Deserialize)]
@@ -29,6 +32,9 @@ struct Meta {
     /// The optimizer knows its parameter by this.
     prompt_id: u64,
     best: Option<BestMeta>,
+    /// Steps of the state to go back to.
+    #[serde(default)]
+    anchor: Option<usize>,
     counters: Counters,
 }
 
@@ -59,6 +65,7 @@ pub(super) fn to_bytes(
             mean: best.mean,
             step: best.step,
         }),
+        anchor: state.anchor.as_ref().map(|anchor| anchor.step),
         counters: state.counters.clone(),
     };
     let meta = serde_json::to_string(&meta).map_err(|error| error.to_string())?;
@@ -71,8 +78,19 @@ pub(super) fn to_bytes(
     let losses: Vec<u8> = (state.losses.iter())
         .flat_map(|loss| loss.to_le_bytes())
         .collect();
-    let optimizer = state.optimizer.into_bytes();
-    let optimizer = optimizer.map_err(|error| error.to_string())?;
+    let record = |optimizer: &ModuleOptimizer| {
+        let bytes = optimizer.into_bytes();
+        bytes.map_err(|error| error.to_string())
+    };
+    let optimizer = record(&state.optimizer)?;
+    let anchor = state.anchor.as_ref();
+    let anchor = anchor.map(|anchor| -> Result<_, String> {
+        Ok((
+            bytes_of(&anchor.prompt.values()),
+            record(&anchor.optimizer)?,
+        ))
+    });
+    let anchor = anchor.transpose()?;
 
     let mut tensors = vec![
         (PROMPT, Dtype::F32, shape.clone(), &prompt[..]),
@@ -80,7 +98,12 @@ pub(super) fn to_bytes(
         (OPTIMIZER, Dtype::U8, vec![optimizer.len()], &optimizer[..]),
     ];
     if let Some(best) = &best {
-        tensors.push((BEST, Dtype::F32, shape, &best[..]));
+        tensors.push((BEST, Dtype::F32, shape.clone(), &best[..]));
+    }
+    if let Some((prompt, optimizer)) = &anchor {
+        let length = vec![optimizer.len()];
+        tensors.push((ANCHOR_PROMPT, Dtype::F32, shape, &prompt[..]));
+        tensors.push((ANCHOR_OPTIMIZER, Dtype::U8, length, &optimizer[..]));
     }
     let views = tensors.into_iter().map(|(name, dtype, shape, data)| {
         let view = TensorView::new(dtype, shape, data).map_err(|error| error.to_string())?;
@@ -125,19 +148,37 @@ pub(super) fn from_bytes(
             prompt: SoftPrompt::from_values(values, shape, device),
         })
     });
-    let optimizer = Bytes::from_bytes_vec(tensor(OPTIMIZER)?.data().to_vec());
-    let optimizer = adafactor(config).from_bytes(optimizer);
+    let optimizer = |name: &str| {
+        let bytes = Bytes::from_bytes_vec(tensor(name)?.data().to_vec());
+        let optimizer = adafactor(config).from_bytes(bytes);
+        optimizer.map_err(|error| text(&error))
+    };
+    let trainable =
+        |values, shape| SoftPrompt::with_id(values, shape, meta.prompt_id.into(), training);
+    let anchor = meta.anchor.map(|step| -> Result<Anchor, String> {
+        let (values, shape) = prompt(ANCHOR_PROMPT)?;
+        Ok(Anchor {
+            step,
+            prompt: trainable(values, shape),
+            optimizer: optimizer(ANCHOR_OPTIMIZER)?,
+        })
+    });
     let state = State {
-        prompt: SoftPrompt::with_id(values, shape, meta.prompt_id.into(), training),
-        optimizer: optimizer.map_err(|error| text(&error))?,
+        prompt: trainable(values, shape),
+        optimizer: optimizer(OPTIMIZER)?,
+        anchor: anchor.transpose()?,
         best: best.transpose()?,
         losses: chunks(tensor(LOSSES)?.data())
             .map(f64::from_le_bytes)
             .collect(),
         counters: meta.counters,
     };
-    if state.losses.len() != state.counters.step {
+    let step = state.counters.step;
+    if state.losses.len() != step {
         return Err("it has not as many losses as steps".into());
+    }
+    if (state.anchor.as_ref()).is_some_and(|anchor| anchor.step > step) {
+        return Err("it would go back to steps to come".into());
     }
     Ok(Found {
         state,

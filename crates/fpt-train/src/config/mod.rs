@@ -10,6 +10,6 @@ mod run;
 pub use experiment::{Experiment, GenerateConfig, MethodLists, TransferConfig};
 pub use limits::{MOST_EXAMPLES, MOST_STEPS, MOST_TOKENS};
 pub use run::{
-    EvalConfig, EvalModel, LengthConfig, PromptConfig, RunConfig, ScoreConfig, SelectionConfig,
-    TrainConfig,
+    EvalConfig, EvalModel, LengthConfig, OnNonfinite, PromptConfig, RunConfig, ScoreConfig,
+    SelectionConfig, TrainConfig,
 };

@@ -85,6 +85,28 @@ pub struct TrainConfig {
     /// Start with a fresh optimizer after each expansion; the paper has one for all stages.
     #[serde(default)]
     pub reset_optimizer: bool,
+    /// What becomes of the run if a loss, a gradient or the prompt is infinite or NaN. Absent means `"stop"`.
+    #[serde(default, skip_serializing_if = "is_stop")]
+    pub on_nonfinite: OnNonfinite,
+}
+
+/// What becomes of a run if a loss, a gradient or the prompt is infinite or NaN. In no case is anything kept that such a
+/// step has moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnNonfinite {
+    /// It ends.
+    #[default]
+    Stop,
+    /// It goes back to where it was before the step, and on with the next batch. Every step is looked at by itself, which
+    /// lets a graphics card wait.
+    Skip,
+    /// It goes back to where it was evaluated last, or where the stage began, and on with the batches after the step's.
+    Rewind,
+}
+
+fn is_stop(on_nonfinite: &OnNonfinite) -> bool {
+    *on_nonfinite == OnNonfinite::Stop
 }
 
 fn one() -> usize {

@@ -104,6 +104,20 @@ pub enum MetricRecord {
         /// operations that the gradient takes, however much memory there is.
         flops: f64,
     },
+    /// A step went wrong, so it was undone (`train.on_nonfinite`): training went back, and on with the batches after its.
+    /// The steps since `back_to` come again, with other batches.
+    Undone {
+        /// The step.
+        step: usize,
+        /// `loss`, `norm of the gradient` or `prompt`.
+        what: String,
+        /// Its value, which JSON has no number for: `NaN`, `inf` or `-inf`.
+        value: String,
+        /// The ids of the step's training examples.
+        examples: Vec<String>,
+        /// After how many steps training goes on.
+        back_to: usize,
+    },
     /// An evaluation on dev examples by greedy decoding.
     Eval {
         /// Steps taken.

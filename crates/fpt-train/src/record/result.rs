@@ -49,6 +49,10 @@ pub struct StageRecord {
     pub dev: Option<Scores>,
 }
 
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
 /// The outcome of a run, `result.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunResult {
@@ -80,11 +84,14 @@ pub struct RunResult {
     pub best_step: usize,
     /// Steps taken.
     pub steps: usize,
+    /// Batches that went wrong or came to nothing with one that did, and were trained on in vain (`train.on_nonfinite`).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped_batches: usize,
     /// Mean loss of the last tenth of the steps.
     pub final_loss: f64,
     /// The stages, in order.
     pub stages: Vec<StageRecord>,
-    /// Floating-point operations of all training steps, forward and backward.
+    /// Floating-point operations of all training steps, forward and backward, undone ones included.
     pub flops: f64,
     /// Where the time went.
     pub seconds: Seconds,

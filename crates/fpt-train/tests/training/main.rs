@@ -1,6 +1,7 @@
 //! The loop, run in process: stages, expansion, resets, the best prompt, numbers that go wrong.
 #![allow(clippy::unwrap_used)]
 
+mod nonfinite;
 mod parts;
 mod resume;
 
@@ -70,6 +71,14 @@ fn change_model(lab: &Lab, change: impl FnOnce(&mut T5)) {
     change(&mut model);
     let options = SaveOptions::default();
     model.save_pretrained(lab.path("model"), options).unwrap();
+}
+
+/// Let the shipped model in `lab` have logits that are so many times larger.
+fn scale_head(lab: &Lab, factor: f64) {
+    change_model(lab, |model| {
+        let head = model.lm_head.as_mut().unwrap();
+        head.weight = Param::from_tensor(head.weight.val() * factor);
+    });
 }
 
 #[test]
@@ -264,10 +273,7 @@ fn a_loss_that_is_no_number_ends_the_run() {
 #[test]
 fn a_gradient_that_is_no_number_ends_the_run_at_its_step() {
     let lab = Lab::new();
-    change_model(&lab, |model| {
-        let head = model.lm_head.as_mut().unwrap();
-        head.weight = Param::from_tensor(head.weight.val() * 1e25);
-    });
+    scale_head(&lab, 1e25);
     let (result, _) = run(&lab, "run", &[]);
     assert_eq!(divergence(&lab, result), (1, "norm of the gradient"));
 }

@@ -12,6 +12,8 @@ use fpt_train::{
 };
 use serde_json::Value;
 
+use crate::nonfinite::BadBatch;
+
 thread_local! {
     /// How often a run may ask whether it is to stop before it is.
     static LEFT: Cell<usize> = const { Cell::new(usize::MAX) };
@@ -162,6 +164,31 @@ fn a_run_that_is_stopped_anywhere_comes_to_the_same_end() {
             result.unwrap();
             let what = format!("{number}, stopped at {asks} of {asked}");
             assert_same(&outcome(&lab.path(&out)), &whole, &what);
+        }
+    }
+}
+
+#[test]
+fn a_run_with_a_bad_batch_that_is_stopped_anywhere_comes_to_the_same_end() {
+    let bad = BadBatch::new();
+    let steps = format!("train.steps={}", bad.step + 1);
+    for on_nonfinite in ["skip", "rewind"] {
+        let on_nonfinite = format!("train.on_nonfinite={on_nonfinite}");
+        let few = ["train.learning_rate=1e-6", "eval.dev_examples=4"];
+        let settings = [&few[..], &["eval.every=5", &on_nonfinite, &steps]].concat();
+        let out = |name: &str| format!("{name}-{on_nonfinite}");
+        let whole = run(&bad.lab, &out("whole"), &settings, usize::MAX, Begun::GoOn);
+        assert!(whole.0.unwrap().skipped_batches > 0);
+        let asked = usize::MAX - LEFT.get();
+        let whole = outcome(&bad.lab.path(&out("whole")));
+        for asks in 0..asked {
+            let out = out(&format!("stopped-{asks}"));
+            let (stopped, _) = run(&bad.lab, &out, &settings, asks, Begun::GoOn);
+            assert!(matches!(stopped, Err(TrainError::Stopped)), "{stopped:?}");
+            let (result, _) = run(&bad.lab, &out, &settings, usize::MAX, Begun::GoOn);
+            result.unwrap();
+            let what = format!("{on_nonfinite}, stopped at {asks} of {asked}");
+            assert_same(&outcome(&bad.lab.path(&out)), &whole, &what);
         }
     }
 }

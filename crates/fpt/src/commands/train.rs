@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 use fpt::bytes::Bytes;
 use fpt::verdict::{self, Patient, Verdicts};
-use fpt::{DeviceName, finished, host, model, stop, terminal};
+use fpt::{DeviceName, finished, host, model, notes, stop, terminal};
 use fpt_t5::T5Config;
 use fpt_tasks::Split;
 use fpt_train::{Begun, Conduct, Event, Fingerprinter, MetricRecord, RunResult, TrainError, train};
@@ -230,25 +230,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
 /// Let a bar follow the run.
 fn show(event: &Event, bar: &ProgressBar) {
+    for note in notes(event) {
+        bar.suspend(|| terminal::note(&note));
+    }
     match event {
-        Event::SetAside { path } => bar.suspend(|| {
-            terminal::note(&format!(
-                "what a run before this one left unfinished is in {} now",
-                path.display()
-            ));
-        }),
-        Event::Resumed { step, path } => {
+        Event::Resumed { step, .. } => {
             bar.set_position(*step as u64);
             bar.reset_eta();
-            bar.suspend(|| {
-                terminal::note(&format!(
-                    "goes on after step {step} with what is in {}",
-                    path.display()
-                ));
-            });
-        }
-        Event::Warning { message } => {
-            bar.suspend(|| terminal::note(&format!("warning: {message}")));
         }
         Event::Tokenized {
             split,
@@ -259,13 +247,10 @@ fn show(event: &Event, bar: &ProgressBar) {
             bar.set_position(*examples as u64);
             bar.set_message(format!("tokenizing {split}"));
         }
-        Event::Loaded { steps, warnings } => {
+        Event::Loaded { steps, .. } => {
             bar.reset();
             bar.set_message("");
             bar.set_length(*steps as u64);
-            for warning in warnings {
-                bar.suspend(|| terminal::note(&format!("warning: {warning}")));
-            }
         }
         Event::Metric(MetricRecord::Step { step, loss, .. }) => {
             bar.set_position(*step as u64);
