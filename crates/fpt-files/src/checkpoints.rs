@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::{FileError, SealedFormat};
 
-/// The checkpoints in a directory: sealed files `step-<number>.fpt`. The last two are kept.
+/// The checkpoints in a directory: sealed files `step-<number>.fpt`, whose numbers grow. The last two are kept.
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
     directory: PathBuf,
@@ -104,6 +104,7 @@ mod tests {
     const FORMAT: SealedFormat = SealedFormat {
         kind: "kind",
         version: 1,
+        oldest: 1,
     };
 
     /// The newest one, and what was passed over.

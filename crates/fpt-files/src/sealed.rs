@@ -5,13 +5,15 @@ use std::path::Path;
 
 use crate::{FileError, Fingerprint};
 
-/// A kind of sealed files, in the version of its format that this program writes and reads.
+/// A kind of sealed files, in the versions of its format that this program knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SealedFormat {
     /// A word.
     pub kind: &'static str,
-    /// The version.
+    /// The version that is written, and the newest that is read.
     pub version: u32,
+    /// The oldest version that is read.
+    pub oldest: u32,
 }
 
 impl SealedFormat {
@@ -31,16 +33,16 @@ impl SealedFormat {
     /// # Errors
     /// Those of [`unseal`], and if the file has another version.
     pub fn read(self, bytes: &[u8]) -> Result<&[u8], String> {
-        let Self {
-            kind,
-            version: wanted,
-        } = self;
-        match unseal(kind, bytes)? {
-            Unsealed { version, content } if version == wanted => Ok(content),
-            Unsealed { version, .. } => Err(format!(
-                "it has version {version} of the format, not {wanted}"
-            )),
+        let Unsealed { version, content } = unseal(self.kind, bytes)?;
+        let (oldest, newest) = (self.oldest, self.version);
+        if (oldest..=newest).contains(&version) {
+            return Ok(content);
         }
+        let than = if version > newest { "newer" } else { "older" };
+        let limit = version.clamp(oldest, newest);
+        Err(format!(
+            "it has version {version} of the format, {than} than {limit}"
+        ))
     }
 }
 
@@ -99,18 +101,31 @@ mod tests {
     }
 
     #[test]
-    fn a_format_has_one_version() {
+    fn a_format_knows_some_versions() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
-        let [old, new] = [1, 2].map(|version| SealedFormat {
+        let format = |version, oldest| SealedFormat {
             kind: "kind",
             version,
-        });
+            oldest,
+        };
+        let [old, new, newer, other] = [(1, 1), (2, 1), (3, 2), (9, 3)].map(|(v, o)| format(v, o));
         new.write(&path, b"content").unwrap();
         let bytes = std::fs::read(&path).unwrap();
         assert_eq!(bytes, seal("kind", 2, b"content"));
         assert_eq!(new.read(&bytes), Ok(&b"content"[..]));
-        assert!(old.read(&bytes).unwrap_err().contains("version 2"));
+        assert_eq!(newer.read(&bytes), Ok(&b"content"[..]));
+        assert!(
+            old.read(&bytes)
+                .unwrap_err()
+                .contains("2 of the format, newer than 1")
+        );
+        assert!(
+            other
+                .read(&bytes)
+                .unwrap_err()
+                .contains("2 of the format, older than 3")
+        );
         assert!(new.read(&bytes[1..]).unwrap_err().contains("damaged"));
     }
 

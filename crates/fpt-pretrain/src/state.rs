@@ -15,6 +15,7 @@ use crate::{LossPoint, PretrainConfig, PretrainError};
 pub(crate) const FORMAT: SealedFormat = SealedFormat {
     kind: "fpt-pretraining",
     version: 1,
+    oldest: 1,
 };
 const PROGRESS: &str = "progress";
 const MODEL: &str = "model";

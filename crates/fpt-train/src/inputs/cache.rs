@@ -109,6 +109,7 @@ mod tests {
     const FORMAT: SealedFormat = SealedFormat {
         kind: "kind",
         version: 1,
+        oldest: 1,
     };
 
     fn parse(bytes: &[u8]) -> Result<String, String> {

@@ -16,6 +16,7 @@ use crate::{Precision, TrainError, batch_tensors};
 const FORMAT: SealedFormat = SealedFormat {
     kind: "fpt-scores",
     version: 4,
+    oldest: 4,
 };
 
 /// What is in a file of scores, as JSON.

@@ -16,6 +16,7 @@ use crate::TrainError;
 pub(super) const FORMAT: SealedFormat = SealedFormat {
     kind: "fpt-tokens",
     version: 3,
+    oldest: 3,
 };
 /// The arrays of a file.
 const ARRAYS: [&str; 4] = ["source", "source_lengths", "target", "target_lengths"];
