@@ -2,24 +2,25 @@
 
 mod record;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use burn::tensor::Device;
-use fpt_files::{create_directory, seal, unseal};
+use fpt_files::{Checkpoints, SealedFormat};
 use serde::{Deserialize, Serialize};
 
-use self::record::{Found, VERSION, from_bytes, to_bytes};
+use self::record::{VERSION, from_bytes, to_bytes};
 use crate::record::Log;
 use crate::state::State;
 use crate::{Conduct, TrainConfig, TrainError};
 
 /// Where they lie in the directory of a run.
 pub(crate) const DIRECTORY: &str = "checkpoints";
-const KIND: &str = "fpt-checkpoint";
-/// So many are kept: the last one may be damaged.
-const KEPT: usize = 2;
+const FORMAT: SealedFormat = SealedFormat {
+    kind: "fpt-checkpoint",
+    version: VERSION,
+    oldest: 1,
+};
 
 /// What a run must have in common with what it goes on with, beside configuration and inputs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +57,7 @@ impl Circumstances {
 /// Writes checkpoints when they are due.
 pub(crate) struct Keeper<'a> {
     run: &'a Path,
+    checkpoints: Checkpoints,
     circumstances: Circumstances,
     conduct: &'a Conduct,
     /// When the last one was written, or training began.
@@ -69,6 +71,7 @@ impl<'a> Keeper<'a> {
     pub(crate) fn new(run: &'a Path, circumstances: Circumstances, conduct: &'a Conduct) -> Self {
         Self {
             run,
+            checkpoints: Checkpoints::new(run.join(DIRECTORY), FORMAT),
             circumstances,
             conduct,
             last: Instant::now(),
@@ -86,27 +89,28 @@ impl<'a> Keeper<'a> {
         [device, training]: [&Device; 2],
         log: &mut Log<'_>,
     ) -> Result<Option<(State, u64)>, TrainError> {
-        for path in files(self.run)?.into_iter().rev() {
-            match read(&path, config, device, training) {
-                Ok(found) if found.metrics > log.length() => {
-                    log.warn(format!("{} is newer than the metrics", path.display()))?;
-                }
-                Ok(found) => {
-                    let differences = found.circumstances.differences(&self.circumstances);
-                    if !differences.is_empty() {
-                        return Err(TrainError::Begun {
-                            path: self.run.to_path_buf(),
-                            what: "computed otherwise",
-                            differences,
-                        });
-                    }
-                    self.last_batches = found.state.counters.batches();
-                    return Ok(Some((found.state, found.metrics)));
-                }
-                Err(reason) => log.warn(format!("{} is of no use: {reason}", path.display()))?,
+        let length = log.length();
+        let read = |content: &[u8]| {
+            let found = from_bytes(content, config, device, training)?;
+            if found.metrics > length {
+                return Err("it is newer than the metrics".into());
             }
+            Ok(found)
+        };
+        let newest = self.checkpoints.newest(read, |line| log.warn(line))?;
+        let Some(found) = newest else {
+            return Ok(None);
+        };
+        let differences = found.circumstances.differences(&self.circumstances);
+        if !differences.is_empty() {
+            return Err(TrainError::Begun {
+                path: self.run.to_path_buf(),
+                what: "computed otherwise",
+                differences,
+            });
         }
-        Ok(None)
+        self.last_batches = found.state.counters.batches();
+        Ok(Some((found.state, found.metrics)))
     }
 
     /// Whether a checkpoint is due.
@@ -163,70 +167,30 @@ impl<'a> Keeper<'a> {
     /// # Errors
     /// [`TrainError::File`] or [`TrainError::Output`] if that fails.
     pub(crate) fn save(&mut self, state: &State, log: &mut Log<'_>) -> Result<(), TrainError> {
-        let directory = self.run.join(DIRECTORY);
-        create_directory(&directory)?;
         let metrics = log.sync()?;
         // Steps may be undone; by batches the names sort by age.
-        let path = directory.join(format!("step-{:010}.fpt", state.counters.batches()));
+        let batches = state.counters.batches();
         let content = to_bytes(state, &self.circumstances, metrics);
         let content = content.map_err(|reason| TrainError::Output {
-            path: path.clone(),
+            path: self.run.join(DIRECTORY),
             reason,
         })?;
-        fpt_files::write(&path, seal(KIND, VERSION, &content))?;
-        let files = files(self.run)?;
-        for old in &files[..files.len().saturating_sub(KEPT)] {
-            // One more does no harm.
-            let _ = fs::remove_file(old);
-        }
-        (self.last, self.last_batches) = (Instant::now(), state.counters.batches());
+        self.checkpoints.write(batches, &content)?;
+        (self.last, self.last_batches) = (Instant::now(), batches);
         Ok(())
     }
-}
-
-fn read(
-    path: &Path,
-    config: &TrainConfig,
-    device: &Device,
-    training: &Device,
-) -> Result<Found, String> {
-    let bytes = fs::read(path).map_err(|error| error.to_string())?;
-    let found = unseal(KIND, &bytes)?;
-    match found.version {
-        1..=VERSION => from_bytes(found.content, config, device, training),
-        other => Err(format!(
-            "it has version {other} of the format, newer than {VERSION}"
-        )),
-    }
-}
-
-/// The checkpoints of a run, oldest first: their names sort by age.
-fn files(run: &Path) -> Result<Vec<PathBuf>, TrainError> {
-    let directory = run.join(DIRECTORY);
-    if !directory.exists() {
-        return Ok(Vec::new());
-    }
-    let failed = |error| TrainError::output(&directory, error);
-    let entries = fs::read_dir(&directory).map_err(failed)?;
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with("step-") && name.ends_with(".fpt") {
-            found.push(entry.path());
-        }
-    }
-    found.sort();
-    Ok(found)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::fs;
+
+    use fpt_files::seal;
     use fpt_lab::Lab;
     use fpt_tasks::TaskName;
 
+    use super::record::Found;
     use super::*;
     use crate::Experiment;
 
@@ -244,7 +208,9 @@ mod tests {
 
     fn found(path: &Path, config: &TrainConfig) -> Result<Found, String> {
         let device = Device::flex();
-        read(path, config, &device, &device.clone().autodiff())
+        let bytes = fs::read(path).unwrap();
+        let content = FORMAT.read(&bytes)?;
+        from_bytes(content, config, &device, &device.clone().autodiff())
     }
 
     #[test]
@@ -295,12 +261,12 @@ mod tests {
             flipped[place] ^= 0x10;
             refused(&flipped);
         }
-        let content = unseal(KIND, &whole).unwrap().content;
-        let newer = refused(&seal(KIND, VERSION + 1, content));
+        let content = FORMAT.read(&whole).unwrap();
+        let newer = refused(&seal(FORMAT.kind, VERSION + 1, content));
         assert!(newer.contains("version 3"), "{newer}");
         // Sealed, but no state.
         for content in [&b""[..], b"{}", &content[..content.len() - 1]] {
-            refused(&seal(KIND, VERSION, content));
+            refused(&seal(FORMAT.kind, VERSION, content));
         }
     }
 }
