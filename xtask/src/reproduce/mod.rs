@@ -93,6 +93,10 @@ pub struct Args {
     /// Print the results as JSON instead of tables.
     #[arg(long)]
     json: bool,
+
+    /// The `fpt` program, instead of building it.
+    #[arg(long, hide = true)]
+    program: Option<PathBuf>,
 }
 
 /// Which of the paper's tables.
@@ -198,7 +202,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let devices = devices.each();
     let asked = args.jobs.map(NonZeroUsize::get);
     let jobs = placement::jobs(asked, devices.len(), on_cards, cores, runs.len());
-    let program = shell::build_fpt()?;
+    let program = match &args.program {
+        Some(program) => program.clone(),
+        None => shell::build_fpt()?,
+    };
     let executor = execute::Executor {
         program: &program,
         config: &args.config,
