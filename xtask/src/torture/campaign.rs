@@ -87,7 +87,22 @@ impl Trial {
             self.differences
                 .push(format!("it did not tell what was wrong: {ended}"));
         }
+        for kept in said_to_be_kept(said) {
+            if !kept.exists() {
+                let kept = kept.display();
+                self.differences
+                    .push(format!("{kept}, which it said is kept, is not there"));
+            }
+        }
     }
+}
+
+/// The directories that a message says are kept.
+fn said_to_be_kept(said: &str) -> Vec<PathBuf> {
+    let after = said.split(" is kept in ").skip(1);
+    after
+        .filter_map(|text| text.lines().next().map(PathBuf::from))
+        .collect()
 }
 
 /// What came of a campaign.
@@ -269,6 +284,15 @@ mod tests {
                 differences: differs,
             })
         }
+    }
+
+    #[test]
+    fn what_is_kept_is_read_from_messages() {
+        let said = "error: 2 failed\na: full; what the run wrote until then is kept in /x/a.partial\n\
+                    b: full; what the run wrote until then is kept in /x/b.partial";
+        let kept = [PathBuf::from("/x/a.partial"), PathBuf::from("/x/b.partial")];
+        assert_eq!(said_to_be_kept(said), kept);
+        assert!(said_to_be_kept("error: full").is_empty());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::Value;
 /// Files of a finished run that may stay where they can't be removed: the next command removes them.
 const LEFT_OVER: [&str; 2] = ["lock", "checkpoints"];
 
-/// All files below a directory by their names, without what time and machine have to do with.
+/// All files and directories below a directory by their names, without what time and machine have to do with.
 #[derive(Default)]
 pub(super) struct Contents(BTreeMap<PathBuf, Vec<u8>>);
 
@@ -25,6 +25,7 @@ impl Contents {
                 if path.is_dir() {
                     if name != Path::new("cache") {
                         open.push(path);
+                        found.insert(name, Vec::new());
                     }
                     continue;
                 }
@@ -181,7 +182,7 @@ mod tests {
         fs::write(other.join("adapter/weights"), [1, 2, 4]).unwrap();
         fs::write(other.join("metrics.jsonl"), "{\"step\":1}\n").unwrap();
         fs::remove_file(other.join("result.json")).unwrap();
-        fs::write(other.join("lock"), "").unwrap();
+        fs::create_dir(other.join("lock")).unwrap();
         assert_eq!(
             differences(),
             [

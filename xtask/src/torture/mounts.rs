@@ -70,13 +70,13 @@ impl Mounted {
     /// The ext4 in a file at the directory `at`.
     pub(super) fn image(image: &Path, at: &Path, options: &str) -> anyhow::Result<Self> {
         let options = ["loop", options].join(if options.is_empty() { "" } else { "," });
-        Self::new(&["-t", "ext4", "-o", &options], image.as_ref(), at)
+        Self::new(&["-t", "ext4", "-o", &options], image, at)
     }
 
     /// An empty file system in memory at the directory `at`.
     pub(super) fn memory(bytes: u64, at: &Path) -> anyhow::Result<Self> {
         let options = format!("size={bytes}");
-        Self::new(&["-t", "tmpfs", "-o", &options], "none".as_ref(), at)
+        Self::new(&["-t", "tmpfs", "-o", &options], Path::new("none"), at)
     }
 
     fn new(arguments: &[&str], what: &Path, at: &Path) -> anyhow::Result<Self> {

@@ -12,7 +12,7 @@ use super::contents::progress;
 use super::kills::moment;
 use super::mounts::{Mounted, check_image, is_there, make_image, missing};
 use super::strace;
-use super::victim::Victim;
+use super::victim::{Ended, Victim};
 use super::{Ground, place_for};
 
 /// Of so many cuts in a row one may hit.
@@ -63,14 +63,14 @@ impl Campaign for Power<'_> {
             let time = if after_the_end {
                 Duration::from_secs_f64(random.random_range(0.0..AFTER_THE_END))
             } else {
-                victim.took.mul_f64(random.random_range(0.0..1.0))
+                victim.took.mul_f64(random.random_range(0.0..0.9))
             };
-            let when = self.cut(victim, &disk, &at.join("run"), after_the_end, time);
+            let when = self.cut(victim, &disk, &at.join("run"), after_the_end, time)?;
             let when = match when {
                 Ok(when) => when,
-                Err(error) => {
-                    // Not even what lies there after a cut can be gone on with.
-                    trial.differences.push(fpt::terminal::with_causes(&error));
+                // What lies there after the cut before this one can't be gone on with.
+                Err(ended) => {
+                    trial.differences.push(ended.to_string());
                     break;
                 }
             };
@@ -89,7 +89,8 @@ impl Campaign for Power<'_> {
 }
 
 impl Power<'_> {
-    /// Cut the power of `disk`, on which `victim` makes `out`, after some time. Tells since when.
+    /// Cut the power of `disk`, on which `victim` makes `out`, after some time. Returns what was done, or how the victim
+    /// failed before.
     fn cut(
         &self,
         victim: &Victim,
@@ -97,29 +98,26 @@ impl Power<'_> {
         out: &Path,
         after_the_end: bool,
         time: Duration,
-    ) -> anyhow::Result<&'static str> {
+    ) -> anyhow::Result<Result<&'static str, Ended>> {
         let tracer = if self.unsynced {
             strace::without_sync()
         } else {
             Vec::<OsString>::new()
         };
         let mut running = victim.start(&tracer, out)?;
-        if after_the_end || running.end_within(time)? {
-            let ended = running.end()?;
-            anyhow::ensure!(ended.status.success(), "{ended}");
-            if after_the_end {
-                std::thread::sleep(time);
-            }
-            disk.cut()?;
-            Ok(if after_the_end {
-                "cut, finished,"
-            } else {
-                "cut"
-            })
-        } else {
+        if !after_the_end && !running.end_within(time)? {
             disk.cut()?;
             running.kill_all()?;
-            Ok("cut")
+            return Ok(Ok("cut"));
         }
+        let ended = running.end()?;
+        if !ended.status.success() {
+            return Ok(Err(ended));
+        }
+        if after_the_end {
+            std::thread::sleep(time);
+        }
+        disk.cut()?;
+        Ok(Ok(if after_the_end { "cut, its end" } else { "cut" }))
     }
 }

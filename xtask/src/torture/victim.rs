@@ -132,9 +132,10 @@ pub(super) fn victims(args: &Args, place: &Path) -> anyhow::Result<Vec<Victim>> 
         fs::copy(&from, &to).with_context(|| format!("failed to copy {}", from.display()))?;
         Ok(to)
     };
-    let fpt = copied(shell::build_fpt()?, "fpt")?;
     let this = std::env::current_exe().context("this program can't be found")?;
+    // Before it is built anew, maybe.
     let this = copied(this, "xtask")?;
+    let fpt = copied(shell::build_fpt()?, "fpt")?;
     let set = settings(args, place)?;
     let commands = commands(args, &fpt, &set);
     let mut victims = Vec::new();
