@@ -190,7 +190,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     // The runs are told the device that `auto` is, so that all have the same.
     let devices = args.device.resolve()?;
     let (mut runs, mut starts) = args.plan(&experiment, &tasks, &overrides, &out)?;
-    std::fs::create_dir_all(&out).with_context(|| format!("failed to create {}", out.display()))?;
+    fpt_files::create_directory(&out)?;
     if let Some(generate) = &experiment.generate {
         data::ensure(&experiment.data, generate)?;
     }

@@ -4,22 +4,21 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use rand::RngExt;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::campaign::{Campaign, Trial};
-use super::contents::progress;
 use super::mounts::is_there;
+use super::saved::Saved;
 use super::strace::{self, Call, FAULTS};
 use super::victim::Victim;
 use super::{Ground, place_for};
 use crate::shell;
 
-/// Where a run is that is gone on with.
-const MIDWAY: f64 = 0.6;
+const LOOK: Duration = Duration::from_millis(5);
 /// So often it is tried to kill a run midway.
 const TRIES: usize = 20;
 /// What is nobody's business, beside the runs.
@@ -29,11 +28,22 @@ const FOREIGN: [&str; 3] = [
     "other.partial/notes.txt",
 ];
 
-/// Runs from the beginning, and from midway, of which one call fails. Then the same command is given again.
+/// What a command finds of its run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum There {
+    Nothing,
+    /// What a process left that was killed after its second checkpoint.
+    Half,
+    /// A finished run, or grid.
+    All,
+}
+
+/// Commands of which one call fails, where there is nothing of their run, a part of it, or all. Then the same command is
+/// given again.
 pub(super) struct Errors<'a> {
     ground: &'a Ground,
-    /// What can fail, by victim and whether from midway.
-    calls: BTreeMap<(usize, bool), Vec<Call>>,
+    /// What can fail, by victim and what there is.
+    calls: BTreeMap<(usize, There), Vec<Call>>,
 }
 
 impl<'a> Errors<'a> {
@@ -53,22 +63,26 @@ impl<'a> Errors<'a> {
         self.ground.place.join("errors.log")
     }
 
-    /// The victim's directory, with foreign files in it, and what a run left midway.
-    fn begin(&self, victim: &Victim, midway: bool) -> anyhow::Result<PathBuf> {
+    /// The victim's directory, with foreign files in it, and what is to be there of its run.
+    fn begin(&self, victim: &Victim, there: There) -> anyhow::Result<PathBuf> {
         let place = place_for(&self.ground.place, "errors")?;
         for name in FOREIGN {
             let path = place.join(name);
             fs::create_dir_all(path.parent().unwrap_or(&place))?;
             fs::write(&path, name)?;
         }
-        if midway {
-            let from = self.midway(victim)?.join(".");
-            shell::call(Command::new("cp").arg("-a").arg(from).arg(&place))?;
+        let from = match there {
+            There::Nothing => None,
+            There::Half => Some(self.midway(victim)?),
+            There::All => Some(self.ground.place.join(format!("whole-{}", victim.name))),
+        };
+        if let Some(from) = from {
+            shell::call(Command::new("cp").arg("-a").arg(from.join(".")).arg(&place))?;
         }
         Ok(place.join("run"))
     }
 
-    /// A directory in which a run was killed after its first checkpoint.
+    /// A directory in which a run was killed after its second checkpoint.
     fn midway(&self, victim: &Victim) -> anyhow::Result<PathBuf> {
         let name = format!("midway-{}", victim.name);
         let there = self.ground.place.join(&name);
@@ -80,22 +94,23 @@ impl<'a> Errors<'a> {
             let there = place_for(&self.ground.place, &name)?;
             let out = there.join("run");
             let mut running = victim.start(&[], &out)?;
-            if !running.end_within(victim.took.mul_f64(MIDWAY))? {
-                running.kill_all()?;
-                if progress(&out).contains("after ") {
+            while !running.end_within(Duration::ZERO)? {
+                if Saved::of(&out).is_midway() {
+                    running.kill_all()?;
                     fs::write(&complete, "")?;
                     return Ok(there);
                 }
+                std::thread::sleep(LOOK);
             }
         }
         anyhow::bail!("{} was never killed midway", victim.name)
     }
 
     /// What can fail of a victim.
-    fn calls(&mut self, which: usize, midway: bool) -> anyhow::Result<&[Call]> {
-        if !self.calls.contains_key(&(which, midway)) {
+    fn calls(&mut self, which: usize, there: There) -> anyhow::Result<&[Call]> {
+        if !self.calls.contains_key(&(which, there)) {
             let victim = self.ground.victim(which);
-            let out = self.begin(victim, midway)?;
+            let out = self.begin(victim, there)?;
             let log = self.log();
             let ended = victim.start(&strace::watching(&log), &out)?.end()?;
             ensure!(
@@ -106,9 +121,9 @@ impl<'a> Errors<'a> {
             let found = strace::calls(&read(&log)?);
             let found = strace::candidates(&found, &self.place());
             ensure!(!found.is_empty(), "strace saw no call of {}", victim.name);
-            self.calls.insert((which, midway), found);
+            self.calls.insert((which, there), found);
         }
-        Ok(&self.calls[&(which, midway)])
+        Ok(&self.calls[&(which, there)])
     }
 }
 
@@ -130,9 +145,11 @@ impl Campaign for Errors<'_> {
         let ground = self.ground;
         let which = number % ground.victims.len();
         let victim = ground.victim(which);
-        let midway = random.random_bool(0.5);
-        let (call, error) = draw(self.calls(which, midway)?, random)?;
-        let out = self.begin(victim, midway)?;
+        let there = *[There::Nothing, There::Half, There::All]
+            .choose(random)
+            .context("there is nothing to begin with")?;
+        let (call, error) = draw(self.calls(which, there)?, random)?;
+        let out = self.begin(victim, there)?;
         let (place, log) = (self.place(), self.log());
         let mut trial = Trial::new(victim, &place);
         let tracer = strace::failing(&call.name, call.number, error, &log);
@@ -140,11 +157,11 @@ impl Campaign for Errors<'_> {
         let failed = strace::calls(&read(&log)?);
         let failed: Vec<&Call> = failed.iter().filter(|call| call.injected).collect();
         for call in &failed {
-            trial.faults.push(describe(call, error, midway, &place));
+            trial.faults.push(describe(call, error, there, &place));
         }
         trial.judge(victim, &ended, &place);
         if !ended.status.success() && !names(&ended.said, &failed) {
-            let path = describe(failed[0], error, midway, &place);
+            let path = describe(failed[0], error, there, &place);
             trial
                 .differences
                 .push(format!("it does not name the file of {path}"));
@@ -169,10 +186,14 @@ fn draw(calls: &[Call], random: &mut ChaCha8Rng) -> anyhow::Result<(Call, &'stat
     Ok(((*call).clone(), error))
 }
 
-fn describe(call: &Call, error: &str, midway: bool, place: &Path) -> String {
+fn describe(call: &Call, error: &str, there: There, place: &Path) -> String {
     let path = call.path.as_deref().unwrap_or(Path::new("?"));
     let path = path.strip_prefix(place).unwrap_or(path);
-    let begun = if midway { ", from midway" } else { "" };
+    let begun = match there {
+        There::Nothing => "",
+        There::Half => ", from midway",
+        There::All => ", of a finished one",
+    };
     format!(
         "{} {} of {}: {error}{begun}",
         call.name,

@@ -8,6 +8,7 @@ mod log;
 mod mounts;
 mod power;
 mod room;
+mod saved;
 mod strace;
 mod victim;
 

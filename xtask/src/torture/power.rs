@@ -11,6 +11,7 @@ use super::campaign::{Campaign, Trial};
 use super::contents::progress;
 use super::kills::moment;
 use super::mounts::{Mounted, check_image, is_there, make_image, missing};
+use super::saved::Saved;
 use super::strace;
 use super::victim::{Ended, Victim};
 use super::{Ground, place_for};
@@ -65,19 +66,23 @@ impl Campaign for Power<'_> {
             } else {
                 victim.took.mul_f64(random.random_range(0.0..0.9))
             };
-            let when = self.cut(victim, &disk, &at.join("run"), after_the_end, time)?;
-            let when = match when {
-                Ok(when) => when,
+            let Cut { before, ended } =
+                self.cut(victim, &disk, &at.join("run"), after_the_end, time)?;
+            if let Some(ended) = ended.as_ref().filter(|ended| !ended.status.success()) {
                 // What lies there after the cut before this one can't be gone on with.
-                Err(ended) => {
-                    trial.differences.push(ended.to_string());
-                    break;
-                }
-            };
+                trial.differences.push(ended.to_string());
+                break;
+            }
             disk.unmount()?;
             let disk = Mounted::image(&image, &at, "")?;
-            let left = progress(&at.join("run"));
-            trial.faults.push(moment(when, time, &left));
+            let out = at.join("run");
+            let after = Saved::of(&out);
+            trial.differences.extend(before.lost(&after));
+            if ended.is_some() {
+                trial.differences.extend(before.not_finished(&after));
+            }
+            let when = if after_the_end { "cut, its end" } else { "cut" };
+            trial.faults.push(moment(when, time, &progress(&out)));
             disk.unmount()?;
             check_image(&image)?;
         }
@@ -88,9 +93,14 @@ impl Campaign for Power<'_> {
     }
 }
 
+/// What was there when the power was cut, and how the victim had ended, if it had.
+struct Cut {
+    before: Saved,
+    ended: Option<Ended>,
+}
+
 impl Power<'_> {
-    /// Cut the power of `disk`, on which `victim` makes `out`, after some time. Returns what was done, or how the victim
-    /// failed before.
+    /// Cut the power of `disk`, on which `victim` makes `out`, after some time.
     fn cut(
         &self,
         victim: &Victim,
@@ -98,7 +108,7 @@ impl Power<'_> {
         out: &Path,
         after_the_end: bool,
         time: Duration,
-    ) -> anyhow::Result<Result<&'static str, Ended>> {
+    ) -> anyhow::Result<Cut> {
         let tracer = if self.unsynced {
             strace::without_sync()
         } else {
@@ -106,18 +116,20 @@ impl Power<'_> {
         };
         let mut running = victim.start(&tracer, out)?;
         if !after_the_end && !running.end_within(time)? {
+            let before = Saved::of(out);
             disk.cut()?;
             running.kill_all()?;
-            return Ok(Ok("cut"));
+            return Ok(Cut {
+                before,
+                ended: None,
+            });
         }
-        let ended = running.end()?;
-        if !ended.status.success() {
-            return Ok(Err(ended));
-        }
+        let ended = Some(running.end()?);
         if after_the_end {
             std::thread::sleep(time);
         }
+        let before = Saved::of(out);
         disk.cut()?;
-        Ok(Ok(if after_the_end { "cut, its end" } else { "cut" }))
+        Ok(Cut { before, ended })
     }
 }

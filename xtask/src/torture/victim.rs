@@ -86,15 +86,17 @@ impl Victim {
 }
 
 impl Running {
-    /// How it ended, if it has within `time` of its start.
+    /// Whether it ends within `time` of its start, or has ended.
     pub(super) fn end_within(&mut self, time: Duration) -> anyhow::Result<bool> {
-        while self.start.elapsed() < time {
+        loop {
             if self.child.try_wait()?.is_some() {
                 return Ok(true);
             }
+            if self.start.elapsed() >= time {
+                return Ok(false);
+            }
             std::thread::sleep(Duration::from_millis(1));
         }
-        Ok(false)
     }
 
     /// Wait for its end.

@@ -296,10 +296,10 @@ fn fresh(partial: &Path, config: &str) -> Result<Option<Lock>, TrainError> {
         fpt_files::write(fresh.join(CONFIG), config)?;
         Ok(lock)
     });
-    let claimed = filled.and_then(|lock| match fs::rename(&fresh, partial) {
+    let claimed = filled.and_then(|lock| match fpt_files::publish(&fresh, partial) {
         Ok(()) => Ok(Some(lock)),
         Err(_) if partial.exists() => Ok(None),
-        Err(error) => Err(TrainError::output(partial, error)),
+        Err(error) => Err(error.into()),
     });
     if !matches!(claimed, Ok(Some(_))) {
         remove(&fresh);
@@ -310,9 +310,7 @@ fn fresh(partial: &Path, config: &str) -> Result<Option<Lock>, TrainError> {
 /// A new directory beside `partial`, under a name that no other process takes.
 fn fresh_directory(partial: &Path) -> Result<PathBuf, TrainError> {
     let failed = |error| TrainError::output(partial, error);
-    if let Some(parent) = partial.parent() {
-        fs::create_dir_all(parent).map_err(failed)?;
-    }
+    fpt_files::create_parents(partial)?;
     let mut number = 0;
     loop {
         let name = format!("{}{}-{number}", sweep::FRESH, std::process::id());
