@@ -31,7 +31,7 @@ impl Campaign for Kills<'_> {
         let out = directory.join("run");
         let mut trial = Trial::new(victim, &directory);
         while trial.faults.len() < left.min(IN_A_ROW) {
-            let after = victim.took.mul_f64(random.random_range(0.0..0.9));
+            let after = victim.moment(random);
             // What a grid has started is told to stop by the grid's end, or is killed with it.
             let with_children = random.random_bool(0.5);
             let mut running = victim.start(&[], &out)?;
@@ -39,6 +39,8 @@ impl Campaign for Kills<'_> {
                 let ended = running.end()?;
                 if !ended.status.success() {
                     trial.differences.push(ended.to_string());
+                } else if trial.faults.is_empty() {
+                    victim.took(ended.took);
                 }
                 break;
             }

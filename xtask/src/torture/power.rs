@@ -64,7 +64,7 @@ impl Campaign for Power<'_> {
             let time = if after_the_end {
                 Duration::from_secs_f64(random.random_range(0.0..AFTER_THE_END))
             } else {
-                victim.took.mul_f64(random.random_range(0.0..0.9))
+                victim.moment(random)
             };
             let Cut { before, ended } =
                 self.cut(victim, &disk, &at.join("run"), after_the_end, time)?;
@@ -78,7 +78,10 @@ impl Campaign for Power<'_> {
             let out = at.join("run");
             let after = Saved::of(&out);
             trial.differences.extend(before.lost(&after));
-            if ended.is_some() {
+            if let Some(ended) = ended {
+                if trial.faults.is_empty() {
+                    victim.took(ended.took);
+                }
                 trial.differences.extend(before.not_finished(&after));
             }
             let when = if after_the_end { "cut, its end" } else { "cut" };

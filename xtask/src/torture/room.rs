@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::campaign::{Campaign, Trial};
@@ -97,7 +96,7 @@ fn meet(
     random: &mut ChaCha8Rng,
     fault: impl FnOnce() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let after = victim.took.mul_f64(random.random_range(0.0..0.95));
+    let after = victim.moment(random);
     let out = at.join("run");
     let mut running = victim.start(&[], &out)?;
     if !running.end_within(after)? {
@@ -106,6 +105,9 @@ fn meet(
         trial.faults.push(moment(name, after, &how_far));
     }
     let ended = running.end()?;
+    if trial.faults.is_empty() {
+        victim.took(ended.took);
+    }
     trial.judge(victim, &ended, at);
     Ok(())
 }

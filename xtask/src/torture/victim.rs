@@ -1,5 +1,6 @@
 //! What meets the faults: commands that make a directory.
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use fpt_world::{TaskOptions, write_tasks};
+use rand::{Rng, RngExt};
 
 use super::contents::Contents;
 use super::{Args, place_for};
@@ -21,8 +23,9 @@ pub(super) struct Victim {
     arguments: Vec<OsString>,
     /// Exit statuses after an error.
     pub(super) errors: &'static [i32],
-    /// How long it takes, undisturbed.
-    pub(super) took: Duration,
+    /// How long it took the last time that it was undisturbed from its beginning to its end. Machines have other things
+    /// to do, too.
+    took: Cell<Duration>,
     /// What it comes to, undisturbed.
     pub(super) expected: Contents,
 }
@@ -33,6 +36,8 @@ pub(super) struct Ended {
     pub(super) status: ExitStatus,
     /// What it said on standard error.
     pub(super) said: String,
+    /// How long it was at work.
+    pub(super) took: Duration,
 }
 
 impl fmt::Display for Ended {
@@ -68,16 +73,26 @@ impl Victim {
         })
     }
 
-    /// To the end, undisturbed, which must be a good one.
-    pub(super) fn finish(&self, out: &Path) -> anyhow::Result<()> {
+    /// A moment of its work, or soon after it.
+    pub(super) fn moment(&self, random: &mut impl Rng) -> Duration {
+        self.took.get().mul_f64(random.random_range(0.0..1.1))
+    }
+
+    /// It was at work for so long, undisturbed, from its beginning to its end.
+    pub(super) fn took(&self, time: Duration) {
+        self.took.set(time);
+    }
+
+    /// To the end, undisturbed, which must be a good one. Returns how long that took.
+    pub(super) fn finish(&self, out: &Path) -> anyhow::Result<Duration> {
         let ended = self.start(&[], out)?.end()?;
         ensure!(ended.status.success(), "{} ended with {ended}", self.name);
-        Ok(())
+        Ok(ended.took)
     }
 
     /// To the end, undisturbed. Returns what is wrong with that, and with what it came to.
     pub(super) fn differences(&self, out: &Path) -> Vec<String> {
-        let found = self.finish(out).and_then(|()| Contents::of(out));
+        let found = self.finish(out).and_then(|_| Contents::of(out));
         match found {
             Ok(found) => self.expected.differences(&found),
             Err(error) => vec![fpt::terminal::with_causes(&error)],
@@ -103,6 +118,7 @@ impl Running {
     pub(super) fn end(self) -> anyhow::Result<Ended> {
         let output = self.child.wait_with_output()?;
         Ok(Ended {
+            took: self.start.elapsed(),
             status: output.status,
             said: String::from_utf8_lossy(&output.stderr).trim().to_string(),
         })
@@ -148,12 +164,10 @@ pub(super) fn victims(args: &Args, place: &Path) -> anyhow::Result<Vec<Victim>> 
             program: if name == "grid" { &this } else { &fpt }.clone(),
             arguments: words,
             errors: if name == "grid" { &[1, 2] } else { &[2] },
-            took: Duration::ZERO,
+            took: Cell::default(),
             expected: Contents::default(),
         };
-        let start = Instant::now();
-        victim.finish(&out)?;
-        victim.took = start.elapsed();
+        victim.took(victim.finish(&out)?);
         victim.expected = Contents::of(&out)?;
         victims.push(victim);
     }
