@@ -65,7 +65,14 @@ impl Trial {
 
     /// How the victim ended by itself after its fault, making `run` in `place`: well, as if nothing had happened, or with
     /// an error that it told.
-    pub(super) fn judge(&mut self, victim: &Victim, ended: &Ended, place: &Path) {
+    /// Whether it told is `is_told` of what it said.
+    pub(super) fn judge(
+        &mut self,
+        victim: &Victim,
+        ended: &Ended,
+        place: &Path,
+        is_told: impl Fn(&str) -> bool,
+    ) {
         let said = &ended.said;
         if said.contains("panicked") || said.contains("the device failed") {
             self.differences.push(format!("it panicked: {ended}"));
@@ -79,11 +86,8 @@ impl Trial {
             return;
         }
         self.said.push(ended.to_string());
-        let told = ended
-            .status
-            .code()
-            .is_some_and(|code| victim.errors.contains(&code));
-        if !told || !said.contains(&place.display().to_string()) {
+        let code = ended.status.code();
+        if !code.is_some_and(|code| victim.errors.contains(&code)) || !is_told(said) {
             self.differences
                 .push(format!("it did not tell what was wrong: {ended}"));
         }

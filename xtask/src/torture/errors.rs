@@ -159,13 +159,7 @@ impl Campaign for Errors<'_> {
         for call in &failed {
             trial.faults.push(describe(call, error, there, &place));
         }
-        trial.judge(victim, &ended, &place);
-        if !ended.status.success() && !names(&ended.said, &failed) {
-            let path = describe(failed[0], error, there, &place);
-            trial
-                .differences
-                .push(format!("it does not name the file of {path}"));
-        }
+        trial.judge(victim, &ended, &place, |said| names(said, &failed, &place));
         trial.differences.extend(victim.differences(&out));
         trial.differences.extend(foreign(&place)?);
         Ok(trial)
@@ -202,15 +196,17 @@ fn describe(call: &Call, error: &str, there: There, place: &Path) -> String {
     )
 }
 
-/// Whether a message names the file of one of the calls, or the directory that it is in.
-fn names(said: &str, failed: &[&Call]) -> bool {
+/// Whether a message names the file of one of the calls, or the directory that it is in. Nothing can be told where the
+/// call that was to tell it failed too, as another thread's of the same number.
+fn names(said: &str, failed: &[&Call], place: &Path) -> bool {
     let paths = failed.iter().filter_map(|call| call.path.as_deref());
-    let mut meant = paths.map(strace::meant);
-    failed.is_empty()
-        || meant.any(|path| {
-            let directory = path.parent().unwrap_or(&path);
-            said.contains(&directory.display().to_string())
-        })
+    let is_named = |path: &Path| {
+        let meant = strace::meant(path);
+        let directory = meant.parent().unwrap_or(&meant);
+        said.contains(&directory.display().to_string())
+    };
+    let mut paths = paths.map(|path| is_named(path) || !path.starts_with(place));
+    paths.any(|told| told)
 }
 
 /// What is not as it should be beside the runs: something of ours that is left, or something of others that is gone.
@@ -273,12 +269,15 @@ mod tests {
     #[test]
     fn a_message_names_what_failed() {
         let failed = call("write", 1, "/a/run.partial/.b.json.aB3xY9.tmp");
-        assert!(names(
+        let told = |said: &str, failed: &[&Call]| names(said, failed, Path::new("/a"));
+        assert!(told(
             "error: cannot write /a/run.partial/b.json: full",
             &[&failed]
         ));
-        assert!(!names("error: full", &[&failed]));
-        assert!(names("error: of something else", &[]));
+        assert!(!told("error: full", &[&failed]));
+        assert!(!told("error: of /a/run.partial/b.json", &[]));
+        // What it said was lost.
+        assert!(told("", &[&failed, &call("write", 1, "pipe:[7]")]));
     }
 
     #[test]

@@ -108,6 +108,7 @@ fn meet(
     if trial.faults.is_empty() {
         victim.took(ended.took);
     }
-    trial.judge(victim, &ended, at);
+    let directory = at.display().to_string();
+    trial.judge(victim, &ended, at, |said| said.contains(&directory));
     Ok(())
 }

@@ -143,8 +143,7 @@ impl Running {
 /// A single run of several stages, one of one stage, and a grid, which have all come to their ends once, below `place`.
 pub(super) fn victims(args: &Args, place: &Path) -> anyhow::Result<Vec<Victim>> {
     // Copies: whoever builds during a campaign changes nothing about it.
-    let programs = place.join("programs");
-    fs::create_dir_all(&programs)?;
+    let programs = place_for(place, "programs")?;
     let copied = |from: PathBuf, name: &str| -> anyhow::Result<PathBuf> {
         let to = programs.join(name);
         fs::copy(&from, &to).with_context(|| format!("failed to copy {}", from.display()))?;

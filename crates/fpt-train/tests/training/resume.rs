@@ -255,7 +255,8 @@ fn damaged_checkpoints_are_told_and_passed_over() {
 #[test]
 fn every_cut_and_every_flipped_byte_of_a_checkpoint_is_seen() {
     let lab = Lab::new();
-    let (stopped, _) = run(&lab, "run", SETTINGS[1], 40, Begun::GoOn);
+    let settings = ["train.steps=9", "eval.every=9"];
+    let (stopped, _) = run(&lab, "run", &settings, 9, Begun::GoOn);
     assert!(matches!(stopped, Err(TrainError::Stopped)), "{stopped:?}");
     let whole = fs::read(checkpoints(&lab).last().unwrap()).unwrap();
     let kind = "fpt-checkpoint";
