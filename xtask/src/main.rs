@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         Command::Reproduce(args) => reproduce::run(&args),
         Command::Report(args) => fpt::report(&args.directory, args.json),
         Command::Torture(args) => match torture::run(&args) {
-            Err(error) => {
+            Err(error) if !error.is::<reproduce::Stopped>() => {
                 terminal::error(&error);
                 return ExitCode::from(1);
             }

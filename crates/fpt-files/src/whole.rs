@@ -66,13 +66,20 @@ pub fn write_path(
     whole().map_err(FileError::write(path))
 }
 
-/// Create a directory, and those above it, unless it is there already.
+/// Create a directory, and those above it, unless it is there already. New names are brought to the disk: whatever is
+/// written below them would be lost with them.
 ///
 /// # Errors
 /// [`FileError::Write`].
 pub fn create_directory(path: impl AsRef<Path>) -> Result<(), FileError> {
     let path = path.as_ref();
-    fs::create_dir_all(path).map_err(FileError::write(path))
+    let is_new = |path: &&Path| *path != Path::new("") && !path.exists();
+    let new: Vec<&Path> = path.ancestors().take_while(is_new).collect();
+    let create = || {
+        fs::create_dir_all(path)?;
+        new.iter().rev().try_for_each(|made| sync_directory(made))
+    };
+    create().map_err(FileError::write(path))
 }
 
 /// Create the directories above `path` that are not there yet.

@@ -124,7 +124,7 @@ fn execute(
     let replicas = further.iter().map(|device| session.replica(device));
     let replicas: Vec<T5> = replicas.collect::<Result<_, _>>()?;
     let plan = Plan::new(config, &*session.task, &shape(session.model.config()))?;
-    let known = directory.selections();
+    let known = directory.selections()?;
     let inputs = Inputs::load(session, &plan, cache, known, start, log)?;
     directory.check_inputs(&inputs.fingerprints)?;
     let selections = directory.write_selections(&inputs.selections)?;

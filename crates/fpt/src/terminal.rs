@@ -91,11 +91,11 @@ pub fn error(error: &anyhow::Error) {
     note(&format!("error: {}", with_causes(error)));
 }
 
-/// An error and its causes in one line. Many messages end with the text of their cause; it is not said again.
+/// An error and its causes in one line. Many messages have the text of their cause in them; it is not said again.
 pub fn with_causes(error: &anyhow::Error) -> String {
     let mut line = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !line.ends_with(&cause) {
+        if !line.contains(&cause) {
             line.push_str(": ");
             line.push_str(&cause);
         }
@@ -184,5 +184,10 @@ mod tests {
             format!("failed to save: cannot write a.json: {cause}")
         );
         assert_eq!(with_causes(&anyhow::anyhow!("alone")), "alone");
+        // Some messages go on after their cause.
+        let kept = error.context(format!(
+            "failed to save: cannot write a.json: {cause}; b is kept"
+        ));
+        assert!(with_causes(&kept).ends_with("; b is kept"));
     }
 }

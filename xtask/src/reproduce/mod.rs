@@ -93,6 +93,10 @@ pub struct Args {
     /// Print the results as JSON instead of tables.
     #[arg(long)]
     json: bool,
+
+    /// The `fpt` program, instead of building it.
+    #[arg(long, hide = true)]
+    program: Option<PathBuf>,
 }
 
 /// Which of the paper's tables.
@@ -186,7 +190,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     // The runs are told the device that `auto` is, so that all have the same.
     let devices = args.device.resolve()?;
     let (mut runs, mut starts) = args.plan(&experiment, &tasks, &overrides, &out)?;
-    std::fs::create_dir_all(&out).with_context(|| format!("failed to create {}", out.display()))?;
+    fpt_files::create_directory(&out)?;
     if let Some(generate) = &experiment.generate {
         data::ensure(&experiment.data, generate)?;
     }
@@ -198,7 +202,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let devices = devices.each();
     let asked = args.jobs.map(NonZeroUsize::get);
     let jobs = placement::jobs(asked, devices.len(), on_cards, cores, runs.len());
-    let program = shell::build_fpt()?;
+    let program = match &args.program {
+        Some(program) => program.clone(),
+        None => shell::build_fpt()?,
+    };
     let executor = execute::Executor {
         program: &program,
         config: &args.config,

@@ -19,6 +19,7 @@ use crate::{Begun, Fingerprints, RunConfig, TrainError};
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(50);
 
+const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
 const INPUTS: &str = "inputs.json";
 const SELECTIONS: &str = "selections.json";
@@ -80,6 +81,8 @@ impl RunDir {
                     let named = lock.name_holder();
                     named.map_err(|error| TrainError::output(&partial, error))?;
                     sweep::temporary_files(&partial);
+                    // Its paths may be others now.
+                    fpt_files::write(partial.join(CONFIG), &text)?;
                     (lock, true)
                 }
                 There::InTheWay(_held) => {
@@ -92,7 +95,7 @@ impl RunDir {
                         partial.display()
                     )));
                 }
-                There::Nothing => match fresh(&partial)? {
+                There::Nothing => match fresh(&partial, &text)? {
                     Some(lock) => (lock, false),
                     // Another process was faster.
                     None => continue,
@@ -112,7 +115,6 @@ impl RunDir {
                 }
                 return Err(taken());
             }
-            directory.write("config.toml", text.as_bytes())?;
             return Ok(directory);
         }
     }
@@ -131,9 +133,12 @@ impl RunDir {
     }
 
     /// What the stages keep of the model, as it was chosen when the run was begun.
-    pub(crate) fn selections(&self) -> Option<Vec<Selection>> {
-        let text = fs::read_to_string(self.partial.join(SELECTIONS)).ok()?;
-        serde_json::from_str(&text).ok()
+    ///
+    /// # Errors
+    /// [`TrainError::Output`] if it is there and can't be read now.
+    pub(crate) fn selections(&self) -> Result<Option<Vec<Selection>>, TrainError> {
+        let text = text_of(&self.partial.join(SELECTIONS))?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
     /// Write [`RunDir::selections`] down. Returns the file's text.
@@ -144,9 +149,9 @@ impl RunDir {
     /// Write down what the run reads; if it was begun, that must be what it read then.
     ///
     /// # Errors
-    /// [`TrainError::Begun`] names the differences.
+    /// [`TrainError::Begun`] names the differences; [`TrainError::Output`] if they can't be read or written now.
     pub(crate) fn check_inputs(&self, inputs: &Fingerprints) -> Result<(), TrainError> {
-        let found = fs::read_to_string(self.partial.join(INPUTS)).ok();
+        let found = text_of(&self.partial.join(INPUTS))?;
         // One that is damaged tells nothing.
         let found = found.and_then(|text| serde_json::from_str::<Fingerprints>(&text).ok());
         let differences = found.map(|found| found.differences(inputs));
@@ -197,7 +202,12 @@ impl RunDir {
             TrainError::Stopped | TrainError::Begun { .. } => error,
             error => TrainError::Failed {
                 source: Box::new(error),
-                kept: self.partial,
+                // It may have its name already, and only the disk failed then.
+                kept: if self.partial.exists() {
+                    self.partial
+                } else {
+                    self.target
+                },
             },
         }
     }
@@ -231,7 +241,7 @@ fn there(partial: &Path, config: &RunConfig, begun: Begun) -> Result<There, Trai
     if begun == Begun::SetAside {
         return Ok(There::InTheWay(Some(lock)));
     }
-    let text = fs::read_to_string(partial.join("config.toml")).ok();
+    let text = text_of(&partial.join(CONFIG))?;
     let Some(found) = text.and_then(|text| toml::from_str::<RunConfig>(&text).ok()) else {
         return Ok(There::InTheWay(Some(lock)));
     };
@@ -242,6 +252,18 @@ fn there(partial: &Path, config: &RunConfig, begun: Begun) -> Result<There, Trai
     }
     refuse(partial, "of another configuration", differences)?;
     Ok(There::Begun(lock))
+}
+
+/// The text of a file of a run that was begun; none where there is none, or what is there is no text. An error of the
+/// disk is not taken for that: what can't be read now may be the work of days.
+fn text_of(path: &Path) -> Result<Option<String>, TrainError> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if [ErrorKind::NotFound, ErrorKind::InvalidData].contains(&error.kind()) => {
+            Ok(None)
+        }
+        Err(error) => Err(TrainError::output(path, error)),
+    }
 }
 
 /// Whether a run that was begun has come to anything.
@@ -267,15 +289,19 @@ fn remove(directory: &Path) {
     let _ = fs::remove_dir_all(directory);
 }
 
-/// A new directory `partial`. It appears with its lock in it, so that it is never there without an owner. None if
-/// another process made it first.
-fn fresh(partial: &Path) -> Result<Option<Lock>, TrainError> {
+/// A new directory `partial`. It appears with its lock and its configuration in it, so that it is never there without an
+/// owner, or in the way of the run that it belongs to. None if another process made it first.
+fn fresh(partial: &Path, config: &str) -> Result<Option<Lock>, TrainError> {
     let fresh = fresh_directory(partial)?;
-    let lock = Lock::new(&fresh).map_err(TrainError::from);
-    let claimed = lock.and_then(|lock| match fs::rename(&fresh, partial) {
+    let filled = Lock::new(&fresh).and_then(|lock| {
+        fpt_files::write(fresh.join(CONFIG), config)?;
+        Ok(lock)
+    });
+    let filled = filled.map_err(TrainError::from);
+    let claimed = filled.and_then(|lock| match fpt_files::publish(&fresh, partial) {
         Ok(()) => Ok(Some(lock)),
         Err(_) if partial.exists() => Ok(None),
-        Err(error) => Err(TrainError::output(partial, error)),
+        Err(error) => Err(error.into()),
     });
     if !matches!(claimed, Ok(Some(_))) {
         remove(&fresh);
@@ -286,9 +312,7 @@ fn fresh(partial: &Path) -> Result<Option<Lock>, TrainError> {
 /// A new directory beside `partial`, under a name that no other process takes.
 fn fresh_directory(partial: &Path) -> Result<PathBuf, TrainError> {
     let failed = |error| TrainError::output(partial, error);
-    if let Some(parent) = partial.parent() {
-        fs::create_dir_all(parent).map_err(failed)?;
-    }
+    fpt_files::create_parents(partial)?;
     let mut number = 0;
     loop {
         let name = format!("{}{}-{number}", sweep::FRESH, std::process::id());
@@ -298,5 +322,96 @@ fn fresh_directory(partial: &Path) -> Result<PathBuf, TrainError> {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
             Err(error) => return Err(failed(error)),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use fpt_lab::Lab;
+    use fpt_tasks::TaskName;
+
+    use super::*;
+    use crate::Experiment;
+
+    fn config(lab: &Lab) -> RunConfig {
+        let experiment = Experiment::from_file(lab.path("lab.toml")).unwrap();
+        experiment.run(&TaskName::MNLI, 0, &[]).unwrap()
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_directory_appears_with_what_it_is_known_by() {
+        let lab = Lab::new();
+        let (place, config) = (lab.path("runs"), config(&lab));
+        fs::create_dir(&place).unwrap();
+        // As where the process was killed at once.
+        let lock = fresh(&place.join("run.partial"), "").unwrap();
+        assert!(lock.is_some());
+        assert_eq!(names(&place), ["run.partial"]);
+        assert_eq!(names(&place.join("run.partial")), ["config.toml", "lock"]);
+        fs::remove_dir_all(place.join("run.partial")).unwrap();
+
+        drop(RunDir::open(&place.join("run"), &config, Begun::GoOn).unwrap());
+        assert!(RunDir::open(&place.join("run"), &config, Begun::MustGoOn).is_ok());
+        // Nothing was set aside.
+        assert_eq!(names(&place), ["run.partial"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_now_is_not_set_aside() {
+        let lab = Lab::new();
+        let (place, config) = (lab.path("runs"), config(&lab));
+        let open = || RunDir::open(&place.join("run"), &config, Begun::GoOn);
+        for name in [CONFIG, INPUTS, SELECTIONS] {
+            fs::create_dir_all(&place).unwrap();
+            drop(open().unwrap());
+            // A directory can be opened, and reading it is an error, whoever reads.
+            let path = place.join("run.partial").join(name);
+            if path.exists() {
+                fs::remove_file(&path).unwrap();
+            }
+            fs::create_dir(&path).unwrap();
+            let error = match open() {
+                Ok(directory) => directory
+                    .selections()
+                    .err()
+                    .or_else(|| text_of(&directory.path().join(INPUTS)).err()),
+                Err(error) => Some(error),
+            };
+            let message = error.unwrap().to_string();
+            assert!(message.contains(&path.display().to_string()), "{message}");
+            assert_eq!(names(&place), ["run.partial"]);
+            fs::remove_dir_all(&place).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_named_by_its_name() {
+        let lab = Lab::new();
+        let (place, config) = (lab.path("runs"), config(&lab));
+        fs::create_dir(&place).unwrap();
+        let target = place.join("run");
+        let failed = |directory: RunDir| {
+            let full = TrainError::output("any", ErrorKind::StorageFull.into());
+            match directory.fail(full, true) {
+                TrainError::Failed { kept, .. } => kept,
+                other => panic!("{other}"),
+            }
+        };
+        let open = || RunDir::open(&target, &config, Begun::GoOn).unwrap();
+        assert_eq!(failed(open()), place.join("run.partial"));
+        let directory = open();
+        // As where the directory has its new name, and the disk fails to keep that.
+        fs::rename(place.join("run.partial"), &target).unwrap();
+        assert_eq!(failed(directory), target);
     }
 }

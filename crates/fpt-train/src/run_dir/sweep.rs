@@ -48,7 +48,34 @@ pub(super) fn finished(directory: &Path) {
 
 /// Remove checkpoints and lock of a finished run, whose lock this process holds.
 pub(super) fn clear(directory: &Path, lock: &Lock) {
-    // What stays is no more than a few files.
-    let _ = fs::remove_dir_all(directory.join(crate::checkpoint::DIRECTORY));
-    lock.remove(directory);
+    let checkpoints = directory.join(crate::checkpoint::DIRECTORY);
+    match fs::remove_dir_all(&checkpoints) {
+        Err(_) if checkpoints.exists() => {
+            // No more than a few files. The lock stays too: by that they are known, and go the next time.
+        }
+        _ => lock.remove(directory),
+    }
+}
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_removed_goes_the_next_time() {
+        let run = tempfile::tempdir().unwrap();
+        let lock = Lock::new(run.path()).unwrap();
+        let checkpoints = run.path().join(crate::checkpoint::DIRECTORY);
+        // A name that is no directory can't be removed as one, whoever tries.
+        fs::write(&checkpoints, "").unwrap();
+        clear(run.path(), &lock);
+        drop(lock);
+        assert!(run.path().join("lock").exists());
+        fs::remove_file(&checkpoints).unwrap();
+        fs::create_dir(&checkpoints).unwrap();
+        fs::write(checkpoints.join("step-1.fpt"), "").unwrap();
+        finished(run.path());
+        assert_eq!(fs::read_dir(run.path()).unwrap().count(), 0);
+    }
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
+use fpt_files::unseal;
 use fpt_lab::Lab;
 use fpt_tasks::TaskName;
 use fpt_train::{
@@ -275,6 +276,31 @@ fn damaged_checkpoints_are_told_and_passed_over() {
         assert_eq!(warnings.count(), how_many);
         assert_eq!(steps(&events), (how_many == 1).then_some(6));
         assert_same(&outcome(&lab.path("run")), &whole, "after damage");
+    }
+}
+
+#[test]
+fn every_cut_and_every_flipped_byte_of_a_checkpoint_is_seen() {
+    let lab = Lab::new();
+    let settings = ["train.steps=9", "eval.every=9"];
+    let (stopped, _) = run(&lab, "run", &settings, 9, Begun::GoOn);
+    assert!(matches!(stopped, Err(TrainError::Stopped)), "{stopped:?}");
+    let whole = fs::read(checkpoints(&lab).last().unwrap()).unwrap();
+    let kind = "fpt-checkpoint";
+    let version = unseal(kind, &whole).unwrap().version;
+    for length in (0..whole.len()).step_by(64) {
+        assert!(unseal(kind, &whole[..length]).is_err(), "{length}");
+    }
+    let mut flipped = whole.clone();
+    for place in 0..whole.len() {
+        flipped[place] ^= 1 << (place % 8);
+        // One of another version is refused too.
+        let found = unseal(kind, &flipped);
+        assert!(
+            found.is_err() || found.unwrap().version != version,
+            "{place}"
+        );
+        flipped[place] = whole[place];
     }
 }
 
