@@ -182,6 +182,15 @@ impl<'a> Keeper<'a> {
     }
 }
 
+/// [`read`], as a target of `fuzz/` calls it.
+///
+/// # Errors
+/// What is wrong with the file.
+#[cfg(fuzzing)]
+pub fn fuzz(path: &Path, config: &TrainConfig, device: &Device) -> Result<(), String> {
+    read(path, config, device, &device.clone().autodiff()).map(drop)
+}
+
 fn read(
     path: &Path,
     config: &TrainConfig,

@@ -2,6 +2,8 @@
 
 mod cache;
 mod fingerprint;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod score_cache;
 mod selections;
 mod session;

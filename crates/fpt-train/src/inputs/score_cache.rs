@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use fpt_files::Fingerprint;
 use fpt_partial::{Needs, Scorer, Scores};
+use fpt_t5::T5Config;
 use fpt_tasks::{EvalBatches, PadTo, TaskName, TokenBatch, TokenizedExample};
 use serde::{Deserialize, Serialize};
 
@@ -56,12 +57,7 @@ pub(super) fn scores(
     let gradients = needs == Needs::Gradients;
     let key = key(session, model, sample, gradients)?;
     let name = cache::name(config.task.as_str(), &key, "json");
-    let known = cache.get(&name, |bytes| {
-        let content = parse(bytes)?;
-        let fits = content.scores.check(session.model.config());
-        fits.map_err(|error| error.to_string())?;
-        Ok(content.scores)
-    });
+    let known = cache.get(&name, |bytes| read(bytes, session.model.config()));
     if let Some(scores) = known {
         return Ok(Some(scores));
     }
@@ -151,6 +147,13 @@ fn key(
     Ok(hash)
 }
 
+/// The scores that [`write`] wrote, of a model with this configuration.
+pub(super) fn read(bytes: &[u8], config: &T5Config) -> Result<Scores, String> {
+    let scores = parse(bytes)?.scores;
+    scores.check(config).map_err(|error| error.to_string())?;
+    Ok(scores)
+}
+
 /// What [`write`] wrote.
 fn parse(bytes: &[u8]) -> Result<Content, String> {
     let file: ScoreFile<Content> =
@@ -159,7 +162,7 @@ fn parse(bytes: &[u8]) -> Result<Content, String> {
         return Err(format!("its format is not `{VERSION}`"));
     }
     let digest = digest(&file.content).map_err(|error| error.to_string())?;
-    if file.sha256 != digest {
+    if file.sha256 != digest && !cfg!(fuzzing) {
         return Err("its content has another SHA-256 than it says".into());
     }
     Ok(file.content)

@@ -66,7 +66,7 @@ pub(super) fn read(
     for name in ARRAYS {
         arrays.push((name, file.tensor(name).map_err(failed)?));
     }
-    if said("sha256") != Some(&digest(&arrays)) {
+    if said("sha256") != Some(&digest(&arrays)) && !cfg!(fuzzing) {
         return Err("its content has another SHA-256 than it says".into());
     }
     let lengths = "its lengths are not those of its rows";

@@ -1,0 +1,40 @@
+//! Weights of a model with one layer, in any of the four forms: the first byte says which. Two shards are divided by the
+//! last eight zero bytes in a row.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use burn::tensor::Device;
+use fpt_fuzz::{Scratch, named};
+use fpt_t5::{T5, T5Config};
+use libfuzzer_sys::fuzz_target;
+
+static SCRATCH: LazyLock<Scratch> = LazyLock::new(|| Scratch::new("weights"));
+static CONFIG: LazyLock<T5Config> = LazyLock::new(|| {
+    let path = SCRATCH.write("config.json", include_bytes!("../seeds/config.json"));
+    named(T5Config::from_file(&path), &path).expect("a configuration")
+});
+/// What the seeds' index says.
+const INDEX: &[u8] = include_bytes!("../seeds/weights/index");
+
+fuzz_target!(|bytes: &[u8]| {
+    let config = LazyLock::force(&CONFIG);
+    let Some((&form, bytes)) = bytes.split_first() else {
+        return;
+    };
+    let path = match form % 4 {
+        0 => SCRATCH.write("model.safetensors", bytes),
+        1 => SCRATCH.write("pytorch_model.bin", bytes),
+        // An index of files that are there, as far as it names those.
+        2 => {
+            SCRATCH.write("a.safetensors", include_bytes!("../seeds/weights/safetensors").split_at(1).1);
+            SCRATCH.write("model.safetensors.index.json", bytes)
+        }
+        _ => {
+            SCRATCH.write("a.safetensors", bytes);
+            SCRATCH.write("model.safetensors.index.json", INDEX.split_at(1).1)
+        }
+    };
+    let directory = SCRATCH.path("");
+    named(T5::from_weights(config, &path, &Device::flex()), &directory);
+});
