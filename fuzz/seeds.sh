@@ -40,6 +40,7 @@ take safetensors - corpus/safetensors-seed "$crates"/fpt-prompt/tests/peft/writt
 rm corpus/safetensors-seed
 take weight_index - "$crates"/fpt-t5/tests/golden/checkpoints/*sharded/*.index.json
 take weights 01 "$crates"/fpt-prompt/tests/peft/*/adapter_model.bin "$crates"/fpt-t5/tests/golden/checkpoints/executes.bin
+take weights 04 seeds/config.json
 text sealed - empty $'fpt-checkpoint 1 sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n'
 files=$crates/fpt-tasks/tests/files
 take tables 00 "$files"/mnli/*

@@ -1,5 +1,5 @@
-//! Weights of a model with one layer, in any of the four forms: the first byte says which. Two shards are divided by the
-//! last eight zero bytes in a row.
+//! A model of one layer: the first byte says whether its weights, in safetensors or PyTorch's form, their index, a shard,
+//! or its `config.json` are the input's.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -14,7 +14,8 @@ static CONFIG: LazyLock<T5Config> = LazyLock::new(|| {
     let path = SCRATCH.write("config.json", include_bytes!("../seeds/config.json"));
     named(T5Config::from_file(&path), &path).expect("a configuration")
 });
-/// What the seeds' index says.
+/// The seeds, after their first byte.
+const WHOLE: &[u8] = include_bytes!("../seeds/weights/safetensors");
 const INDEX: &[u8] = include_bytes!("../seeds/weights/index");
 
 fuzz_target!(|bytes: &[u8]| {
@@ -22,19 +23,25 @@ fuzz_target!(|bytes: &[u8]| {
     let Some((&form, bytes)) = bytes.split_first() else {
         return;
     };
-    let path = match form % 4 {
+    let directory = SCRATCH.path("");
+    let path = match form % 5 {
         0 => SCRATCH.write("model.safetensors", bytes),
         1 => SCRATCH.write("pytorch_model.bin", bytes),
         // An index of files that are there, as far as it names those.
         2 => {
-            SCRATCH.write("a.safetensors", include_bytes!("../seeds/weights/safetensors").split_at(1).1);
+            SCRATCH.write("a.safetensors", WHOLE.split_at(1).1);
             SCRATCH.write("model.safetensors.index.json", bytes)
         }
-        _ => {
+        3 => {
             SCRATCH.write("a.safetensors", bytes);
             SCRATCH.write("model.safetensors.index.json", INDEX.split_at(1).1)
         }
+        _ => {
+            SCRATCH.write("model.safetensors", WHOLE.split_at(1).1);
+            SCRATCH.write("config.json", bytes);
+            named(T5::from_pretrained(&directory, &Device::flex()), &directory);
+            return;
+        }
     };
-    let directory = SCRATCH.path("");
     named(T5::from_weights(config, &path, &Device::flex()), &directory);
 });
