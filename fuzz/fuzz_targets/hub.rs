@@ -38,6 +38,10 @@ fn answer(mut stream: TcpStream) {
 }
 
 fuzz_target!(|bytes: &[u8]| {
+    // A redirect to another host would leave this machine.
+    if bytes.windows(2).any(|pair| pair == b"//") {
+        return;
+    }
     let replies = bytes.split(|&byte| byte == 0);
     *REPLIES.lock().expect("the replies") = replies.rev().map(<[u8]>::to_vec).collect();
     let cache = SCRATCH.path("cache");
