@@ -22,7 +22,8 @@ fuzz_target!(|bytes: &[u8]| {
     };
     SCRATCH.remove(SAFETENSORS);
     SCRATCH.remove(PYTORCH);
-    let whole = include_bytes!("../../crates/fpt-prompt/tests/peft/written_by_peft_1/adapter_config.json");
+    let whole =
+        include_bytes!("../../crates/fpt-prompt/tests/peft/written_by_peft_1/adapter_config.json");
     let (config, weights) = match which % 4 {
         // Both, the configuration up to a zero byte.
         0 => {
@@ -40,7 +41,10 @@ fuzz_target!(|bytes: &[u8]| {
     SCRATCH.write(CONFIG, config);
     SCRATCH.write(if which % 4 == 3 { PYTORCH } else { SAFETENSORS }, weights);
     let directory = SCRATCH.path("");
-    if let Some(prompt) = named(load_adapter(&directory, D_MODEL, &Device::flex()), &directory) {
+    if let Some(prompt) = named(
+        load_adapter(&directory, D_MODEL, &Device::flex()),
+        &directory,
+    ) {
         let [length, width] = prompt.shape();
         assert!(length > 0 && width == D_MODEL);
         assert!(prompt.values().iter().all(|value| value.is_finite()));

@@ -9,7 +9,8 @@ use fpt_train::Experiment;
 use libfuzzer_sys::fuzz_target;
 
 static EXPERIMENT: LazyLock<Experiment> = LazyLock::new(|| {
-    let path = Scratch::new("assignments").write("mini.toml", include_bytes!("../../configs/mini.toml"));
+    let path =
+        Scratch::new("assignments").write("mini.toml", include_bytes!("../../configs/mini.toml"));
     named(Experiment::from_file(&path), &path).expect("an experiment")
 });
 

@@ -14,7 +14,9 @@ static SCRATCH: LazyLock<Scratch> = LazyLock::new(|| Scratch::new("checkpoint"))
 static CONFIG: LazyLock<TrainConfig> = LazyLock::new(|| {
     let path = SCRATCH.write("mini.toml", include_bytes!("../../configs/mini.toml"));
     let experiment = named(Experiment::from_file(&path), &path).expect("an experiment");
-    told(experiment.run(&TaskName::MNLI, 0, &[])).expect("a run").train
+    told(experiment.run(&TaskName::MNLI, 0, &[]))
+        .expect("a run")
+        .train
 });
 
 fuzz_target!(|bytes: &[u8]| {

@@ -25,7 +25,10 @@ fuzz_target!(|texts: (&str, &str)| {
     }
     assert!(squad::exact_match(gold, gold) && squad::f1(gold, gold) == 1.0);
     let normal = squad::normalize_answer(gold);
-    assert_eq!(squad::exact_match(gold, prediction), normal == squad::normalize_answer(prediction));
+    assert_eq!(
+        squad::exact_match(gold, prediction),
+        normal == squad::normalize_answer(prediction)
+    );
     let golds = [gold.to_owned()];
     assert!(paper::exact_match(gold, &golds));
     for (name, value) in squad::v2([(prediction, &golds[..]), (gold, &[])]) {

@@ -26,7 +26,8 @@ fuzz_target!(|bytes: &[u8]| {
                 format.append(part, &mut values);
             }
         };
-        file.read(from..to, 8 * 16, take).expect("it lies within the file");
+        file.read(from..to, 8 * 16, take)
+            .expect("it lies within the file");
         assert_eq!(length, to - from);
         if let Some(format) = format {
             assert_eq!(values.len(), length / format.size());

@@ -22,7 +22,11 @@ fuzz_target!(|bytes: &[u8]| {
     let path = SCRATCH.write("spiece.model", bytes);
     let options = SpieceOptions {
         legacy: options & 1 == 0,
-        extra_ids: if options & 2 == 0 { 100 } else { u32::from(options) },
+        extra_ids: if options & 2 == 0 {
+            100
+        } else {
+            u32::from(options)
+        },
     };
     let read = T5Tokenizer::from_spiece_with(&path, &options);
     let Some(tokenizer) = named(read, &path) else {

@@ -18,7 +18,10 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     let again = SCRATCH.write("again.json", config.to_json());
-    assert_eq!(named(T5Config::from_file(&again), &again).as_ref(), Some(&config));
+    assert_eq!(
+        named(T5Config::from_file(&again), &again).as_ref(),
+        Some(&config)
+    );
     let (shape, size) = (shape(&config), full_size(&config));
     let batch = BatchShape {
         rows: 1_000_000,
@@ -30,7 +33,9 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(true_macs(&shape, &size, &batch).total() > 0);
     assert!(activation_bytes(&shape, &size, &batch) > 0);
     assert!(peak(&shape, &size, &batch, &StepSettings::default()).total() > 0);
-    if size.encoder.layers * size.encoder.d_ff < 1 << 12 && size.decoder.layers * size.decoder.d_ff < 1 << 12 {
+    if size.encoder.layers * size.encoder.d_ff < 1 << 12
+        && size.decoder.layers * size.decoder.d_ff < 1 << 12
+    {
         assert!(Selection::full(&config).is_full(&config));
     }
 });

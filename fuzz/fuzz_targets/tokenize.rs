@@ -23,8 +23,16 @@ static TOKENIZERS: LazyLock<[T5Tokenizer; 3]> = LazyLock::new(|| {
     };
     [
         named(T5Tokenizer::from_file(&json), &json).expect("a tokenizer"),
-        named(T5Tokenizer::from_spiece_with(&spiece, &options(true)), &spiece).expect("a tokenizer"),
-        named(T5Tokenizer::from_spiece_with(&spiece, &options(false)), &spiece).expect("a tokenizer"),
+        named(
+            T5Tokenizer::from_spiece_with(&spiece, &options(true)),
+            &spiece,
+        )
+        .expect("a tokenizer"),
+        named(
+            T5Tokenizer::from_spiece_with(&spiece, &options(false)),
+            &spiece,
+        )
+        .expect("a tokenizer"),
     ]
 });
 

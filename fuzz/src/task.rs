@@ -34,7 +34,10 @@ pub fn read_task(task: &dyn Task, name: &str, bytes: &[u8]) {
     for predictions in [own, other] {
         if let Some(scores) = told(task.score(&examples, &predictions)) {
             let values = scores.values.values();
-            assert!(values.clone().all(|it| (0.0..=100.1).contains(it)), "{scores:?}");
+            assert!(
+                values.clone().all(|it| (0.0..=100.1).contains(it)),
+                "{scores:?}"
+            );
         }
         told(write_submission(task, &examples, &predictions, &mut sink()));
     }

@@ -175,7 +175,9 @@ fn overlapping_entities_have_an_end() {
 #[test]
 fn a_passage_has_no_thousands_of_entities() {
     // Each of them is looked for in the whole passage.
-    let text: String = (0..5000u32).filter_map(|i| char::from_u32(0x4e00 + i)).collect();
+    let text: String = (0..5000u32)
+        .filter_map(|i| char::from_u32(0x4e00 + i))
+        .collect();
     let line = |count: usize| {
         let spans = (0..count).map(|i| format!(r#"{{"start": {i}, "end": {i}}}"#));
         let spans = spans.collect::<Vec<_>>().join(",");
