@@ -173,6 +173,53 @@ fn overlapping_entities_have_an_end() {
 }
 
 #[test]
+fn a_passage_has_no_thousands_of_entities() {
+    // Each of them is looked for in the whole passage.
+    let text: String = (0..5000u32)
+        .filter_map(|i| char::from_u32(0x4e00 + i))
+        .collect();
+    let line = |count: usize| {
+        let spans = (0..count).map(|i| format!(r#"{{"start": {i}, "end": {i}}}"#));
+        let spans = spans.collect::<Vec<_>>().join(",");
+        format!(
+            r#"{{"passage": {{"text": "{text}", "entities": [{spans}]}}, "qas": [{{"query": "q"}}]}}"#
+        )
+    };
+    let read = |text: String| Record.read_from(&mut text.as_bytes(), "dir/file".as_ref());
+    assert!(read(line(4096)).is_ok());
+    assert_eq!(
+        read(line(4097)).unwrap_err().to_string(),
+        "dir/file:1: the passage has 4097 entities, more than the 4096 supported; keep those that are answers"
+    );
+}
+
+#[test]
+fn a_summary_that_rouge_has_no_memory_for_is_refused() {
+    let words = |count: usize| "w ".repeat(count - 1) + "w";
+    let table = |summary: &str| format!("a document\tshort\na document\t{summary}\n");
+    let lines = |summary: &str| {
+        format!(
+            r#"{{"document": "d", "summary": "short"}}
+{{"document": "d", "summary": "{summary}"}}"#
+        )
+    };
+    for (name, text) in [
+        ("dir/file.tsv", &table as &dyn Fn(&str) -> String),
+        ("dir/file.jsonl", &lines),
+    ] {
+        let read = |text: String| Xsum.read_from(&mut text.as_bytes(), name.as_ref());
+        assert!(read(text(&words(4096))).is_ok());
+        assert_eq!(
+            read(text(&words(20_000))).unwrap_err().to_string(),
+            format!(
+                "{name}:2: the summary has 39999 bytes, more than the 8192 that ROUGE is computed of; \
+                 is it the document? Give one sentence, or leave the row out"
+            )
+        );
+    }
+}
+
+#[test]
 fn train_and_dev_need_labels() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("qqp")).unwrap();

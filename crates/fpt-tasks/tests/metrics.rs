@@ -186,6 +186,14 @@ fn summaries_score_as_in_both_rouge_packages() {
 }
 
 #[test]
+fn thousands_of_blank_sentences_are_as_one() {
+    let score = |count: usize| paper::rouge(&" .".repeat(count), " . .");
+    let (one, many) = (score(1), score(200_000));
+    assert!(one.rouge_l > 0.99);
+    assert_eq!(one.rouge_l, many.rouge_l);
+}
+
+#[test]
 fn passages_read_as_by_the_authors_expressions() {
     for case in fixtures().passages {
         let line = serde_json::json!({

@@ -126,6 +126,12 @@ mod with_feature {
             repeated.ends_with("more than 256 times the text of the file"),
             "{repeated}"
         );
+        // Lengths of hundreds of millions of texts, as differences of no bits.
+        let count = error("delta_count");
+        assert!(
+            count.ends_with("a page claims more texts than it can have"),
+            "{count}"
+        );
         // A header of a page that claims to expand to 2 GiB.
         let bytes = std::fs::read(path("hub")).unwrap();
         let header = [0x15, 4, 0x15];

@@ -21,6 +21,13 @@ mod trainer;
 mod transfer;
 mod unread;
 
+/// Readers that only this crate calls, for the targets of `fuzz/`; part of no other build.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use crate::checkpoint::fuzz as checkpoint;
+    pub use crate::inputs::fuzzing::{scores, tokens};
+}
+
 pub use compute::{Compute, Precision};
 pub use conduct::{Begun, Conduct};
 pub use config::{

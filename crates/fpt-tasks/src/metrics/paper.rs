@@ -88,8 +88,10 @@ fn summary_level(prediction: &[Sentence<'_>], gold: &[Sentence<'_>]) -> f64 {
         words.len()
     };
     let mut union = HashSet::new();
-    for line in gold {
-        for candidate in prediction {
+    // The same pair of sentences adds nothing, and there may be thousands of blank ones.
+    let [gold_lines, candidates] = [gold, prediction].map(HashSet::<&Sentence<'_>>::from_iter);
+    for line in gold_lines {
+        for candidate in &candidates {
             union.extend(common_subsequence(line, candidate));
         }
     }

@@ -17,6 +17,8 @@ use crate::{
 
 /// Spans may overlap, but not so that a small file makes huge sources.
 const MOST_COVERAGE: usize = 32;
+/// Far more than any passage has: each is looked for in all of it.
+const MOST_ENTITIES: usize = 1 << 12;
 const HIGHLIGHT: &str = "\n@highlight\n";
 /// After these a passage needs no further full stop.
 const END_MARKS: [char; 5] = ['.', '?', '!', '"', '\''];
@@ -237,6 +239,12 @@ impl Line {
 /// The distinct entities of a passage, in order of appearance.
 fn candidates(passage: &Passage) -> Result<Vec<Candidate>, String> {
     let text = &*passage.text;
+    let entities = passage.entities.len();
+    if entities > MOST_ENTITIES {
+        return Err(format!(
+            "the passage has {entities} entities, more than the {MOST_ENTITIES} supported; keep those that are answers"
+        ));
+    }
     // Byte offset of every character, and of the end.
     let offsets: Vec<_> = text
         .char_indices()
@@ -244,7 +252,7 @@ fn candidates(passage: &Passage) -> Result<Vec<Candidate>, String> {
         .chain([text.len()])
         .collect();
     let characters = offsets.len() - 1;
-    let mut names = Vec::with_capacity(passage.entities.len());
+    let mut names = Vec::with_capacity(entities);
     let mut covered = 0;
     for &Span { start, end } in &passage.entities {
         if start > end || end >= characters {

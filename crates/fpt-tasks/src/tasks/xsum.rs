@@ -16,6 +16,8 @@ use crate::{
 
 const EMPTY: &str = "empty document or summary; skipped";
 const SEPARATOR: &str = "[SEP]";
+/// Bytes of a summary: more than ten times those of any. ROUGE takes memory with the square of its words.
+const MOST_SUMMARY: usize = 1 << 13;
 
 /// XSum in the authors' tables of two columns, document and summary, without a header, or as on the
 /// Hugging Face hub: JSON lines (`.jsonl`, `.json`) or Parquet (`.parquet`, with the feature
@@ -180,6 +182,9 @@ fn scan_table(reader: &mut dyn BufRead, path: &Path, sink: &mut dyn Sink) -> Res
             row.warn(sink, EMPTY);
             return Ok(());
         }
+        if let Some(reason) = too_long(summary) {
+            return sink.fault(row.error(reason));
+        }
         let parts: Vec<_> = document.split(SEPARATOR).map(str::trim).collect();
         row.example(sink, None, parts.join(" "), Some(summary));
         Ok(())
@@ -192,18 +197,23 @@ fn scan_lines(reader: &mut dyn BufRead, path: &Path, sink: &mut dyn Sink) -> Res
         Lines::new(reader, path),
         sink,
         &mut |line, row: Article, sink| {
+            let error = |reason: String| TaskError::Row {
+                path: path.to_owned(),
+                line,
+                reason,
+            };
             let id = match row.id {
                 None => None,
                 Some(Value::String(id)) => Some(id),
                 Some(Value::Number(id)) => Some(id.to_string()),
                 Some(other) => {
-                    return sink.fault(TaskError::Row {
-                        path: path.to_owned(),
-                        line,
-                        reason: format!("id is `{other}`; expected a string or a number"),
-                    });
+                    let reason = format!("id is `{other}`; expected a string or a number");
+                    return sink.fault(error(reason));
                 }
             };
+            if let Some(reason) = row.summary.as_deref().and_then(too_long) {
+                return sink.fault(error(reason));
+            }
             let place = format!("{}:{line}", path.display());
             article(
                 sink,
@@ -234,8 +244,26 @@ fn scan_parquet(
         let place = format!("{}: row {row}", path.display());
         let document = cells[0].unwrap_or("");
         let id = cells[2].map(str::to_owned);
+        if let Some(reason) = cells[1].and_then(too_long) {
+            return sink.fault(TaskError::Parquet {
+                path: path.to_owned(),
+                place: format!("row {row}"),
+                reason,
+            });
+        }
         article(sink, place, row, row - 1, document, cells[1], id);
         Ok(())
+    })
+}
+
+/// What is wrong with a summary that can't be scored.
+fn too_long(summary: &str) -> Option<String> {
+    let length = summary.len();
+    (length > MOST_SUMMARY).then(|| {
+        format!(
+            "the summary has {length} bytes, more than the {MOST_SUMMARY} that ROUGE is computed of; \
+             is it the document? Give one sentence, or leave the row out"
+        )
     })
 }
 

@@ -181,6 +181,15 @@ impl<'a> Keeper<'a> {
     }
 }
 
+/// Read the content of a checkpoint, as a target of `fuzz/` does.
+///
+/// # Errors
+/// What is wrong with it.
+#[cfg(fuzzing)]
+pub fn fuzz(content: &[u8], config: &TrainConfig, device: &Device) -> Result<(), String> {
+    from_bytes(content, config, device, &device.clone().autodiff()).map(drop)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

@@ -3,6 +3,8 @@
 mod cache;
 mod fingerprint;
 mod found;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod score_cache;
 mod selections;
 mod session;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use fpt_files::{Fingerprint, SealedFormat};
 use fpt_partial::{Needs, Scorer, Scores};
+use fpt_t5::T5Config;
 use fpt_tasks::{EvalBatches, PadTo, TaskName, TokenBatch, TokenizedExample};
 use serde::{Deserialize, Serialize};
 
@@ -50,12 +51,7 @@ pub(super) fn scores(
     let gradients = needs == Needs::Gradients;
     let key = key(session, model, sample, gradients)?;
     let name = cache::name(config.task.as_str(), &key, "fpt");
-    let known = cache.get(&name, FORMAT, |bytes| {
-        let content = parse(bytes)?;
-        let fits = content.scores.check(session.model.config());
-        fits.map_err(|error| error.to_string())?;
-        Ok(content.scores)
-    });
+    let known = cache.get(&name, FORMAT, |bytes| read(bytes, session.model.config()));
     if let Some(scores) = known {
         return Ok(Some(scores));
     }
@@ -144,6 +140,13 @@ fn key(
         }
     }
     Ok(hash)
+}
+
+/// The scores of a file, of a model with this configuration.
+pub(super) fn read(bytes: &[u8], config: &T5Config) -> Result<Scores, String> {
+    let scores = parse(bytes)?.scores;
+    scores.check(config).map_err(|error| error.to_string())?;
+    Ok(scores)
 }
 
 fn parse(bytes: &[u8]) -> Result<Content, String> {

@@ -18,6 +18,7 @@ use ::parquet::schema::types::ColumnDescriptor;
 use bytes::Bytes;
 
 use super::guard::GuardedPages;
+use super::pages::CheckedPages;
 use super::{TextColumn, VisitRow};
 use crate::read::{Sink, TaskError};
 
@@ -203,10 +204,10 @@ impl Cells {
             return Err("lies beyond the end of the file".to_owned());
         }
         let rows = usize::try_from(group.num_rows()).map_err(|e| e.to_string())?;
-        let reader = caught(|| SerializedPageReader::new(Arc::clone(pages), column, rows, None))?;
+        let pages = caught(|| SerializedPageReader::new(Arc::clone(pages), column, rows, None))?;
         let descriptor = column.column_descr_ptr();
         let optional = descriptor.max_def_level() > 0;
-        match get_column_reader(descriptor, Box::new(reader)) {
+        match get_column_reader(descriptor, Box::new(CheckedPages { pages, optional })) {
             ColumnReader::ByteArrayColumnReader(decoder) if is_text(column.column_descr()) => {
                 Ok(Self {
                     decoder,

@@ -9,6 +9,8 @@ use super::{Sink, TaskError};
 mod decode;
 #[cfg(feature = "parquet")]
 mod guard;
+#[cfg(feature = "parquet")]
+mod pages;
 
 /// A column to read.
 #[cfg_attr(
