@@ -35,7 +35,7 @@ pub use inputs::{FindModel, Fingerprinter, Fingerprints, Session, SplitData, mod
 pub use optimizer::adafactor;
 pub use plan::{Plan, PlannedStage};
 pub use record::{BaselineScore, Event, MetricRecord, RunResult, Seconds, StageRecord};
-pub use run_dir::{FinishedRun, finished_run, set_aside};
+pub use run_dir::{Claim, FinishedRun, finished_run, set_aside};
 pub use step::Step;
 pub use train::train;
 pub use transfer::{SimilarityReport, TransferReport, similarities, transfers};

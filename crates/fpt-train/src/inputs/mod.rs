@@ -16,6 +16,7 @@ use fpt_tasks::{Split, Warnings};
 
 use cache::Cache;
 pub use fingerprint::{Fingerprinter, Fingerprints};
+pub(crate) use fingerprint::{content_of_examples, content_of_model};
 pub use session::{FindModel, Session, SplitData, model_directory};
 
 use crate::record::{BaselineScore, Event, Log, Seconds};

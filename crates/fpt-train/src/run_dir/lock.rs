@@ -58,6 +58,25 @@ impl Lock {
         }
     }
 
+    /// Take the lock of a directory that others may know, and that need not have one yet.
+    pub(super) fn take(directory: &Path) -> Result<Owner, TrainError> {
+        let path = directory.join(NAME);
+        let failed = |error| TrainError::output(&path, error);
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = options.open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) if is_at(&file, &path) => {}
+            Ok(()) | Err(TryLockError::WouldBlock) => return Ok(Owner::Process(named(&path))),
+            // As in `new`.
+            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        let lock = Self { file };
+        lock.name_holder(directory)?;
+        Ok(Owner::Nobody(Some(lock)))
+    }
+
     /// Write into the lock of `directory`, which this process has taken over, that it holds it now.
     pub(super) fn name_holder(&self, directory: &Path) -> Result<(), TrainError> {
         let path = directory.join(NAME);
@@ -68,7 +87,7 @@ impl Lock {
         writeln!(file, "process {}", std::process::id()).map_err(failed)
     }
 
-    /// Remove the lock of a directory that is finished.
+    /// Remove the lock of a directory that this process needs no more.
     pub(super) fn remove(&self, directory: &Path) {
         // A lock that stays is no more than a small file.
         let _ = fs::remove_file(directory.join(NAME));

@@ -1,5 +1,6 @@
 //! Directories of runs: one that is being written belongs to one process, a finished one is never changed.
 
+mod claim;
 mod digests;
 mod finished;
 mod identity;
@@ -8,6 +9,7 @@ mod open;
 mod set_aside;
 mod sweep;
 
+pub use claim::Claim;
 pub use finished::FinishedRun;
 pub use identity::finished_run;
 pub(crate) use open::RunDir;
