@@ -14,6 +14,28 @@ use fpt_lab::{Lab, assert_same, outcome};
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(120);
 
+/// A process that ends with its test, however that ends.
+struct Running(Option<Child>);
+
+impl Running {
+    fn id(&self) -> u32 {
+        self.0.as_ref().unwrap().id()
+    }
+
+    fn end(mut self) -> Output {
+        self.0.take().unwrap().wait_with_output().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
 struct Grid(Lab);
 
 impl Grid {
@@ -45,7 +67,7 @@ impl Grid {
     }
 
     /// `cargo xtask reproduce` of a small grid into `runs`.
-    fn start(&self, more: &[&str]) -> Child {
+    fn start(&self, more: &[&str]) -> Running {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command
             .current_dir(self.path(""))
@@ -55,11 +77,11 @@ impl Grid {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        command.spawn().unwrap()
+        Running(Some(command.spawn().unwrap()))
     }
 
     fn run(&self, more: &[&str]) -> Output {
-        self.start(more).wait_with_output().unwrap()
+        self.start(more).end()
     }
 
     /// Processes that have something of this directory in their command line.
@@ -82,7 +104,11 @@ impl Grid {
 /// The program that is built with these tests.
 fn fpt() -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_xtask")).with_file_name("fpt");
-    assert!(path.is_file(), "run the tests of the whole workspace: {} is not built", path.display());
+    assert!(
+        path.is_file(),
+        "run the tests of the whole workspace: {} is not built",
+        path.display()
+    );
     path
 }
 
@@ -106,7 +132,7 @@ fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-fn signal(child: &Child, name: &str) {
+fn signal(child: &Running, name: &str) {
     let number = child.id().to_string();
     let status = Command::new("kill").args(["-s", name, &number]).status();
     assert!(status.unwrap().success());
@@ -145,11 +171,12 @@ fn a_directory_of_runs_belongs_to_one_experiment_at_a_time() {
     let numbers = [first.id(), second.id()];
     let mut ends = 0;
     for child in [first, second] {
-        let output = child.wait_with_output().unwrap();
+        let output = child.end();
         if output.status.success() {
             ends += 1;
         } else {
-            let holder = |number: &u32| stderr(&output).contains(&format!("process {number} is writing it"));
+            let holder =
+                |number: &u32| stderr(&output).contains(&format!("process {number} is writing it"));
             assert!(numbers.iter().any(holder), "{}", stderr(&output));
             ended(&output, 2, &["cannot use runs"]);
         }
@@ -165,7 +192,7 @@ fn a_directory_of_runs_belongs_to_one_experiment_at_a_time() {
     let holder = format!("process {}", first.id());
     ended(&grid.run(&small(&[])), 2, &["cannot use runs", &holder]);
     fs::write(grid.path("built"), "").unwrap();
-    ended(&first.wait_with_output().unwrap(), 0, &[]);
+    ended(&first.end(), 0, &[]);
     assert_same(&outcome(&grid.path("runs")), &expected, "undisturbed");
 }
 
@@ -182,7 +209,7 @@ fn replaced(grid: &Grid, replace: impl FnOnce(&Lab)) -> Output {
     wait_for("the first run", || grid.path("waiting").exists());
     replace(&grid.0);
     fs::write(grid.path("replaced"), "").unwrap();
-    child.wait_with_output().unwrap()
+    child.end()
 }
 
 #[test]
@@ -192,15 +219,37 @@ fn runs_before_and_after_data_were_replaced_are_not_mixed() {
         lab.edit("data/mnli/train.tsv", |text| text.replacen(". ", ", ", 1));
     });
     // The run of the old data is named, and is beside the other in no report.
-    ended(&output, 1, &["1 of 2 runs", "mnli-pt-s0: ", "the train split", "no report", "--force-new"]);
+    ended(
+        &output,
+        1,
+        &[
+            "1 of 2 runs",
+            "mnli-pt-s0: ",
+            "the train split",
+            "no report",
+            "--force-new",
+        ],
+    );
     assert!(!grid.path("runs/index.html").exists());
     assert!(grid.path("runs/mnli-pt-s0/result.json").exists());
     // Nor in one that is asked for.
-    let report = Command::new(fpt()).arg("report").arg(grid.path("runs")).output().unwrap();
-    ended(&report, 2, &["mnli-cr-1-2-s0", "mnli-pt-s0", "the train split"]);
+    let report = Command::new(fpt())
+        .arg("report")
+        .arg(grid.path("runs"))
+        .output()
+        .unwrap();
+    ended(
+        &report,
+        2,
+        &["mnli-cr-1of2-s0", "mnli-pt-s0", "the train split"],
+    );
 
     // The way out.
-    ended(&grid.run(&["--method", "pt", "--method", "cr-1/2"]), 2, &["mnli-pt-s0", "--force-new"]);
+    ended(
+        &grid.run(&["--method", "pt", "--method", "cr-1/2"]),
+        2,
+        &["mnli-pt-s0", "--force-new"],
+    );
     let again = grid.run(&["--method", "pt", "--method", "cr-1/2", "--force-new"]);
     ended(&again, 0, &["set-aside/mnli-pt-s0-1"]);
     assert!(grid.path("runs/index.html").exists());
@@ -215,7 +264,16 @@ fn runs_before_and_after_the_model_was_replaced_are_not_mixed() {
         *bytes.last_mut().unwrap() ^= 1;
         fs::write(path, bytes).unwrap();
     });
-    ended(&output, 1, &["1 of 2 runs", "mnli-pt-s0: ", "the model's weights", "no report"]);
+    ended(
+        &output,
+        1,
+        &[
+            "1 of 2 runs",
+            "mnli-pt-s0: ",
+            "the model's weights",
+            "no report",
+        ],
+    );
     assert!(!grid.path("runs/index.html").exists());
     assert!(!grid.path("runs/similarity-mnli.json").exists());
 }
@@ -229,7 +287,7 @@ fn a_stop_while_cargo_builds_ends_cargo_and_says_so() {
         let child = grid.start(&["--method", "pt"]);
         wait_for("the build", || grid.path("building").exists());
         signal(&child, name);
-        let output = child.wait_with_output().unwrap();
+        let output = child.end();
         let said = format!("stopped by SIG{name} while Cargo built fpt");
         ended(&output, code, &[&said]);
         assert_eq!(grid.processes(), [""; 0]);
@@ -254,14 +312,22 @@ fn a_stop_while_prompts_are_compared_leaves_no_process() {
         let child = grid.start(&["--method", "pt", "--method", "cr-1/2"]);
         wait_for("the comparison", || grid.path("comparing").exists());
         signal(&child, name);
-        let output = child.wait_with_output().unwrap();
+        let output = child.end();
         if name == "TERM" {
-            ended(&output, 143, &["stopped by SIGTERM while prompts were compared"]);
+            ended(
+                &output,
+                143,
+                &["stopped by SIGTERM while prompts were compared"],
+            );
         }
         wait_for("the end of all processes", || grid.processes().is_empty());
         assert!(!grid.path("runs/similarity-mnli.json").exists());
         fs::rename(grid.path("real"), grid.path("fpt")).unwrap();
-        ended(&grid.run(&["--method", "pt", "--method", "cr-1/2"]), 0, &["2 of 2 runs are finished"]);
+        ended(
+            &grid.run(&["--method", "pt", "--method", "cr-1/2"]),
+            0,
+            &["2 of 2 runs are finished"],
+        );
         assert!(grid.path("runs/similarity-mnli.json").exists());
     }
 }
@@ -270,14 +336,16 @@ fn a_stop_while_prompts_are_compared_leaves_no_process() {
 fn a_stop_while_runs_are_trained_leaves_no_process() {
     for (name, code) in [("TERM", Some(143)), ("INT", Some(130)), ("KILL", None)] {
         let grid = Grid::new();
-        let long = ["--method", "pt", "--method", "cr-1/2", "--steps", "3000", "--jobs", "2"];
+        let long = [
+            "--method", "pt", "--method", "cr-1/2", "--steps", "3000", "--jobs", "2",
+        ];
         let child = grid.start(&long);
-        let metrics = ["mnli-pt-s0", "mnli-cr-1-2-s0"]
+        let metrics = ["mnli-pt-s0", "mnli-cr-1of2-s0"]
             .map(|name| grid.path(&format!("runs/{name}.partial/metrics.jsonl")));
         let has_begun = |path: &PathBuf| fs::metadata(path).is_ok_and(|file| file.len() > 500);
         wait_for("the first steps", || metrics.iter().all(has_begun));
         signal(&child, name);
-        let output = child.wait_with_output().unwrap();
+        let output = child.end();
         assert_eq!(output.status.code(), code, "{}", stderr(&output));
         wait_for("the end of all processes", || grid.processes().is_empty());
         for path in metrics {

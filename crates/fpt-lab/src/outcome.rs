@@ -38,7 +38,11 @@ pub fn outcome(directory: &Path) -> BTreeMap<String, Vec<u8>> {
         };
         let bytes = match name.rsplit('.').next().filter(|_| !bytes.is_empty()) {
             Some("json") => timeless(&bytes),
-            Some("jsonl") => bytes.split(|&byte| byte == b'\n').map(timeless).collect::<Vec<_>>().join(&b'\n'),
+            Some("jsonl") => bytes
+                .split(|&byte| byte == b'\n')
+                .map(timeless)
+                .collect::<Vec<_>>()
+                .join(&b'\n'),
             _ => bytes,
         };
         found.insert(name, bytes);

@@ -181,7 +181,8 @@ fn session(runs: &[FinishedRun], find: FindModel, device: &Device) -> Result<Ses
     let (model, tokenizer) = content_of_model(&session)?;
     check_inputs(runs, |inputs| {
         let same = (&inputs.model, &inputs.tokenizer) == (&model, &tokenizer);
-        (!same).then_some("the model's weights, its config.json or the tokenizer have another content")
+        (!same)
+            .then_some("the model's weights, its config.json or the tokenizer have another content")
     })?;
     Ok(session)
 }

@@ -169,9 +169,19 @@ mod tests {
             with: seconds(with),
             without: seconds(without),
         };
-        let outcome = Outcome::of(20, vec![turn(11.0, 10.0), turn(12.0, 10.0), turn(30.0, 12.0)]);
-        assert_eq!((outcome.turns, outcome.with.whole, outcome.without.training), (3, 12.0, 5.0));
+        let outcome = Outcome::of(
+            20,
+            vec![turn(11.0, 10.0), turn(12.0, 10.0), turn(30.0, 12.0)],
+        );
+        assert_eq!(
+            (outcome.turns, outcome.with.whole, outcome.without.training),
+            (3, 12.0, 5.0)
+        );
         assert_eq!((outcome.whole_ratio, outcome.training_ratio), (1.2, 1.2));
-        assert!(outcome.describe().contains("1.2000 (1.1500 to 1.8500)"), "{}", outcome.describe());
+        assert!(
+            outcome.describe().contains("1.2000 (1.1500 to 1.8500)"),
+            "{}",
+            outcome.describe()
+        );
     }
 }

@@ -37,7 +37,10 @@ impl Outcome {
     pub(super) fn broken(&self) -> Option<String> {
         (self.peak_memory >= MOST).then(|| {
             let [peak, most] = [self.peak_memory, MOST].map(megabytes);
-            format!("reproduce took {peak} for {} runs, which should be below {most}", self.runs)
+            format!(
+                "reproduce took {peak} for {} runs, which should be below {most}",
+                self.runs
+            )
         })
     }
 }
@@ -107,8 +110,13 @@ pub(super) fn measure(scene: &Scene, runs: usize) -> anyhow::Result<Outcome> {
         std::thread::sleep(LOOK);
     };
     ensure!(status.success(), "the grid ended with {status}");
-    let lines = std::fs::read_to_string(out.join("results.csv"))?.lines().count();
-    ensure!(lines == runs + 1, "the report has {lines} lines for {runs} runs");
+    let lines = std::fs::read_to_string(out.join("results.csv"))?
+        .lines()
+        .count();
+    ensure!(
+        lines == runs + 1,
+        "the report has {lines} lines for {runs} runs"
+    );
     Ok(Outcome {
         runs,
         seconds: start_time.elapsed().as_secs_f64(),
@@ -135,7 +143,9 @@ pub(super) fn stops(scene: &Scene, runs: usize) -> anyhow::Result<Vec<Stop>> {
         let out = scene.path(&format!("stopped-{number}"));
         let mut child = start(scene, &out, runs)?;
         // In the midst of it: a run is finished, and a process is at another.
-        wait_until("the first run", || finished(&out) > 0 && processes::of(&out).len() > 1)?;
+        wait_until("the first run", || {
+            finished(&out) > 0 && processes::of(&out).len() > 1
+        })?;
         let start = Instant::now();
         if to_group {
             kill_process_group(pid(&child)?, signal)?;
@@ -143,7 +153,9 @@ pub(super) fn stops(scene: &Scene, runs: usize) -> anyhow::Result<Vec<Stop>> {
             kill_process(pid(&child)?, signal)?;
         }
         let status = child.wait()?;
-        let _ = wait_until("the end of all processes", || processes::of(&out).is_empty());
+        let _ = wait_until("the end of all processes", || {
+            processes::of(&out).is_empty()
+        });
         stops.push(Stop {
             how,
             seconds: start.elapsed().as_secs_f64(),

@@ -40,11 +40,20 @@ pub struct Args {
     checkpoint_cost: Option<NonZeroUsize>,
 
     /// With --checkpoint-cost: steps between checkpoints.
-    #[arg(long, value_name = "STEPS", default_value = "20", requires = "checkpoint_cost")]
+    #[arg(
+        long,
+        value_name = "STEPS",
+        default_value = "20",
+        requires = "checkpoint_cost"
+    )]
     checkpoint_steps: NonZeroUsize,
 
     /// With --checkpoint-cost: experiment file.
-    #[arg(long, default_value = "configs/mini.toml", requires = "checkpoint_cost")]
+    #[arg(
+        long,
+        default_value = "configs/mini.toml",
+        requires = "checkpoint_cost"
+    )]
     config: PathBuf,
 
     /// Directory to work in, which must not exist; by default one for temporary files that is removed.

@@ -238,7 +238,10 @@ mod tests {
         let stopped = |before: &str, grace| {
             READY.store(false, Ordering::SeqCst);
             let ready = place.path().join("ready");
-            let script = format!("{before} touch '{}'; sleep 1000 & sleep 1000; true", ready.display());
+            let script = format!(
+                "{before} touch '{}'; sleep 1000 & sleep 1000; true",
+                ready.display()
+            );
             let output = std::thread::scope(|scope| {
                 scope.spawn(|| {
                     while !ready.exists() {
@@ -246,15 +249,22 @@ mod tests {
                     }
                     READY.store(true, Ordering::SeqCst);
                 });
-                Children::during(|| READY.load(Ordering::SeqCst), grace, |children| {
-                    children.output_of_stranger(Command::new("sh").args(["-c", &script]))
-                })
+                Children::during(
+                    || READY.load(Ordering::SeqCst),
+                    grace,
+                    |children| {
+                        children.output_of_stranger(Command::new("sh").args(["-c", &script]))
+                    },
+                )
             });
             std::fs::remove_file(ready).unwrap();
             output.unwrap().status.signal()
         };
         assert_eq!(stopped("", GRACE), Some(15));
-        assert_eq!(stopped("trap '' TERM;", Duration::from_millis(100)), Some(9));
+        assert_eq!(
+            stopped("trap '' TERM;", Duration::from_millis(100)),
+            Some(9)
+        );
     }
 
     #[test]

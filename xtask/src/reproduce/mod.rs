@@ -198,7 +198,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(generate) = &experiment.generate {
         data::ensure(&experiment.data, generate)?;
     }
-    plan::find_finished(&mut runs, &mut Fingerprinter::new(model::find), args.force_new)?;
+    plan::find_finished(
+        &mut runs,
+        &mut Fingerprinter::new(model::find),
+        args.force_new,
+    )?;
 
     // Until here a stop ends this program at once. From now on there are others, which must end before it.
     stop::at_work();

@@ -8,9 +8,7 @@ use fpt_partial::shape;
 use fpt_prompt::PromptInit;
 use fpt_schedule::Method;
 use fpt_tasks::{TaskName, task};
-use fpt_train::{
-    Experiment, Fingerprinter, Plan, RunConfig, RunResult, TrainError, finished_run,
-};
+use fpt_train::{Experiment, Fingerprinter, Plan, RunConfig, RunResult, TrainError, finished_run};
 
 /// A run of the experiment.
 pub(super) struct Planned {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use fpt_schedule::{Method, ScheduleConfig};
 use fpt_tasks::TaskName;
-use fpt_train::{FinishedRun, Fingerprints, MetricRecord};
+use fpt_train::{Fingerprints, FinishedRun, MetricRecord};
 
 use crate::ReportError;
 
@@ -56,7 +56,9 @@ impl Run {
     ///
     /// # Errors
     /// [`ReportError::Inputs`] names the first that did not.
-    pub(super) fn check_inputs<'a>(runs: impl Iterator<Item = &'a Self>) -> Result<(), ReportError> {
+    pub(super) fn check_inputs<'a>(
+        runs: impl Iterator<Item = &'a Self>,
+    ) -> Result<(), ReportError> {
         let mut first: Option<&Self> = None;
         let mut of_task: HashMap<&TaskName, &Self> = HashMap::new();
         for run in runs {

@@ -101,7 +101,10 @@ impl Fingerprints {
         for split in Split::ALL {
             if let (Some(ours), Some(theirs)) = (self.splits.get(&split), other.splits.get(&split))
             {
-                found.extend(phrases([(ours == theirs, &*format!("the {split} split has"))]));
+                found.extend(phrases([(
+                    ours == theirs,
+                    &*format!("the {split} split has"),
+                )]));
             }
         }
         found

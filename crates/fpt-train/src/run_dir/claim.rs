@@ -67,7 +67,8 @@ mod tests {
         let claim = Claim::new(directory.path()).unwrap();
         let holder = format!("process {}", std::process::id());
         assert_eq!(fs::read_to_string(&lock).unwrap().trim(), holder);
-        let Err(TrainError::Busy { path, owner }) = Claim::within(Duration::ZERO, directory.path()) else {
+        let Err(TrainError::Busy { path, owner }) = Claim::within(Duration::ZERO, directory.path())
+        else {
             panic!("two have it");
         };
         assert_eq!((path.as_path(), owner), (directory.path(), holder));

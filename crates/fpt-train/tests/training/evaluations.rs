@@ -96,7 +96,10 @@ fn an_evaluation_more_changes_no_bit_of_the_training() {
         for (settings, expected) in [
             (&["eval.every=1"][..], STEPS - 1),
             (&["eval.every=4", "eval.dev_examples=3"], 2),
-            (&["eval.every=2", "eval.batch_size=1", "eval.reference=true"], 4),
+            (
+                &["eval.every=2", "eval.batch_size=1", "eval.reference=true"],
+                4,
+            ),
             (&["eval.every=3", "eval.model=stage"], 2),
         ] {
             let (training, evaluations) = run(&lab, &[schedule, settings].concat());
@@ -104,7 +107,10 @@ fn an_evaluation_more_changes_no_bit_of_the_training() {
             assert!(training == rare, "{settings:?} of {schedule:?}");
         }
         // It would show if it did.
-        let (other, _) = run(&lab, &[schedule, &["train.learning_rate=0.0500001"]].concat());
+        let (other, _) = run(
+            &lab,
+            &[schedule, &["train.learning_rate=0.0500001"]].concat(),
+        );
         assert_ne!(other.prompt, rare.prompt);
     }
 }

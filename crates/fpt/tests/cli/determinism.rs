@@ -40,12 +40,21 @@ fn the_number_of_threads_changes_no_bit() {
         // Scores are computed anew each time, too.
         let with = |threads: &str| {
             let cache = format!("cache-{task}-{threads}");
-            run(&lab, task, &[settings, &["--cache", &cache]].concat(), threads)
+            run(
+                &lab,
+                task,
+                &[settings, &["--cache", &cache]].concat(),
+                threads,
+            )
         };
         let one = with("1");
         assert!(one.contains_key("adapter/adapter_model.safetensors"));
         for threads in ["2", "4", "7"] {
-            assert_same(&with(threads), &one, &format!("{task} with {threads} threads"));
+            assert_same(
+                &with(threads),
+                &one,
+                &format!("{task} with {threads} threads"),
+            );
         }
     }
 }
@@ -61,14 +70,27 @@ fn what_a_cache_has_changes_no_bit() {
         let times = LARGE / rows.len() + 1;
         format!("{header}\n{}", rows.repeat(times))
     });
-    let with = |cache: &str| run(&lab, "mnli", &[&STAGES[..], &["--cache", cache]].concat(), "2");
+    let with = |cache: &str| {
+        run(
+            &lab,
+            "mnli",
+            &[&STAGES[..], &["--cache", cache]].concat(),
+            "2",
+        )
+    };
     let files = || {
         let entries = fs::read_dir(lab.path("cache")).unwrap();
-        entries.map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
+        entries
+            .map(|entry| entry.unwrap().path())
+            .collect::<Vec<_>>()
     };
     let first = with("cache");
     let kept = files();
-    let of_kind = |kind: &str| kept.iter().filter(|it| it.extension().unwrap() == kind).count();
+    let of_kind = |kind: &str| {
+        kept.iter()
+            .filter(|it| it.extension().unwrap() == kind)
+            .count()
+    };
     assert_eq!((of_kind("safetensors"), kept.len()), (1, 2), "{kept:?}");
     // What is there is used: tokens of other texts would train another prompt.
     assert_same(&with("cache"), &first, "with a cache");

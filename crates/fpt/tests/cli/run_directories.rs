@@ -131,7 +131,9 @@ fn prompts_are_not_compared_by_what_was_replaced() {
     let compare = |command| lab.fpt(&[command, "run", "run"], "");
     trained(&compare("similarity"));
     trained(&compare("transfer"));
-    lab.edit("data/mnli/dev_matched.tsv", |text| text.replacen(". ", ", ", 1));
+    lab.edit("data/mnli/dev_matched.tsv", |text| {
+        text.replacen(". ", ", ", 1)
+    });
     trained(&compare("similarity"));
     refused(&compare("transfer"), &["run", "the dev split"]);
     let path = lab.path("model/model.safetensors");
@@ -279,7 +281,9 @@ fn of_five_processes_at_once_one_trains() {
     let [alone, run] = ["alone", "run"].map(|name| outcome(&lab.path(name)));
     assert_same(&run, &alone, "with others");
     let mut left = files(&lab.path(""), "");
-    left.retain(|name| name.contains("partial") || name.contains(".fpt-run") || name.contains("lock"));
+    left.retain(|name| {
+        name.contains("partial") || name.contains(".fpt-run") || name.contains("lock")
+    });
     assert!(left.is_empty(), "{left:?}");
 }
 
