@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod data;
 pub mod interop;
+pub mod load;
 pub mod pretrain;
 pub mod reproduce;
 pub mod torture;

@@ -1,11 +1,12 @@
-//! Project automation: `cargo xtask reproduce`, `report`, `pretrain`, `data`, `interop`, `torture`, `bench`.
+//! Project automation: `cargo xtask reproduce`, `report`, `pretrain`, `data`, `interop`, `torture`,
+//! `load`, `bench`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use fpt::{stop, terminal};
-use xtask::{bench, data, interop, pretrain, reproduce, torture};
+use xtask::{bench, data, interop, load, pretrain, reproduce, torture};
 
 /// The pre-training allocates and frees the same shapes at every step.
 #[global_allocator]
@@ -27,6 +28,7 @@ enum Command {
     Data(data::Args),
     Interop(interop::Args),
     Torture(torture::Args),
+    Load(load::Args),
     Bench(bench::Args),
     #[command(hide = true)]
     BenchWorker(bench::WorkerArgs),
@@ -48,13 +50,8 @@ fn main() -> ExitCode {
     let result = match terminal::arguments::<Cli>().command {
         Command::Reproduce(args) => reproduce::run(&args),
         Command::Report(args) => fpt::report(&args.directory, args.json),
-        Command::Torture(args) => match torture::run(&args) {
-            Err(error) if !error.is::<reproduce::Stopped>() => {
-                terminal::error(&error);
-                return ExitCode::from(1);
-            }
-            other => other,
-        },
+        Command::Torture(args) => return held(torture::run(&args)),
+        Command::Load(args) => return held(load::run(&args)),
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Data(args) => data::run(&args),
         Command::Bench(args) => bench::run(&args),
@@ -75,6 +72,18 @@ fn main() -> ExitCode {
         Err(error) => {
             terminal::error(&error);
             ExitCode::from(2)
+        }
+    }
+}
+
+/// The end of a command that holds promises against what happens.
+fn held(outcome: anyhow::Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<reproduce::Stopped>() => ExitCode::from(stop::exit_status()),
+        Err(error) => {
+            terminal::error(&error);
+            ExitCode::from(1)
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
@@ -37,7 +37,14 @@ pub(crate) fn cargo() -> Command {
 
 /// Build the `fpt` program and return its path.
 pub(crate) fn build_fpt() -> anyhow::Result<PathBuf> {
-    let output = cargo()
+    let output = build_command().stderr(Stdio::inherit()).output();
+    built(&output.context("failed to start cargo")?)
+}
+
+/// Builds the `fpt` program.
+pub(crate) fn build_command() -> Command {
+    let mut command = cargo();
+    command
         .args([
             "build",
             "--package",
@@ -48,10 +55,12 @@ pub(crate) fn build_fpt() -> anyhow::Result<PathBuf> {
             "--message-format",
             "json-render-diagnostics",
         ])
-        .args(features())
-        .stderr(Stdio::inherit())
-        .output()
-        .context("failed to start cargo")?;
+        .args(features());
+    command
+}
+
+/// Where the program lies that [`build_command`] has built.
+pub(crate) fn built(output: &Output) -> anyhow::Result<PathBuf> {
     if !output.status.success() {
         bail!("failed to build fpt");
     }

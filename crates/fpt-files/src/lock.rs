@@ -48,8 +48,8 @@ impl Lock {
         lock().map_err(failed)
     }
 
-    /// Lock a directory that may have been used before, and stays: [`Owner::Nobody`] with the lock, or who has it. Do not
-    /// [`Lock::remove`] such a lock.
+    /// Lock a directory that others may know, and that need not have a lock yet: [`Owner::Nobody`] with the lock, or who
+    /// has it.
     ///
     /// # Errors
     /// [`FileError::Write`] of the lock.
@@ -59,11 +59,12 @@ impl Lock {
         let options = options.read(true).write(true).create(true).truncate(false);
         let file = options.open(&path).map_err(FileError::write(&path))?;
         match file.try_lock() {
-            Err(TryLockError::WouldBlock) => return Ok(Owner::Process(named(&path))),
-            Err(TryLockError::Error(error)) if error.kind() != ErrorKind::Unsupported => {
-                return Err(FileError::write(&path)(error));
-            }
-            _ => {}
+            // One who had it may have removed it between the two calls.
+            Ok(()) if is_at(&file, &path) => {}
+            Ok(()) | Err(TryLockError::WouldBlock) => return Ok(Owner::Process(named(&path))),
+            // As in `new`.
+            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(error)) => return Err(FileError::write(&path)(error)),
         }
         let lock = Self { file };
         lock.name_holder().map_err(FileError::write(&path))?;

@@ -59,6 +59,21 @@ pub enum ReportError {
         /// What that reports.
         other: Split,
     },
+    /// Two runs that did not read the same, though a comparison supposes that they did.
+    #[error(
+        "{} read other inputs than {}: {}; move one of them away, or train it anew",
+        .second.display(),
+        .first.display(),
+        .differences.join("; ")
+    )]
+    Inputs {
+        /// The directory of one.
+        first: PathBuf,
+        /// The directory of the other.
+        second: PathBuf,
+        /// What differs, a phrase each.
+        differences: Vec<String>,
+    },
     /// A run that can't be read.
     #[error(transparent)]
     Run(#[from] TrainError),

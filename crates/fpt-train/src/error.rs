@@ -42,6 +42,12 @@ pub enum TrainError {
         /// Why.
         reason: String,
     },
+    /// There is something in the place of the output directory, such as a run that another process has finished meanwhile.
+    #[error("cannot use {} for the run: it already exists; choose another --out, or remove it", path.display())]
+    Taken {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The directory holds a finished run that is another one than that which is wanted.
     #[error(
         "{} holds a finished run of {what}: {}; choose another --out, or let --force-new set it aside and train anew",
@@ -55,6 +61,14 @@ pub enum TrainError {
         what: &'static str,
         /// What differs, a phrase each.
         differences: Vec<String>,
+    },
+    /// A finished run read something else than is there now, by which it is to be compared with others.
+    #[error("{} can't be compared by what is there now: {difference}; put back what it read, or train it anew", path.display())]
+    Replaced {
+        /// The directory.
+        path: PathBuf,
+        /// What differs, a phrase.
+        difference: &'static str,
     },
     /// A finished run is not what it was when it was finished.
     #[error(

@@ -45,7 +45,7 @@ pub use inputs::{
 pub use optimizer::adafactor;
 pub use plan::{Plan, PlannedStage};
 pub use record::{BaselineScore, Event, MetricRecord, RunResult, Seconds, StageRecord};
-pub use run_dir::{FinishedRun, finished_run};
+pub use run_dir::{Claim, FinishedRun, finished_run};
 pub use step::Step;
 pub use train::train;
 pub use transfer::{SimilarityReport, TransferReport, similarities, transfers};

@@ -10,7 +10,8 @@ use fpt_t5::T5;
 use fpt_tasks::{Split, TaskName};
 use serde::{Deserialize, Serialize};
 
-use crate::{FindModel, FinishedRun, Session, TrainError};
+use crate::inputs::{content_of_examples, content_of_model};
+use crate::{FindModel, Fingerprints, FinishedRun, Session, TrainError};
 
 /// How alike the prompts of runs are, pair by pair.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,7 +48,8 @@ pub struct TransferReport {
 /// The prompts of `runs`, compared with each other; the neurons are those of the runs' full model.
 ///
 /// # Errors
-/// [`TrainError`] if a run's files can't be read, or the runs are not of one model.
+/// [`TrainError`] if a run's files can't be read, or the runs are not of one model; [`TrainError::Replaced`] if that is
+/// another one now.
 pub fn similarities(
     runs: &[FinishedRun],
     find: FindModel,
@@ -84,7 +86,8 @@ pub fn similarities(
 /// on one, else the full model. On the first `examples` of dev.
 ///
 /// # Errors
-/// [`TrainError`] if a run's files can't be read, or the runs are not of one model and task.
+/// [`TrainError`] if a run's files can't be read, or the runs are not of one model and task; [`TrainError::Replaced`] if
+/// model or dev examples are others now.
 pub fn transfers(
     runs: &[FinishedRun],
     examples: usize,
@@ -105,6 +108,11 @@ pub fn transfers(
         });
     }
     let dev = session.read(Split::Dev)?;
+    let content = content_of_examples(dev.examples());
+    check_inputs(runs, |inputs| {
+        let same = inputs.splits.get(&Split::Dev) == Some(&content);
+        (!same).then_some("the dev split has another content")
+    })?;
     let prompts = prompts(runs, &session)?;
     let names = names(runs);
     // Runs that end with the full model end with one model, whatever the schedule.
@@ -169,7 +177,30 @@ fn session(runs: &[FinishedRun], find: FindModel, device: &Device) -> Result<Ses
             ),
         });
     }
-    Session::load(&first.config, find, device)
+    let session = Session::load(&first.config, find, device)?;
+    let content = content_of_model(&session)?;
+    check_inputs(runs, |inputs| {
+        let same = inputs.model == content.model && inputs.tokenizer == content.tokenizer;
+        (!same)
+            .then_some("the model's weights, its config.json or the tokenizer have another content")
+    })?;
+    Ok(session)
+}
+
+/// That the runs read what is there now, as `difference` finds: their prompts are compared by it.
+fn check_inputs(
+    runs: &[FinishedRun],
+    difference: impl Fn(&Fingerprints) -> Option<&'static str>,
+) -> Result<(), TrainError> {
+    for run in runs {
+        if let Some(difference) = difference(&run.inputs()?) {
+            return Err(TrainError::Replaced {
+                path: run.directory.clone(),
+                difference,
+            });
+        }
+    }
+    Ok(())
 }
 
 fn prompts(runs: &[FinishedRun], session: &Session) -> Result<Vec<SoftPrompt>, TrainError> {

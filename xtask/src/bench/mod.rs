@@ -5,7 +5,7 @@ mod large;
 mod peer;
 mod relations;
 mod startup;
-mod stats;
+pub(crate) mod stats;
 pub mod work;
 mod worker;
 mod write;

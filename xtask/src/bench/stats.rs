@@ -1,12 +1,12 @@
 //! Order statistics.
 
 /// The middle value; 0 of none.
-pub(super) fn median(values: &[f64]) -> f64 {
+pub(crate) fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
 /// The values that a quarter and three quarters lie below.
-pub(super) fn quartiles(values: &[f64]) -> [f64; 2] {
+pub(crate) fn quartiles(values: &[f64]) -> [f64; 2] {
     [quantile(values, 0.25), quantile(values, 0.75)]
 }
 

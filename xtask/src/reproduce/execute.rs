@@ -1,17 +1,17 @@
 //! Runs as processes, several at a time, with a bar each.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use std::sync::Mutex;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use fpt::{DeviceName, notes, stop, terminal};
 use fpt_train::{Event, MetricRecord, RunResult};
 use indicatif::{MultiProgress, ProgressBar};
 
-use super::children::{Children, GRACE};
+use super::children::Children;
 use super::placement::Placement;
 use super::plan::Planned;
 
@@ -19,6 +19,8 @@ use super::plan::Planned;
 pub(super) struct Executor<'a> {
     /// The `fpt` program.
     pub program: &'a Path,
+    /// Where its processes are held.
+    pub children: &'a Children,
     /// Experiment file.
     pub config: &'a Path,
     /// Threads a process may use.
@@ -53,20 +55,18 @@ impl Executor<'_> {
         total.tick();
         let placement = Placement::new(open.len(), jobs, self.devices.len());
         let failures = Mutex::new(Vec::new());
-        let children = Children::default();
         std::thread::scope(|scope| {
-            let watch = scope.spawn(|| children.watch(stop::is_asked, GRACE));
             let workers: Vec<_> = (0..jobs)
                 .map(|job| {
                     let (placement, open, bars, total) = (&placement, &open, &bars, &total);
-                    let (failures, children) = (&failures, &children);
+                    let failures = &failures;
                     scope.spawn(move || {
                         let device = placement.device(job);
                         while let Some(run) = placement.next(device).filter(|_| !stop::is_asked()) {
                             let run = open[run];
                             let name = run.name();
                             let bar = bars.insert_before(total, terminal::still_bar(1, &name));
-                            let outcome = self.run(run, &self.devices[device], &bar, children);
+                            let outcome = self.run(run, &self.devices[device], &bar);
                             bar.finish_and_clear();
                             match outcome {
                                 Ok(result) => {
@@ -88,8 +88,6 @@ impl Executor<'_> {
                 // One that panics is told by the scope.
                 let _ = worker.join();
             }
-            children.done();
-            let _ = watch.join();
         });
         let finished = total.position();
         total.finish_and_clear();
@@ -109,7 +107,6 @@ impl Executor<'_> {
         run: &Planned,
         device: &DeviceName,
         bar: &ProgressBar,
-        children: &Children,
     ) -> anyhow::Result<RunResult> {
         let mut command = Command::new(self.program);
         command
@@ -131,28 +128,11 @@ impl Executor<'_> {
         if let Some(steps) = self.checkpoint_steps {
             command.args(["--checkpoint-steps", &steps.to_string()]);
         }
-        // A signal from the terminal is for this program, which tells the others.
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("failed to start {}", self.program.display()))?;
-        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-            bail!("the pipes of {} are gone", self.program.display());
-        };
-        let place = children.add(child);
-        // Read both streams at once: a full pipe would stop the run.
-        let messages = std::thread::spawn(move || {
-            let mut text = String::new();
-            let _ = BufReader::new(stderr).read_to_string(&mut text);
-            text
-        });
+        let mut started = self.children.start(&mut command)?;
+        let messages = started.messages();
         let mut result = None;
         let mut odd = None;
-        for line in BufReader::new(stdout).lines() {
+        for line in BufReader::new(started.stdout).lines() {
             // A line that a killed process did not end is no event.
             match line.map(|line| serde_json::from_str::<Event>(&line)) {
                 Ok(Ok(event)) => {
@@ -165,7 +145,7 @@ impl Executor<'_> {
                 Err(error) => odd = Some(error.to_string()),
             }
         }
-        let status = children.wait(place)?;
+        let status = self.children.wait(started.place)?;
         let messages = messages.join().unwrap_or_default();
         match result {
             Some(result) if status.success() => Ok(result),

@@ -7,16 +7,17 @@ mod plan;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use clap::{Args as ClapArgs, ValueEnum};
 use fpt::{DeviceName, model, stop, terminal};
 use fpt_schedule::{Method, Reduction};
 use fpt_tasks::TaskName;
-use fpt_train::{Experiment, Fingerprinter};
+use fpt_train::{Claim, Experiment, Fingerprinter};
 
 use crate::{data, shell};
+use children::{Children, GRACE};
 pub use execute::Stopped;
 use plan::{Grid, Planned};
 
@@ -25,8 +26,10 @@ use plan::{Grid, Planned};
 /// By default both tables of the paper: prompt tuning on partial models, and progressive training. Every run is a
 /// process and a directory of its own. Finished runs are found again and not repeated, and unfinished ones go on from
 /// their last checkpoints, so an interrupted experiment goes on where it stopped. SIGINT (Ctrl-C), SIGTERM, SIGHUP and
-/// SIGUSR1 end all runs, each with a checkpoint. A run that fails is a hole in the report, and makes the exit status 1. The report goes into the output directory: index.html, report.md, results.json,
-/// results.csv; `cargo xtask report` makes it again.
+/// SIGUSR1 end all runs, each with a checkpoint. A run that fails is a hole in the report, and makes the exit status 1;
+/// so does one that read other data or another model than is there in the end, and there is no report then that shows it
+/// beside others. One experiment at a time is run in an output directory. The report goes there: index.html, report.md,
+/// results.json, results.csv; `cargo xtask report` makes it again.
 #[derive(ClapArgs)]
 pub struct Args {
     /// Experiment file.
@@ -183,64 +186,166 @@ impl Args {
 
 /// Run what is not finished, compare the prompts, and report.
 pub fn run(args: &Args) -> anyhow::Result<()> {
+    stop::listen()?;
+    if let Some(limit) = args.time_limit {
+        stop::after(limit);
+    }
     let experiment = Experiment::from_file(&args.config)?;
     let out = args.out();
     let tasks = args.tasks(&experiment);
     let overrides = args.overrides();
     // The runs are told the device that `auto` is, so that all have the same.
     let devices = args.device.resolve()?;
-    let (mut runs, mut starts) = args.plan(&experiment, &tasks, &overrides, &out)?;
+    let (mut runs, starts) = args.plan(&experiment, &tasks, &overrides, &out)?;
     fpt_files::create_directory(&out)?;
+    let _claim = Claim::new(&out)?;
     if let Some(generate) = &experiment.generate {
         data::ensure(&experiment.data, generate)?;
     }
-    let mut fingerprinter = Fingerprinter::new(model::find);
-    plan::find_finished(&mut runs, &mut fingerprinter, args.force_new)?;
+    plan::find_finished(
+        &mut runs,
+        &mut Fingerprinter::new(model::find),
+        args.force_new,
+    )?;
 
-    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let on_cards = devices != DeviceName::Cpu;
-    let devices = devices.each();
-    let asked = args.jobs.map(NonZeroUsize::get);
-    let jobs = placement::jobs(asked, devices.len(), on_cards, cores, runs.len());
-    let program = match &args.program {
-        Some(program) => program.clone(),
-        None => shell::build_fpt()?,
-    };
-    let executor = execute::Executor {
-        program: &program,
-        config: &args.config,
-        threads: (cores / jobs).max(1),
-        devices: &devices,
-        restart: args.restart,
-        checkpoint_steps: args.checkpoint_steps,
-    };
-    stop::listen()?;
+    // Until here a stop ends this program at once. From now on there are others, which must end before it.
     stop::at_work();
-    if let Some(limit) = args.time_limit {
-        stop::after(limit);
+    Children::during(stop::is_asked, GRACE, |children| {
+        let program = until_stopped("Cargo built fpt", || match &args.program {
+            Some(program) => Ok(program.clone()),
+            None => shell::built(&children.output_of_stranger(&mut shell::build_command())?),
+        })?;
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let on_cards = devices != DeviceName::Cpu;
+        let devices = devices.each();
+        let asked = args.jobs.map(NonZeroUsize::get);
+        let jobs = placement::jobs(asked, devices.len(), on_cards, cores, runs.len());
+        let executor = execute::Executor {
+            program: &program,
+            children,
+            config: &args.config,
+            threads: (cores / jobs).max(1),
+            devices: &devices,
+            restart: args.restart,
+            checkpoint_steps: args.checkpoint_steps,
+        };
+        let work = Work {
+            experiment: &experiment,
+            tasks: &tasks,
+            out: &out,
+            executor: &executor,
+            jobs,
+        };
+        work.execute(runs, starts, args)
+    })
+}
+
+/// An experiment on its way.
+struct Work<'a> {
+    experiment: &'a Experiment,
+    tasks: &'a [TaskName],
+    out: &'a Path,
+    executor: &'a execute::Executor<'a>,
+    jobs: usize,
+}
+
+impl Work<'_> {
+    /// The runs, their comparisons, the `starts` from their prompts, and the report.
+    fn execute(
+        &self,
+        mut runs: Vec<Planned>,
+        mut starts: Vec<Planned>,
+        args: &Args,
+    ) -> anyhow::Result<()> {
+        let total = runs.len() + starts.len();
+        let mut failures = self.executor.run_all(&runs, self.jobs)?;
+        // What a failed run would have made is missing to others, too; and what was read may be another now.
+        let mut now = Fingerprinter::new(model::find);
+        failures.extend(plan::retain_current(&mut runs, &mut now));
+        until_stopped("prompts were compared", || self.compare_all(&runs))?;
+        plan::retain_possible(&mut starts, &runs);
+        plan::find_finished(&mut starts, &mut now, args.force_new)?;
+        failures.extend(self.executor.run_all(&starts, self.jobs)?);
+        let mut now = Fingerprinter::new(model::find);
+        failures.extend(plan::retain_current(&mut starts, &mut now));
+        let failed = failures.len();
+        if failed < total {
+            match fpt::report(self.out, args.json) {
+                // It says so as well, but not all of it.
+                Err(error) if !failures.is_empty() => {
+                    failures.push(format!("no report: {}", terminal::with_causes(&error)));
+                }
+                other => other?,
+            }
+        }
+        ensure!(
+            failures.is_empty(),
+            Failed(format!(
+                "{failed} of {total} runs failed, or are not of what is there now; the same command tries them again\n{}",
+                failures.join("\n")
+            ))
+        );
+        Ok(())
     }
-    let mut failures = executor.run_all(&runs, jobs)?;
-    let total = runs.len() + starts.len();
-    // What a failed run would have made is missing to others, too.
-    let is_there = |run: &Planned| run.directory.is_dir();
-    runs.retain(is_there);
-    compare_all(&experiment, &runs, &tasks, &executor, &out)?;
-    // They start from the prompts of the runs above, which have to be there to tell.
-    plan::retain_possible(&mut starts);
-    plan::find_finished(&mut starts, &mut fingerprinter, args.force_new)?;
-    failures.extend(executor.run_all(&starts, jobs)?);
-    if failures.len() < total {
-        fpt::report(&out, args.json)?;
+
+    /// Compare the prompts of each task: their similarity, and where the experiment asks for it their transfer.
+    fn compare_all(&self, runs: &[Planned]) -> anyhow::Result<()> {
+        for task in self.tasks {
+            let prompts = plan::prompts(runs, task, false);
+            self.compare("similarity", &[], &prompts, task)?;
+        }
+        let transfer = &self.experiment.transfer;
+        let examples = ["--examples".to_string(), transfer.examples.to_string()];
+        for task in transfer.tasks.iter().filter(|it| self.tasks.contains(it)) {
+            let prompts = plan::prompts(runs, task, true);
+            self.compare("transfer", &examples, &prompts, task)?;
+        }
+        Ok(())
     }
-    ensure!(
-        failures.is_empty(),
-        Failed(format!(
-            "{} of {total} runs failed; the same command tries them again\n{}",
-            failures.len(),
-            failures.join("\n")
-        ))
-    );
-    Ok(())
+
+    /// Let `fpt similarity` or `fpt transfer` compare the prompts of a task, and keep what it says.
+    fn compare(
+        &self,
+        command: &str,
+        arguments: &[String],
+        runs: &[&Path],
+        task: &TaskName,
+    ) -> anyhow::Result<()> {
+        let path = self.out.join(format!("{command}-{task}.json"));
+        if runs.len() < 2 || stop::is_asked() || is_current(&path, runs, arguments) {
+            return Ok(());
+        }
+        terminal::note(&format!("{command} of the prompts for {task}"));
+        let executor = self.executor;
+        let output = executor.children.output(
+            Command::new(executor.program)
+                .args([command, "--json", "--with-parent"])
+                .args(["--device", &executor.devices[0].to_string()])
+                .args(arguments)
+                .args(runs),
+        )?;
+        if !output.status.success() {
+            let message = String::from_utf8_lossy(&output.stderr);
+            bail!("{}", message.trim().trim_start_matches("error: "));
+        }
+        Ok(fpt_files::write(&path, &output.stdout)?)
+    }
+}
+
+/// What `work` comes to, unless this program was asked to stop meanwhile, which is told.
+///
+/// # Errors
+/// [`Stopped`], and those of the work.
+fn until_stopped<T>(what: &str, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let outcome = work();
+    if !stop::is_asked() {
+        return outcome;
+    }
+    terminal::note(&format!(
+        "stopped by {} while {what}; the same command goes on",
+        stop::reason()
+    ));
+    Err(Stopped.into())
 }
 
 /// Some runs failed; the others are in the report.
@@ -255,27 +360,6 @@ impl std::fmt::Display for Failed {
 
 impl std::error::Error for Failed {}
 
-/// Compare the prompts of each task: their similarity, and where the experiment asks for it their transfer.
-fn compare_all(
-    experiment: &Experiment,
-    runs: &[Planned],
-    tasks: &[TaskName],
-    executor: &execute::Executor<'_>,
-    out: &Path,
-) -> anyhow::Result<()> {
-    for task in tasks {
-        let prompts = plan::prompts(runs, task, false);
-        compare("similarity", &[], executor, &prompts, task, out)?;
-    }
-    let transfer = &experiment.transfer;
-    let examples = ["--examples".to_string(), transfer.examples.to_string()];
-    for task in transfer.tasks.iter().filter(|task| tasks.contains(task)) {
-        let prompts = plan::prompts(runs, task, true);
-        compare("transfer", &examples, executor, &prompts, task, out)?;
-    }
-    Ok(())
-}
-
 /// Drop what was there before, keeping the order.
 fn deduplicate<T: PartialEq + Clone>(items: &mut Vec<T>) {
     let mut seen = Vec::new();
@@ -284,35 +368,6 @@ fn deduplicate<T: PartialEq + Clone>(items: &mut Vec<T>) {
         seen.push(item.clone());
         new
     });
-}
-
-/// Let `fpt similarity` or `fpt transfer` compare the prompts of a task, and keep what it says.
-fn compare(
-    command: &str,
-    arguments: &[String],
-    executor: &execute::Executor<'_>,
-    runs: &[&Path],
-    task: &TaskName,
-    out: &Path,
-) -> anyhow::Result<()> {
-    let path = out.join(format!("{command}-{task}.json"));
-    if runs.len() < 2 || is_current(&path, runs, arguments) {
-        return Ok(());
-    }
-    terminal::note(&format!("{command} of the prompts for {task}"));
-    let output = Command::new(executor.program)
-        .args([command, "--json"])
-        .args(["--device", &executor.devices[0].to_string()])
-        .args(arguments)
-        .args(runs)
-        .stderr(Stdio::piped())
-        .output()
-        .with_context(|| format!("failed to start {}", executor.program.display()))?;
-    if !output.status.success() {
-        let message = String::from_utf8_lossy(&output.stderr);
-        bail!("{}", message.trim().trim_start_matches("error: "));
-    }
-    Ok(fpt_files::write(&path, &output.stdout)?)
 }
 
 /// Whether the file is a comparison of just these runs, by just these arguments, made after all of them.

@@ -8,7 +8,7 @@ use fpt_partial::shape;
 use fpt_prompt::PromptInit;
 use fpt_schedule::Method;
 use fpt_tasks::{TaskName, task};
-use fpt_train::{Experiment, Fingerprinter, Plan, RunConfig, RunResult, TrainError};
+use fpt_train::{Experiment, Fingerprinter, Plan, RunConfig, RunResult, TrainError, finished_run};
 
 /// A run of the experiment.
 pub(super) struct Planned {
@@ -107,6 +107,25 @@ pub(super) fn find_finished(
     Ok(())
 }
 
+/// Drop the runs that are not there, or are no longer what is wanted: what one of them read may have been replaced while
+/// others were running, and they are not to be compared then. Returns the latter, a line each.
+pub(super) fn retain_current(
+    runs: &mut Vec<Planned>,
+    fingerprinter: &mut Fingerprinter,
+) -> Vec<String> {
+    let mut others = Vec::new();
+    runs.retain(
+        |run| match finished_run(&run.directory, &run.config, fingerprinter) {
+            Ok(result) => result.is_some(),
+            Err(error) => {
+                others.push(format!("{}: {error}", run.name()));
+                false
+            }
+        },
+    );
+    others
+}
+
 /// The directories of the runs of a task with the first seed; only those of one stage, where transfer asks for a model a
 /// run.
 pub(super) fn prompts<'a>(runs: &'a [Planned], task: &TaskName, one_stage: bool) -> Vec<&'a Path> {
@@ -158,10 +177,10 @@ pub(super) fn starts(
     Ok(starts)
 }
 
-/// Drop the starts from prompts that are not there, because the runs that make them failed.
-pub(super) fn retain_possible(starts: &mut Vec<Planned>) {
-    starts.retain(|run| match &run.config.prompt.init {
-        PromptInit::Adapter { path } => path.exists(),
+/// Drop the starts from prompts of other runs than these.
+pub(super) fn retain_possible(starts: &mut Vec<Planned>, runs: &[Planned]) {
+    starts.retain(|start| match &start.config.prompt.init {
+        PromptInit::Adapter { path } => runs.iter().any(|run| path.starts_with(&run.directory)),
         _ => true,
     });
 }

@@ -48,7 +48,7 @@ impl Results {
     /// All finished runs directly below `directory`.
     ///
     /// # Errors
-    /// If there is none, one is damaged, two are the same run, or they report different splits.
+    /// If there is none, one is damaged, two are the same run, or they report different splits or read different inputs.
     pub fn read(directory: impl AsRef<Path>) -> Result<Self, ReportError> {
         let directory = directory.as_ref();
         let mut runs = Run::all(directory)?;
@@ -92,6 +92,7 @@ impl Results {
         } else {
             Vec::new()
         };
+        Run::check_inputs(runs.iter().chain(&started))?;
         let starts = started
             .iter()
             .filter_map(|run| Start::of(run, &runs))

@@ -1,10 +1,11 @@
 //! A finished run as the report needs it: what it is called by, and its curves.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use fpt_schedule::{Method, ScheduleConfig};
 use fpt_tasks::TaskName;
-use fpt_train::{FinishedRun, MetricRecord};
+use fpt_train::{Fingerprints, FinishedRun, MetricRecord};
 
 use crate::ReportError;
 
@@ -15,6 +16,8 @@ pub struct Run {
     pub finished: FinishedRun,
     /// The lines of its `metrics.jsonl`.
     pub metrics: Vec<MetricRecord>,
+    /// What it read, by content.
+    pub inputs: Fingerprints,
 }
 
 impl Run {
@@ -41,7 +44,42 @@ impl Run {
     fn read(directory: &Path) -> Result<Self, ReportError> {
         let finished = FinishedRun::read(directory)?;
         let metrics = finished.metrics()?;
-        Ok(Self { finished, metrics })
+        let inputs = finished.inputs()?;
+        Ok(Self {
+            finished,
+            metrics,
+            inputs,
+        })
+    }
+
+    /// That runs which are compared read the same: one model, and one set of files for each task.
+    ///
+    /// # Errors
+    /// [`ReportError::Inputs`] names the first that did not.
+    pub(super) fn check_inputs<'a>(
+        runs: impl Iterator<Item = &'a Self>,
+    ) -> Result<(), ReportError> {
+        let mut first: Option<&Self> = None;
+        let mut of_task: HashMap<&TaskName, &Self> = HashMap::new();
+        for run in runs {
+            let first = *first.get_or_insert(run);
+            let of_task = *of_task.entry(run.task()).or_insert(run);
+            let model = first.inputs.model_differences(&run.inputs);
+            let data = of_task.inputs.data_differences(&run.inputs);
+            let (other, differences) = if model.is_empty() {
+                (of_task, data)
+            } else {
+                (first, model)
+            };
+            if !differences.is_empty() {
+                return Err(ReportError::Inputs {
+                    first: other.finished.directory.clone(),
+                    second: run.finished.directory.clone(),
+                    differences,
+                });
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn task(&self) -> &TaskName {

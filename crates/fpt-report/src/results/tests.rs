@@ -54,6 +54,10 @@ impl Fake<'_> {
         fs::create_dir_all(&run).unwrap();
         fs::write(run.join("config.toml"), toml::to_string(&config).unwrap()).unwrap();
         fs::write(run.join("result.json"), result.to_string()).unwrap();
+        let inputs = json!({
+            "model": "m", "tokenizer": "t", "task": task, "splits": { "train": "a", "dev": task, "test": "c" },
+        });
+        fs::write(run.join("inputs.json"), inputs.to_string()).unwrap();
         let lines: Vec<String> = metrics.iter().map(Value::to_string).collect();
         fs::write(run.join("metrics.jsonl"), lines.join("\n")).unwrap();
     }
@@ -138,6 +142,35 @@ fn the_same_run_twice_is_no_seed_more() {
         error.contains("again") && error.contains("qqp-cr"),
         "{error}"
     );
+}
+
+/// Data or model may be replaced between two runs: what they scored is not compared then.
+#[test]
+fn runs_of_other_inputs_are_not_shown_beside_each_other() {
+    let change = |run: &str, from: &str, to: &str| {
+        let directory = directory();
+        let path = directory.path().join(run).join("inputs.json");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{text}");
+        fs::write(&path, text.replace(from, to)).unwrap();
+        let report = write(directory.path());
+        assert_eq!(directory.path().join("index.html").exists(), report.is_ok());
+        report.err().map(|error| error.to_string())
+    };
+    let weights = change("qqp-pt", r#""model":"m""#, r#""model":"other""#).unwrap();
+    let train = change("mnli-cr", r#""train":"a""#, r#""train":"other""#).unwrap();
+    let start = change("init/mnli-from-ld", r#""test":"c""#, r#""test":"other""#).unwrap();
+    for (error, parts) in [
+        (weights, ["qqp-pt", "mnli-pt", "the model's weights"]),
+        (train, ["mnli-cr", "mnli-pt", "the train split"]),
+        (start, ["mnli-from-ld", "mnli-pt", "the test split"]),
+    ] {
+        for part in parts {
+            assert!(error.contains(part), "`{part}` is not in {error}");
+        }
+    }
+    // A run need not have read all splits.
+    assert_eq!(change("mnli-cr", r#","test":"c""#, ""), None);
 }
 
 #[test]

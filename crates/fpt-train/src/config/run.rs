@@ -231,7 +231,7 @@ impl TrainConfig {
 
 impl EvalConfig {
     /// How large a batch may be.
-    pub(crate) fn batch_limits(&self) -> BatchLimits {
+    pub fn batch_limits(&self) -> BatchLimits {
         BatchLimits {
             examples: self.batch_size,
             tokens: self.batch_tokens,

@@ -43,11 +43,8 @@ impl Fingerprints {
     ) -> Result<Self, TrainError> {
         // One that is reported may be there twice.
         let splits = BTreeMap::from(splits).into_iter();
-        let splits = splits.map(|(split, data)| (split, examples(&data.examples)));
-        let model = ModelContent {
-            hub: session.hub.clone(),
-            ..ModelContent::of(&session.directory, &session.tokenizer)?
-        };
+        let splits = splits.map(|(split, data)| (split, content_of_examples(&data.examples)));
+        let model = content_of_model(session)?;
         Self::with(&session.config, &*session.task, model, splits.collect())
     }
 
@@ -75,34 +72,55 @@ impl Fingerprints {
 
     /// What differs in `other`, a phrase each.
     pub fn differences(&self, other: &Self) -> Vec<String> {
-        let mut found = Vec::new();
-        let mut compare = |same: bool, what: &str| {
-            if !same {
-                found.push(format!("{what} another content"));
-            }
-        };
-        compare(
-            self.model == other.model,
-            "the model's weights or config.json have",
-        );
-        compare(self.tokenizer == other.tokenizer, "the tokenizer has");
-        compare(self.task == other.task, "the task's declaration has");
+        let mut found = self.model_differences(other);
+        found.extend(self.data_differences(other));
+        found.extend(phrases([
+            (
+                self.prompt == other.prompt,
+                "the adapter in `prompt.init` has",
+            ),
+            (
+                self.scores == other.scores,
+                "the file of `selection.scores` has",
+            ),
+        ]));
+        found
+    }
+
+    /// What differs in the model of `other`, a phrase each: of runs that are compared, all have one.
+    pub fn model_differences(&self, other: &Self) -> Vec<String> {
+        phrases([
+            (
+                self.model == other.model,
+                "the model's weights or config.json have",
+            ),
+            (self.tokenizer == other.tokenizer, "the tokenizer has"),
+        ])
+    }
+
+    /// What differs in the task of `other` and in the splits that both have, a phrase each: runs of one task that are
+    /// compared have the same.
+    pub fn data_differences(&self, other: &Self) -> Vec<String> {
+        let mut found = phrases([(self.task == other.task, "the task's declaration has")]);
         for split in Split::ALL {
             if let (Some(ours), Some(theirs)) = (self.splits.get(&split), other.splits.get(&split))
             {
-                compare(ours == theirs, &format!("the {split} split has"));
+                found.extend(phrases([(
+                    ours == theirs,
+                    &*format!("the {split} split has"),
+                )]));
             }
         }
-        compare(
-            self.prompt == other.prompt,
-            "the adapter in `prompt.init` has",
-        );
-        compare(
-            self.scores == other.scores,
-            "the file of `selection.scores` has",
-        );
         found
     }
+}
+
+/// A phrase for each that is not the same.
+fn phrases<const N: usize>(compared: [(bool, &str); N]) -> Vec<String> {
+    let differing = compared.into_iter().filter(|(same, _)| !same);
+    differing
+        .map(|(_, what)| format!("{what} another content"))
+        .collect()
 }
 
 /// Finds the [`Fingerprints`] of runs before they are run, each model and each split only once.
@@ -145,7 +163,7 @@ impl Fingerprinter {
                 Some(known) => known.clone(),
                 None => {
                     let data = read_split(&config.data, &*task, split)?;
-                    let found = examples(&data.examples);
+                    let found = content_of_examples(&data.examples);
                     self.splits.insert(place, found.clone());
                     found
                 }
@@ -156,11 +174,19 @@ impl Fingerprinter {
     }
 }
 
+/// Of a session's model and of its tokenizer.
+pub(crate) fn content_of_model(session: &Session) -> Result<ModelContent, TrainError> {
+    Ok(ModelContent {
+        hub: session.hub.clone(),
+        ..ModelContent::of(&session.directory, &session.tokenizer)?
+    })
+}
+
 /// What a model and its tokenizer are, and where they came from.
 #[derive(Clone)]
-struct ModelContent {
-    model: String,
-    tokenizer: String,
+pub(crate) struct ModelContent {
+    pub(crate) model: String,
+    pub(crate) tokenizer: String,
     hub: Option<HubModel>,
 }
 
@@ -193,7 +219,7 @@ fn file(path: &Path) -> Result<String, TrainError> {
 }
 
 /// Of everything that training, answers and scores depend on.
-fn examples(examples: &[Example]) -> String {
+pub(crate) fn content_of_examples(examples: &[Example]) -> String {
     let mut hash = Fingerprint::new();
     for example in examples {
         hash.text(&example.id).text(&example.source);

@@ -19,6 +19,7 @@ use fpt_tasks::{Split, Warnings};
 
 use cache::Cache;
 pub use fingerprint::{Fingerprinter, Fingerprints};
+pub(crate) use fingerprint::{content_of_examples, content_of_model};
 pub use found::{FindModel, FoundModel, HubModel, model_directory};
 pub use session::{Session, SplitData};
 

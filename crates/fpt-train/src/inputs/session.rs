@@ -198,6 +198,14 @@ impl Session {
         Ok(init.prompt(length, &self.model, 0, encode, device)?)
     }
 
+    /// How answers are generated: greedily, and no longer than targets are.
+    pub fn generation(&self) -> Generation {
+        Generation {
+            vocabulary: Some(self.tokenizer.vocab_size()),
+            ..Generation::greedy(self.limits().max_target)
+        }
+    }
+
     /// The answers of `model` (this session's, or a partial one of it) to the first `limit` examples of `data`.
     ///
     /// # Errors
@@ -215,10 +223,7 @@ impl Session {
             model,
             tokenizer: &self.tokenizer,
             prompt,
-            generation: Generation {
-                vocabulary: Some(self.tokenizer.vocab_size()),
-                ..Generation::greedy(self.limits().max_target)
-            },
+            generation: self.generation(),
         };
         predictor.predict(
             &data.tokens[..limit],

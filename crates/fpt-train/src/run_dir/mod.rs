@@ -1,11 +1,13 @@
 //! Directories of runs: one that is being written belongs to one process, a finished one is never changed.
 
+mod claim;
 mod digests;
 mod finished;
 mod identity;
 mod open;
 mod sweep;
 
+pub use claim::Claim;
 pub use finished::FinishedRun;
 pub use identity::finished_run;
 pub(crate) use open::RunDir;

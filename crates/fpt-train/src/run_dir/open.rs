@@ -16,8 +16,8 @@ use crate::record::{Event, Log, RunResult};
 use crate::{Begun, Fingerprints, RunConfig, TrainError};
 
 /// How long another process may still hold a directory.
-const PATIENCE: Duration = Duration::from_secs(10);
-const LOOK: Duration = Duration::from_millis(50);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const LOOK: Duration = Duration::from_millis(50);
 
 const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
@@ -50,8 +50,8 @@ impl RunDir {
     /// taken over, as `begun` says.
     ///
     /// # Errors
-    /// [`TrainError::Output`] if it exists or can't be created, or if there is nothing to go on with and must be;
-    /// [`TrainError::Busy`] if another process writes it, [`TrainError::Begun`] if another run was begun there.
+    /// [`TrainError::Taken`] if it exists; [`TrainError::Output`] if it can't be created, or if there is nothing to go on
+    /// with and must be; [`TrainError::Busy`] if another process writes it, [`TrainError::Begun`] if another run was begun there.
     pub(crate) fn open(
         target: &Path,
         config: &RunConfig,
@@ -61,7 +61,9 @@ impl RunDir {
             path: target.to_path_buf(),
             reason,
         };
-        let taken = || unusable("it already exists; choose another --out, or remove it".into());
+        let taken = || TrainError::Taken {
+            path: target.to_path_buf(),
+        };
         if target.exists() {
             return Err(taken());
         }

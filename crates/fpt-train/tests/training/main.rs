@@ -1,6 +1,7 @@
 //! The loop, run in process: stages, expansion, resets, the best prompt, numbers that go wrong.
 #![allow(clippy::unwrap_used)]
 
+mod evaluations;
 mod nonfinite;
 mod parts;
 mod resume;

@@ -2,16 +2,15 @@
 
 use std::cell::Cell;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use burn::tensor::Device;
 use fpt_files::unseal;
-use fpt_lab::Lab;
+use fpt_lab::{Lab, assert_same, outcome};
 use fpt_tasks::TaskName;
 use fpt_train::{
     Begun, Conduct, Event, Experiment, Host, RunResult, TrainError, model_directory, train,
 };
-use serde_json::Value;
 
 use crate::nonfinite::BadBatch;
 
@@ -65,65 +64,6 @@ fn run(
     (result, events)
 }
 
-/// All that a run came to, but for what time and machine have to do with: file by file.
-fn outcome(directory: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_str().unwrap().to_string();
-        if path.is_dir() {
-            found.extend(outcome(&path));
-            continue;
-        }
-        // It follows from the others.
-        let of_files = name == "SHA256SUMS";
-        let bytes = if of_files {
-            Vec::new()
-        } else {
-            fs::read(&path).unwrap()
-        };
-        let without_times = |text: &str| {
-            let mut value: Value = serde_json::from_str(text).unwrap();
-            strip(&mut value);
-            value.to_string()
-        };
-        let bytes = match name.as_str() {
-            "result.json" => without_times(std::str::from_utf8(&bytes).unwrap()).into_bytes(),
-            "metrics.jsonl" => {
-                let text = String::from_utf8(bytes).unwrap();
-                let lines: Vec<String> = text.lines().map(without_times).collect();
-                lines.join("\n").into_bytes()
-            }
-            _ => bytes,
-        };
-        found.push((name, bytes));
-    }
-    found.sort();
-    found
-}
-
-fn strip(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            map.retain(|key, _| !key.contains("seconds"));
-            map.values_mut().for_each(strip);
-        }
-        Value::Array(items) => items.iter_mut().for_each(strip),
-        _ => {}
-    }
-}
-
-fn names(outcome: &[(String, Vec<u8>)]) -> Vec<&str> {
-    outcome.iter().map(|(name, _)| name.as_str()).collect()
-}
-
-fn assert_same(found: &[(String, Vec<u8>)], expected: &[(String, Vec<u8>)], what: &str) {
-    assert_eq!(names(found), names(expected), "{what}");
-    for ((name, found), (_, expected)) in found.iter().zip(expected) {
-        assert!(found == expected, "{what}: {name} differs");
-    }
-}
-
 const SETTINGS: [&[&str]; 4] = [
     &["train.steps=5", "eval.every=2"],
     &[
@@ -154,7 +94,7 @@ fn a_run_that_is_stopped_anywhere_comes_to_the_same_end() {
             .unwrap();
         let asked = usize::MAX - LEFT.get();
         let whole = outcome(&lab.path("whole"));
-        assert!(names(&whole).contains(&"adapter_model.safetensors"));
+        assert!(whole.contains_key("adapter/adapter_model.safetensors"));
         assert!(asked > 10, "{asked}");
         for asks in 0..asked {
             let out = format!("stopped-{asks}");

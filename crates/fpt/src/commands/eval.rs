@@ -8,7 +8,8 @@ use fpt_tasks::{Example, Scores, Split, Task, TaskName, write_submission};
 use fpt_train::Session;
 use serde::Serialize;
 
-use super::{RunArgs, adapter, numbers, print_json, print_line};
+use super::fitting::Fitting;
+use super::{RunArgs, adapter, memory, numbers, print_json, print_line};
 
 /// Score a prompt, or the bare model, on a split of a task by greedy decoding.
 ///
@@ -55,7 +56,8 @@ struct Report {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let device = args.device.open_single()?;
+    let devices = args.device.open_one()?;
+    let device = devices.primary().clone();
     let session = Session::load(&args.run.resolve()?.1, model::find, &device)?;
     let prompt = adapter(
         args.adapter.as_deref(),
@@ -78,6 +80,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         args.split,
         args.run.task
     );
+    let tokens = &data.tokens[..examples];
+    let lengths: Vec<usize> = tokens.iter().map(|text| text.source.len()).collect();
+    let vectors = prompt.as_ref().map_or(0, |prompt| prompt.shape()[0]);
+    let precision = memory::numbers(&session.config);
+    Fitting::new(&devices, &session.model, precision, vectors).check_batches(
+        &lengths,
+        session.config.eval.batch_limits(),
+        &session.generation(),
+    )?;
     let mut progress = |more| {
         bar.inc(more as u64);
         Ok(())

@@ -10,6 +10,7 @@ use fpt_schedule::ModelShape;
 use fpt_schedule::cost::weight_bytes;
 use fpt_schedule::memory::{AnswerShape, Numbers, SPARE, StepSettings, answering};
 use fpt_t5::{Generation, T5};
+use fpt_tasks::{BatchLimits, EvalBatches};
 
 use super::memory::layout;
 
@@ -78,6 +79,36 @@ impl Fitting {
             Bytes(needed),
             Bytes(memory)
         );
+        Ok(())
+    }
+
+    /// Whether all batches of texts of these lengths can be answered that `limits` make.
+    ///
+    /// # Errors
+    /// If one can't be: what it takes, and the way out; [`fpt_tasks::BatchError`] if the limits make none.
+    pub(super) fn check_batches(
+        &self,
+        lengths: &[usize],
+        limits: BatchLimits,
+        generation: &Generation,
+    ) -> anyhow::Result<()> {
+        let Some(memory) = self.memory else {
+            return Ok(());
+        };
+        for batch in EvalBatches::new(lengths, limits)?.iter() {
+            let longest = batch.iter().map(|&text| lengths[text]).max().unwrap_or(0);
+            let needed = self.bytes(batch.len(), longest, generation);
+            ensure!(
+                needed <= memory,
+                "a batch of {} texts of at most {longest} tokens needs about {} of memory, but {} are free (without a \
+                 tenth that is spared): lower `eval.batch_size` ({}), `eval.batch_tokens` or `lengths.max_source`, or \
+                 use a device with more memory",
+                batch.len(),
+                Bytes(needed),
+                Bytes(memory),
+                limits.examples
+            );
+        }
         Ok(())
     }
 

@@ -31,7 +31,8 @@ struct Proposal {
     peak: u64,
 }
 
-fn numbers(config: &RunConfig) -> Numbers {
+/// The numbers of a run's weights.
+pub(super) fn numbers(config: &RunConfig) -> Numbers {
     match config.precision {
         Precision::F32 => Numbers::F32,
         _ => Numbers::Bf16,

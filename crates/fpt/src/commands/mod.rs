@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use clap::Args;
+use fpt::stop;
 use fpt::terminal::{print_json, print_line};
 use fpt_prompt::{SoftPrompt, load_prompt};
 use fpt_schedule::Method;
@@ -64,6 +65,23 @@ impl RunArgs {
         }
         let config = experiment.run(&self.task, self.seed, &overrides)?;
         Ok((experiment, config))
+    }
+}
+
+/// What started this program, where it must not outlive that.
+#[derive(Args)]
+pub(crate) struct Parent {
+    /// Stop when standard input ends: it is a pipe of the program that started this one.
+    #[arg(long, hide = true)]
+    with_parent: bool,
+}
+
+impl Parent {
+    /// Stop with it, if so asked.
+    fn watch(&self) {
+        if self.with_parent {
+            stop::at_end_of_input();
+        }
     }
 }
 

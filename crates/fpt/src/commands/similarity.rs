@@ -8,7 +8,7 @@ use fpt_prompt::Similarity;
 use fpt_report::MarkdownTable;
 use fpt_train::{FinishedRun, similarities};
 
-use super::{print_json, print_line};
+use super::{Parent, print_json, print_line};
 
 /// Compare the prompts of finished runs: in parameter space, and in the neurons that they activate.
 ///
@@ -27,12 +27,16 @@ pub(crate) struct Args {
     #[arg(long, default_value = "cpu", help = DeviceName::HELP)]
     device: DeviceName,
 
+    #[command(flatten)]
+    parent: Parent,
+
     /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    args.parent.watch();
     let runs = args
         .runs
         .iter()

@@ -9,10 +9,12 @@ use fpt::verdict::{self, Patient, Verdicts};
 use fpt::{DeviceName, finished, host, model, notes, stop, terminal};
 use fpt_t5::T5Config;
 use fpt_tasks::Split;
-use fpt_train::{Begun, Conduct, Event, Fingerprinter, MetricRecord, RunResult, TrainError, train};
+use fpt_train::{
+    Begun, Conduct, Event, Fingerprinter, MetricRecord, RunConfig, RunResult, TrainError, train,
+};
 use indicatif::ProgressBar;
 
-use super::{RunArgs, dry_run, memory, print_json, print_line};
+use super::{Parent, RunArgs, dry_run, memory, print_json, print_line};
 
 /// Train a prompt for one task.
 ///
@@ -77,9 +79,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     time_limit: Option<Duration>,
 
-    /// Stop when standard input ends: it is a pipe of the program that started this one.
-    #[arg(long, hide = true)]
-    with_parent: bool,
+    #[command(flatten)]
+    parent: Parent,
 
     /// Train on a device that `fpt doctor` found wrong.
     #[arg(long)]
@@ -110,10 +111,28 @@ impl Args {
         if let Some(limit) = self.time_limit {
             stop::after(limit);
         }
-        if self.with_parent {
-            stop::at_end_of_input();
-        }
+        self.parent.watch();
         Ok(())
+    }
+
+    /// Whether the run is there, finished, which is told. A finished run of another configuration or of other inputs is an
+    /// error, or, if `force_new`, set aside.
+    fn is_finished(&self, config: &RunConfig, force_new: bool) -> anyhow::Result<bool> {
+        // What is there now counts.
+        let mut fingerprinter = Fingerprinter::new(model::find);
+        let Some(result) = finished(&self.out, config, &mut fingerprinter, force_new)? else {
+            return Ok(false);
+        };
+        terminal::note(&format!(
+            "{} holds this very run, finished; nothing to do",
+            self.out.display()
+        ));
+        if self.json {
+            print_json(&Event::Finished {
+                result: Box::new(result),
+            })?;
+        }
+        Ok(true)
     }
 
     fn cache(&self) -> PathBuf {
@@ -154,17 +173,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         "--out {} is the directory of the cache; choose another --out or --cache",
         args.out.display()
     );
-    let mut fingerprinter = Fingerprinter::new(model::find);
-    if let Some(result) = finished(&args.out, &config, &mut fingerprinter, args.force_new)? {
-        terminal::note(&format!(
-            "{} holds this very run, finished; nothing to do",
-            args.out.display()
-        ));
-        if args.json {
-            print_json(&Event::Finished {
-                result: Box::new(result),
-            })?;
-        }
+    if args.is_finished(&config, args.force_new)? {
         return Ok(());
     }
 
@@ -217,6 +226,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             "stopped by {} after step {step}; the same command goes on from there",
             stop::reason()
         ));
+    }
+    if let Err(TrainError::Taken { .. }) = result
+        && args.is_finished(&config, false)?
+    {
+        // Another process was faster.
+        return Ok(());
     }
     let result = result?;
     last_printed?;

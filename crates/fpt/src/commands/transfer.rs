@@ -7,7 +7,7 @@ use fpt::{DeviceName, model, terminal};
 use fpt_train::{FinishedRun, transfers};
 
 use super::similarity::matrix;
-use super::{numbers, print_json, print_line};
+use super::{Parent, numbers, print_json, print_line};
 
 /// Evaluate the prompts of finished runs, unchanged, on each other's models.
 ///
@@ -29,12 +29,16 @@ pub(crate) struct Args {
     #[arg(long, default_value = "cpu", help = DeviceName::HELP)]
     device: DeviceName,
 
+    #[command(flatten)]
+    parent: Parent,
+
     /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    args.parent.watch();
     let runs = args
         .runs
         .iter()

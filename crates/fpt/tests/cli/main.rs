@@ -4,6 +4,7 @@
 mod bad_input;
 mod bench;
 mod commands;
+mod determinism;
 mod devices;
 mod doctor;
 mod hostile_text;

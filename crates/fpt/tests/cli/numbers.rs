@@ -404,6 +404,22 @@ mod within_little_memory {
     }
 
     #[test]
+    fn a_batch_that_is_too_large_is_not_evaluated() {
+        let lab = Lab::new();
+        lab.edit("data/mnli/dev_matched.tsv", |text| {
+            text.replacen(". ", &format!("{}. ", " piano".repeat(20_000)), 1)
+        });
+        let eval = "eval --config lab.toml --task mnli --split dev --set lengths.max_source";
+        let output = limited(&lab, 4_000_000, &format!("{eval}=65536"));
+        let what = "a long text in a batch";
+        assert!(!worked_or_named(&output, "a batch of 6 texts", what));
+        assert!(!worked_or_named(&output, "eval.batch_size", what));
+        assert!(!worked_or_named(&output, "lengths.max_source", what));
+        let output = limited(&lab, 4_000_000, &format!("{eval}=100"));
+        assert!(worked_or_named(&output, "", what));
+    }
+
+    #[test]
     fn a_prompt_that_is_too_long_for_a_step_is_named() {
         let lab = Lab::new();
         let arguments = "train --config lab.toml --task mnli --out run --set prompt.length=65536";

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use fpt_lab::{assert_same, outcome};
 use serde_json::Value;
 
 use crate::lab::{Lab, stderr, stdout};
@@ -122,6 +123,28 @@ fn a_finished_run_of_another_model_is_no_finished_run() {
     first_difference(&lab, change, &["the model's weights"]);
 }
 
+/// Prompts are compared by model and dev examples, which must be those that they were trained with.
+#[test]
+fn prompts_are_not_compared_by_what_was_replaced() {
+    let lab = Lab::new();
+    trained(&lab.train("mnli", &[]));
+    let compare = |command| lab.fpt(&[command, "run", "run"], "");
+    trained(&compare("similarity"));
+    trained(&compare("transfer"));
+    lab.edit("data/mnli/dev_matched.tsv", |text| {
+        text.replacen(". ", ", ", 1)
+    });
+    trained(&compare("similarity"));
+    refused(&compare("transfer"), &["run", "the dev split"]);
+    let path = lab.path("model/model.safetensors");
+    let mut bytes = fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(path, bytes).unwrap();
+    for command in ["similarity", "transfer"] {
+        refused(&compare(command), &["run", "the model's weights"]);
+    }
+}
+
 #[test]
 fn another_configuration_is_shown_key_by_key() {
     let lab = Lab::new();
@@ -214,6 +237,54 @@ fn a_directory_at_work_belongs_to_one_process() {
     let kept = fs::read(lab.path("set-aside/run.partial-1/metrics.jsonl")).unwrap();
     assert!(kept == left);
     assert!(!lab.path("run.partial").exists() && !lab.path("run/lock").exists());
+}
+
+/// Of processes that are started at once with the same command one trains. The others tell who does, or find the finished
+/// run, and the end is that of a run alone.
+#[test]
+fn of_five_processes_at_once_one_trains() {
+    let lab = Lab::new();
+    let settings = ["--set", "train.steps=30", "--set", "eval.every=10"];
+    trained(&lab.train("mnli", &[&settings[..], &["--cache", "other"]].concat()));
+    fs::rename(lab.path("run"), lab.path("alone")).unwrap();
+    let program = || {
+        let command = Command::new(assert_cmd::cargo::cargo_bin("fpt"))
+            .current_dir(lab.path(""))
+            .args(["train", "--config", "lab.toml", "--task", "mnli"])
+            .args(["--out", "run", "--json"])
+            .args(settings)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        command.unwrap()
+    };
+    let children = [(); 5].map(|()| program());
+    let numbers = children.each_ref().map(Child::id);
+    let mut trainers = 0;
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        let (said, told) = (stdout(&output), stderr(&output));
+        let steps = said.matches(r#""event":"step""#).count();
+        if steps > 0 {
+            trained(&output);
+            trainers += 1;
+        } else if output.status.success() {
+            assert!(told.contains("holds this very run, finished"), "{told}");
+            assert!(said.contains(r#""event":"finished""#), "{said}");
+        } else {
+            refused(&output, &["run.partial", "is writing it"]);
+            let holder = |number: &u32| told.contains(&format!("process {number} "));
+            assert!(numbers.iter().any(holder), "{told}");
+        }
+    }
+    assert_eq!(trainers, 1);
+    let [alone, run] = ["alone", "run"].map(|name| outcome(&lab.path(name)));
+    assert_same(&run, &alone, "with others");
+    let mut left = files(&lab.path(""), "");
+    left.retain(|name| {
+        name.contains("partial") || name.contains(".fpt-run") || name.contains("lock")
+    });
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]
