@@ -23,19 +23,25 @@ pub(super) enum Owner {
 }
 
 impl Lock {
-    /// Lock the directory, which nobody else knows yet.
-    pub(super) fn new(directory: &Path) -> Result<Self, TrainError> {
+    /// Lock a new directory of this process. None if another one takes it for what a killed process has left: it is that
+    /// one's to remove then.
+    pub(super) fn new(directory: &Path) -> Result<Option<Self>, TrainError> {
         let path = directory.join(NAME);
         let failed = |error| TrainError::output(&path, error);
-        let mut file = File::create_new(&path).map_err(failed)?;
+        let mut file = match File::create_new(&path) {
+            Ok(file) => file,
+            Err(_) if !directory.exists() => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
         match file.try_lock() {
-            Ok(()) | Err(TryLockError::WouldBlock) => {}
+            Ok(()) if is_at(&file, &path) => {}
+            Ok(()) | Err(TryLockError::WouldBlock) => return Ok(None),
             // A file system without locks: nothing protects the directory then.
             Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         writeln!(file, "process {}", std::process::id()).map_err(failed)?;
-        Ok(Self { file })
+        Ok(Some(Self { file }))
     }
 
     /// Who holds the lock of a directory that was found.

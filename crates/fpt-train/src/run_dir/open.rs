@@ -271,16 +271,28 @@ fn remove(directory: &Path) {
 /// A new directory `partial`. It appears with its lock in it, so that it is never there without an owner. None if
 /// another process made it first.
 fn fresh(partial: &Path) -> Result<Option<Lock>, TrainError> {
-    let fresh = fresh_directory(partial)?;
-    let claimed = Lock::new(&fresh).and_then(|lock| match fs::rename(&fresh, partial) {
-        Ok(()) => Ok(Some(lock)),
-        Err(_) if partial.exists() => Ok(None),
-        Err(error) => Err(TrainError::output(partial, error)),
-    });
-    if !matches!(claimed, Ok(Some(_))) {
-        remove(&fresh);
+    loop {
+        let fresh = fresh_directory(partial)?;
+        let claimed = Lock::new(&fresh).and_then(|lock| {
+            let Some(lock) = lock else {
+                return Ok(None);
+            };
+            match fs::rename(&fresh, partial) {
+                Ok(()) => Ok(Some(Some(lock))),
+                Err(_) if partial.exists() => Ok(Some(None)),
+                Err(error) => Err(TrainError::output(partial, error)),
+            }
+        });
+        match claimed {
+            // It is gone, or about to be.
+            Ok(None) => {}
+            Ok(Some(Some(lock))) => return Ok(Some(lock)),
+            other => {
+                remove(&fresh);
+                return other.map(Option::flatten);
+            }
+        }
     }
-    claimed
 }
 
 /// A new directory beside `partial`, under a name that no other process takes.
@@ -298,5 +310,37 @@ fn fresh_directory(partial: &Path) -> Result<PathBuf, TrainError> {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
             Err(error) => return Err(failed(error)),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    /// Each looks for what killed processes have left while others make new directories.
+    #[test]
+    fn directories_in_the_making_are_not_swept_away() {
+        let place = tempfile::tempdir().unwrap();
+        thread::scope(|scope| {
+            for worker in 0..8 {
+                let partial = place.path().join(format!("run-{worker}.partial"));
+                scope.spawn(move || {
+                    for _ in 0..200 {
+                        sweep::fresh_directories(&partial);
+                        let lock = fresh(&partial).unwrap().unwrap();
+                        let Owner::Process(_) = Lock::owner(&partial).unwrap() else {
+                            panic!("it belongs to nobody");
+                        };
+                        drop(lock);
+                        fs::remove_dir_all(&partial).unwrap();
+                    }
+                });
+            }
+        });
+        sweep::fresh_directories(&place.path().join("run.partial"));
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
     }
 }
