@@ -45,7 +45,9 @@ impl FreshDirectory {
         let around = around
             .tempdir_in(place)
             .map_err(|error| failed(error.kind()))?;
+        // Nobody takes one for left behind whose lock does not say yet who had it.
         let lock = Lock::new(around.path())?;
+        let lock = lock.ok_or_else(|| failed(std::io::ErrorKind::NotFound))?;
         fs::create_dir(around.path().join(FILES)).map_err(|error| failed(error.kind()))?;
         Ok(Self {
             _lock: lock,

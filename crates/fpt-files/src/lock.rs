@@ -26,24 +26,31 @@ pub enum Owner {
 }
 
 impl Lock {
-    /// Lock the directory, which nobody else knows yet.
+    /// Lock a new directory of this process. None if another one takes it for what a killed process has left: it is that
+    /// one's to remove then.
     ///
     /// # Errors
     /// [`FileError::Write`] of the lock.
-    pub fn new(directory: impl AsRef<Path>) -> Result<Self, FileError> {
-        let path = directory.as_ref().join(LOCK);
+    pub fn new(directory: impl AsRef<Path>) -> Result<Option<Self>, FileError> {
+        let directory = directory.as_ref();
+        let path = directory.join(LOCK);
         let failed = FileError::write(&path);
         let lock = || {
-            let file = File::create_new(&path)?;
+            let file = match File::create_new(&path) {
+                Ok(file) => file,
+                Err(_) if !directory.exists() => return Ok(None),
+                Err(error) => return Err(error),
+            };
             match file.try_lock() {
-                Ok(()) | Err(TryLockError::WouldBlock) => {}
+                Ok(()) if is_at(&file, &path) => {}
+                Ok(()) | Err(TryLockError::WouldBlock) => return Ok(None),
                 // A file system without locks: nothing protects the directory then.
                 Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
                 Err(TryLockError::Error(error)) => return Err(error),
             }
             let lock = Self { file };
             lock.name_holder()?;
-            Ok(lock)
+            Ok(Some(lock))
         };
         lock().map_err(failed)
     }
@@ -159,7 +166,7 @@ mod tests {
         let me = format!("process {}", std::process::id());
         let is_mine = |owner: Owner| matches!(owner, Owner::Process(name) if name == me);
         assert!(matches!(Lock::owner(&directory), Ok(Owner::Nobody(None))));
-        let lock = Lock::new(&directory).unwrap();
+        let lock = Lock::new(&directory).unwrap().unwrap();
         assert!(Lock::new(&directory).is_err());
         assert!(is_mine(Lock::owner(&directory).unwrap()));
         assert!(is_mine(Lock::take(&directory).unwrap()));

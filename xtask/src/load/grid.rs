@@ -1,6 +1,6 @@
 //! Many runs, and stops of them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -90,10 +90,15 @@ fn start(scene: &Scene, out: &Path, runs: usize) -> anyhow::Result<Child> {
         .arg(out)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null());
+        .stderr(std::fs::File::create(messages(out))?);
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     command.spawn().context("reproduce does not start")
+}
+
+/// Where it says what it has to say.
+fn messages(out: &Path) -> PathBuf {
+    out.with_extension("txt")
 }
 
 /// Run a grid to its end.
@@ -109,7 +114,11 @@ pub(super) fn measure(scene: &Scene, runs: usize) -> anyhow::Result<Outcome> {
         }
         std::thread::sleep(LOOK);
     };
-    ensure!(status.success(), "the grid ended with {status}");
+    let said = std::fs::read_to_string(messages(&out))?;
+    let error = said
+        .find("error: ")
+        .map_or("", |place| said[place..].trim());
+    ensure!(status.success(), "the grid ended with {status}: {error}");
     let lines = std::fs::read_to_string(out.join("results.csv"))?
         .lines()
         .count();

@@ -22,7 +22,7 @@ use scene::Scene;
 ///
 /// A grid of tiny runs, one process each: `cargo xtask reproduce` itself stays below 100 MB, and whichever way it is
 /// stopped, no process of it is left. A run of many steps: its memory is the same in the last tenth as in the second, to
-/// 5 %. Exit status 1 if something of that does not hold. Linux only, which tells of processes in files.
+/// 5 % or the 2 MiB that the allocator takes at a time. Exit status 1 if something of that does not hold. Linux only, which tells of processes in files.
 ///
 /// With --checkpoint-cost, only that: the time of a run with checkpoints by that of one without, in turns.
 #[derive(ClapArgs)]

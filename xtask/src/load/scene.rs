@@ -17,6 +17,7 @@ tasks = ["qqp"]
 
 [prompt]
 length = 2
+init = { kind = "uniform" }
 
 [train]
 steps = 2
@@ -32,6 +33,7 @@ batch_size = 4
 [lengths]
 max_source = 16
 max_target = 2
+pad_to = { multiple = 4 }
 "#;
 
 /// A directory with an experiment `load.toml` in it.

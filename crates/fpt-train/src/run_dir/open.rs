@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use fpt_files::{Lock, Owner};
+use fpt_files::{FileError, Lock, Owner};
 use fpt_partial::Selection;
 use serde::Serialize;
 
@@ -294,21 +294,33 @@ fn remove(directory: &Path) {
 /// A new directory `partial`. It appears with its lock and its configuration in it, so that it is never there without an
 /// owner, or in the way of the run that it belongs to. None if another process made it first.
 fn fresh(partial: &Path, config: &str) -> Result<Option<Lock>, TrainError> {
-    let fresh = fresh_directory(partial)?;
-    let filled = Lock::new(&fresh).and_then(|lock| {
-        fpt_files::write(fresh.join(CONFIG), config)?;
-        Ok(lock)
-    });
-    let filled = filled.map_err(TrainError::from);
-    let claimed = filled.and_then(|lock| match fpt_files::publish(&fresh, partial) {
-        Ok(()) => Ok(Some(lock)),
-        Err(_) if partial.exists() => Ok(None),
-        Err(error) => Err(error.into()),
-    });
-    if !matches!(claimed, Ok(Some(_))) {
-        remove(&fresh);
+    loop {
+        let fresh = fresh_directory(partial)?;
+        match filled(&fresh, partial, config) {
+            Ok(Some(lock)) => return Ok(Some(lock)),
+            // Another process took it for what a killed one has left, and removes it.
+            Ok(None) => {}
+            Err(_) if partial.exists() => {
+                remove(&fresh);
+                return Ok(None);
+            }
+            Err(_) if !fresh.exists() => {}
+            Err(error) => {
+                remove(&fresh);
+                return Err(error.into());
+            }
+        }
     }
-    claimed
+}
+
+/// `fresh`, filled and under the name `partial`, or None if it is another process's to remove.
+fn filled(fresh: &Path, partial: &Path, config: &str) -> Result<Option<Lock>, FileError> {
+    let Some(lock) = Lock::new(fresh)? else {
+        return Ok(None);
+    };
+    fpt_files::write(fresh.join(CONFIG), config)?;
+    fpt_files::publish(fresh, partial)?;
+    Ok(Some(lock))
 }
 
 /// A new directory beside `partial`, under a name that no other process takes.
@@ -330,6 +342,8 @@ fn fresh_directory(partial: &Path) -> Result<PathBuf, TrainError> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::thread;
+
     use fpt_lab::Lab;
     use fpt_tasks::TaskName;
 
@@ -415,5 +429,29 @@ mod tests {
         // As where the directory has its new name, and the disk fails to keep that.
         fs::rename(place.join("run.partial"), &target).unwrap();
         assert_eq!(failed(directory), target);
+    }
+
+    /// Each looks for what killed processes have left while others make new directories.
+    #[test]
+    fn directories_in_the_making_are_not_swept_away() {
+        let place = tempfile::tempdir().unwrap();
+        thread::scope(|scope| {
+            for worker in 0..8 {
+                let partial = place.path().join(format!("run-{worker}.partial"));
+                scope.spawn(move || {
+                    for _ in 0..200 {
+                        sweep::fresh_directories(&partial);
+                        let lock = fresh(&partial, "").unwrap().unwrap();
+                        let Owner::Process(_) = Lock::owner(&partial).unwrap() else {
+                            panic!("it belongs to nobody");
+                        };
+                        drop(lock);
+                        fs::remove_dir_all(&partial).unwrap();
+                    }
+                });
+            }
+        });
+        sweep::fresh_directories(&place.path().join("run.partial"));
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
     }
 }
