@@ -23,19 +23,25 @@ pub(super) enum Owner {
 }
 
 impl Lock {
-    /// Lock the directory, which nobody else knows yet.
-    pub(super) fn new(directory: &Path) -> Result<Self, TrainError> {
+    /// Lock the directory, which was made just now. None if another process took it for one that was left behind.
+    pub(super) fn new(directory: &Path) -> Result<Option<Self>, TrainError> {
         let path = directory.join(NAME);
         let failed = |error| TrainError::output(&path, error);
-        let mut file = File::create_new(&path).map_err(failed)?;
+        let mut file = match File::create_new(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound && !directory.exists() => {
+                return Ok(None);
+            }
+            file => file.map_err(failed)?,
+        };
         match file.try_lock() {
-            Ok(()) | Err(TryLockError::WouldBlock) => {}
+            Ok(()) if is_at(&file, &path) => {}
+            Ok(()) | Err(TryLockError::WouldBlock) => return Ok(None),
             // A file system without locks: nothing protects the directory then.
             Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         writeln!(file, "process {}", std::process::id()).map_err(failed)?;
-        Ok(Self { file })
+        Ok(Some(Self { file }))
     }
 
     /// Who holds the lock of a directory that was found.

@@ -291,41 +291,68 @@ fn remove(directory: &Path) {
 /// A new directory `partial`. It appears with its lock and its configuration in it, so that it is never there without an
 /// owner, or in the way of the run that it belongs to. None if another process made it first.
 fn fresh(partial: &Path, config: &str) -> Result<Option<Lock>, TrainError> {
-    let fresh = fresh_directory(partial)?;
-    let filled = Lock::new(&fresh).and_then(|lock| {
-        fpt_files::write(fresh.join(CONFIG), config)?;
-        Ok(lock)
-    });
-    let claimed = filled.and_then(|lock| match fpt_files::publish(&fresh, partial) {
+    /// Others sweep once, when they begin.
+    const TRIES: usize = 1000;
+    for number in 0..TRIES {
+        let Some(fresh) = fresh_directory(partial, number)? else {
+            continue;
+        };
+        let claimed = Lock::new(&fresh).and_then(|lock| match lock {
+            Some(lock) => claim(&fresh, partial, config, lock).map(Some),
+            None => Ok(None),
+        });
+        match claimed {
+            // Another process swept it away before it was locked.
+            Ok(None) => {}
+            Ok(Some(Some(lock))) => return Ok(Some(lock)),
+            Ok(Some(None)) => {
+                remove(&fresh);
+                return Ok(None);
+            }
+            Err(error) => {
+                remove(&fresh);
+                return Err(error);
+            }
+        }
+    }
+    Err(TrainError::Output {
+        path: partial.to_path_buf(),
+        reason: "other processes sweep away what it begins".into(),
+    })
+}
+
+/// Give the directory `fresh`, whose lock this process holds, the name `partial`. None if another process was faster.
+fn claim(
+    fresh: &Path,
+    partial: &Path,
+    config: &str,
+    lock: Lock,
+) -> Result<Option<Lock>, TrainError> {
+    fpt_files::write(fresh.join(CONFIG), config)?;
+    match fpt_files::publish(fresh, partial) {
         Ok(()) => Ok(Some(lock)),
         Err(_) if partial.exists() => Ok(None),
         Err(error) => Err(error.into()),
-    });
-    if !matches!(claimed, Ok(Some(_))) {
-        remove(&fresh);
     }
-    claimed
 }
 
-/// A new directory beside `partial`, under a name that no other process takes.
-fn fresh_directory(partial: &Path) -> Result<PathBuf, TrainError> {
-    let failed = |error| TrainError::output(partial, error);
+/// A new directory beside `partial`, under a name of this process and a number; none if that is taken.
+fn fresh_directory(partial: &Path, number: usize) -> Result<Option<PathBuf>, TrainError> {
     fpt_files::create_parents(partial)?;
-    let mut number = 0;
-    loop {
-        let name = format!("{}{}-{number}", sweep::FRESH, std::process::id());
-        let fresh = partial.with_file_name(name);
-        match fs::create_dir(&fresh) {
-            Ok(()) => return Ok(fresh),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
-            Err(error) => return Err(failed(error)),
-        }
+    let name = format!("{}{}-{number}", sweep::FRESH, std::process::id());
+    let fresh = partial.with_file_name(name);
+    match fs::create_dir(&fresh) {
+        Ok(()) => Ok(Some(fresh)),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(None),
+        Err(error) => Err(TrainError::output(partial, error)),
     }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use fpt_lab::Lab;
     use fpt_tasks::TaskName;
 
@@ -362,6 +389,35 @@ mod tests {
         assert!(RunDir::open(&place.join("run"), &config, Begun::MustGoOn).is_ok());
         // Nothing was set aside.
         assert_eq!(names(&place), ["run.partial"]);
+    }
+
+    #[test]
+    fn whoever_sweeps_harms_nobody_who_begins() {
+        let lab = Lab::new();
+        let place = lab.path("runs");
+        fs::create_dir(&place).unwrap();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    sweep::fresh_directories(&place.join("any.partial"));
+                }
+            });
+            let begin = |number: usize| {
+                let directory = fresh(&place.join(format!("{number}.partial")), "");
+                directory.map(|lock| lock.is_some())
+            };
+            let begun: Vec<_> = (0..50).map(begin).collect();
+            done.store(true, Ordering::Relaxed);
+            for begun in begun {
+                assert!(begun.unwrap());
+            }
+        });
+        assert_eq!(names(&place).len(), 50);
+        for number in 0..50 {
+            let run = place.join(format!("{number}.partial"));
+            assert_eq!(names(&run), ["config.toml", "lock"]);
+        }
     }
 
     #[test]

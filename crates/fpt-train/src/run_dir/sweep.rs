@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn what_could_not_be_removed_goes_the_next_time() {
         let run = tempfile::tempdir().unwrap();
-        let lock = Lock::new(run.path()).unwrap();
+        let lock = Lock::new(run.path()).unwrap().unwrap();
         let checkpoints = run.path().join(crate::checkpoint::DIRECTORY);
         // A name that is no directory can't be removed as one, whoever tries.
         fs::write(&checkpoints, "").unwrap();
