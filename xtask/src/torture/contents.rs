@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use serde_json::Value;
 
 /// Files of a finished run that may stay where they can't be removed: the next command removes them.
@@ -31,7 +32,8 @@ impl Contents {
                 }
                 let bytes = fs::read(&path)?;
                 let file = name.file_name().unwrap_or_default().to_string_lossy();
-                let content = compared(&file, bytes)?;
+                let content = compared(&file, bytes)
+                    .with_context(|| format!("{} is damaged", name.display()))?;
                 found.insert(name, content);
             }
         }

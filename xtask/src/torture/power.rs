@@ -78,6 +78,7 @@ impl Campaign for Power<'_> {
             let out = at.join("run");
             let after = Saved::of(&out);
             trial.differences.extend(before.lost(&after));
+            let is_finished = ended.is_some();
             if let Some(ended) = ended {
                 if trial.faults.is_empty() {
                     victim.took(ended.took);
@@ -88,6 +89,9 @@ impl Campaign for Power<'_> {
             trial.faults.push(moment(when, time, &progress(&out)));
             disk.unmount()?;
             check_image(&image)?;
+            if is_finished {
+                break;
+            }
         }
         let disk = Mounted::image(&image, &at, "")?;
         (trial.differences).extend(victim.differences(&at.join("run")));
