@@ -30,7 +30,7 @@ impl Lock {
         let failed = |error| TrainError::output(&path, error);
         let mut file = match File::create_new(&path) {
             Ok(file) => file,
-            Err(_) if !directory.exists() => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(error)),
         };
         match file.try_lock() {
