@@ -32,7 +32,7 @@ pub struct Args {
     runs: usize,
 
     /// Optimizer steps of the long run; 0 for none.
-    #[arg(long, default_value_t = 20_000)]
+    #[arg(long, default_value_t = 200_000)]
     steps: usize,
 
     /// Turns of runs with checkpoints and without. Nothing else should run beside them.

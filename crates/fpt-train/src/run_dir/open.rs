@@ -3,7 +3,8 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
 use fpt_files::{FileError, Lock, Owner};
 use fpt_partial::Selection;
@@ -323,17 +324,21 @@ fn filled(fresh: &Path, partial: &Path, config: &str) -> Result<Option<Lock>, Fi
     Ok(Some(lock))
 }
 
-/// A new directory beside `partial`, under a name that no other process takes.
+/// A new directory beside `partial`, under a name that nobody else takes, though processes in containers may have the same
+/// number.
 fn fresh_directory(partial: &Path) -> Result<PathBuf, TrainError> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
     let failed = |error| TrainError::output(partial, error);
     fpt_files::create_parents(partial)?;
-    let mut number = 0;
     loop {
-        let name = format!("{}{}-{number}", sweep::FRESH, std::process::id());
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let now = now.unwrap_or_default().as_nanos();
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}{}-{now:x}-{number}", sweep::FRESH, std::process::id());
         let fresh = partial.with_file_name(name);
         match fs::create_dir(&fresh) {
             Ok(()) => return Ok(fresh),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(failed(error)),
         }
     }

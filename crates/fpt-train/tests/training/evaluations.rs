@@ -18,9 +18,8 @@ const STEPS: usize = 9;
 struct Training {
     /// Loss, gradient norm and FLOPs of each step.
     steps: Vec<[u64; 3]>,
-    /// The prompt and the optimizer's state after the last one, as a checkpoint has them.
+    /// The prompt after the last one, as a checkpoint has it.
     prompt: Vec<u8>,
-    optimizer: Vec<u8>,
 }
 
 /// Train, and stop when only the last evaluation is left to do: the checkpoint of that has all that was trained. Returns
@@ -70,12 +69,8 @@ fn run(lab: &Lab, settings: &[&str]) -> (Training, usize) {
     let bytes = fs::read(lab.path(&name)).unwrap();
     let content = fpt_files::unseal("fpt-checkpoint", &bytes).unwrap().content;
     let tensors = SafeTensors::deserialize(content).unwrap();
-    let tensor = |name: &str| tensors.tensor(name).unwrap().data().to_vec();
-    let training = Training {
-        steps,
-        prompt: tensor("prompt"),
-        optimizer: tensor("optimizer"),
-    };
+    let prompt = tensors.tensor("prompt").unwrap().data().to_vec();
+    let training = Training { steps, prompt };
     (training, evaluations)
 }
 
