@@ -49,21 +49,29 @@ impl Checkpoints {
     /// is `passed_over`, and the one before it counts.
     ///
     /// # Errors
-    /// [`FileError::Read`] of the directory, and those of `passed_over`.
+    /// [`FileError::Read`] of the directory, or of the newest one that can't be read where no other is whole: what can't be
+    /// read now may be the work of days. Those of `passed_over`.
     pub fn newest<T, E: From<FileError>>(
         &self,
         mut read: impl FnMut(&[u8]) -> Result<T, String>,
         mut passed_over: impl FnMut(String) -> Result<(), E>,
     ) -> Result<Option<T>, E> {
+        let mut unread = None;
         for path in self.files()?.into_iter().rev() {
-            let bytes = fs::read(&path).map_err(|error| error.to_string());
-            let found = bytes.and_then(|bytes| read(self.format.read(&bytes)?));
+            let found = match fs::read(&path) {
+                Ok(bytes) => self.format.read(&bytes).and_then(&mut read),
+                Err(error) => {
+                    let reason = error.to_string();
+                    unread.get_or_insert_with(|| FileError::read(&path)(error));
+                    Err(reason)
+                }
+            };
             match found {
                 Ok(found) => return Ok(Some(found)),
                 Err(reason) => passed_over(format!("{} is of no use: {reason}", path.display()))?,
             }
         }
-        Ok(None)
+        unread.map_or(Ok(None), |error| Err(error.into()))
     }
 
     fn path(&self, step: usize) -> PathBuf {
@@ -161,5 +169,19 @@ mod tests {
         let (found, told) = newest(&checkpoints);
         assert_eq!((found.as_deref(), told.len()), (Some(&b"2"[..]), 1));
         assert_eq!(names(place.path()).len(), 3);
+    }
+
+    #[test]
+    fn what_cannot_be_read_now_is_not_taken_for_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::new(place.path(), FORMAT);
+        fs::write(place.path().join("step-0000000001.fpt"), "half").unwrap();
+        assert_eq!(newest(&checkpoints).0, None);
+        // To read a directory is an error, whoever reads.
+        fs::create_dir(place.path().join("step-0000000002.fpt")).unwrap();
+        let read = |content: &[u8]| Ok(content.to_vec());
+        let error = checkpoints.newest(read, |_| Ok::<_, FileError>(()));
+        let message = error.unwrap_err().to_string();
+        assert!(message.contains("step-0000000002.fpt"), "{message}");
     }
 }
