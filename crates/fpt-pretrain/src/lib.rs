@@ -13,6 +13,12 @@ mod shards;
 mod state;
 mod stream;
 
+/// The reader that only this crate calls, for the targets of `fuzz/`; part of no other build.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use crate::state::fuzz::{read, written};
+}
+
 pub use config::{Curriculum, ModelShape, PretrainConfig};
 pub use error::PretrainError;
 pub use host::Host;

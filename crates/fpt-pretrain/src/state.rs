@@ -133,3 +133,31 @@ fn is_finite(model: &T5) -> bool {
     model.visit(&mut finite);
     finite.0
 }
+
+/// The content of a checkpoint, as a target of `fuzz/` makes and reads it.
+#[cfg(fuzzing)]
+pub mod fuzz {
+    use super::State;
+    use crate::optimizer::Optimizers;
+    use crate::{PretrainConfig, PretrainError};
+    use fpt_t5::T5;
+
+    /// Of a model before the first step.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn written(config: &PretrainConfig, model: T5) -> Result<Vec<u8>, PretrainError> {
+        let optimizer = Optimizers::new()?.build(config);
+        let bytes = State::new(config, model, optimizer).to_bytes();
+        bytes.map_err(PretrainError::Train)
+    }
+
+    /// In the place of `model`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read(bytes: &[u8], config: &PretrainConfig, model: T5) -> Result<(), String> {
+        let optimizers = Optimizers::new().map_err(|error| error.to_string())?;
+        State::from_bytes(bytes, model, optimizers.build(config)).map(drop)
+    }
+}
