@@ -15,7 +15,10 @@ done
 # Stable Rust is enough: what cargo-fuzz asks of the compiler is only kept from it by this.
 export RUSTC_BOOTSTRAP=1 RUSTC_WRAPPER="$PWD/rustc.sh"
 build=(-O --codegen-units 16 --sanitizer none)
-cargo fuzz build "${build[@]}" || exit
+[ $# -gt 0 ] || set -- $(cargo fuzz list)
+for target; do
+    cargo fuzz build "${build[@]}" "$target" || exit
+done
 ./seeds.sh
 trap 'rm -rf /dev/shm/fpt-fuzz' EXIT
 # The longest inputs, where those that libFuzzer chooses would be too long to be many.
@@ -28,7 +31,6 @@ longest() {
     *) echo 8000 ;;
     esac
 }
-[ $# -gt 0 ] || set -- $(cargo fuzz list)
 found=0
 echo "| target | executions | a second | coverage | crashes |"
 echo "|---|---|---|---|---|"
