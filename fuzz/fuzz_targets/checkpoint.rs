@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use burn::tensor::Device;
-use fpt_fuzz::{Scratch, named, told};
+use fpt_fuzz::{Scratch, let_panics_be_caught, named, told};
 use fpt_tasks::TaskName;
 use fpt_train::{Experiment, TrainConfig, fuzzing};
 use libfuzzer_sys::fuzz_target;
@@ -18,6 +18,6 @@ static CONFIG: LazyLock<TrainConfig> = LazyLock::new(|| {
         .train
 });
 
-fuzz_target!(|content: &[u8]| {
+fuzz_target!(init: let_panics_be_caught(), |content: &[u8]| {
     told(fuzzing::checkpoint(content, &CONFIG, &Device::flex()));
 });

@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use burn::tensor::Device;
-use fpt_fuzz::{Scratch, named, told};
+use fpt_fuzz::{Scratch, let_panics_be_caught, named, told};
 use fpt_pretrain::{PretrainConfig, fuzzing};
 use fpt_t5::{T5, T5Config};
 use libfuzzer_sys::fuzz_target;
@@ -26,7 +26,7 @@ fn model() -> T5 {
     T5::init(&MODEL, &Device::flex().autodiff())
 }
 
-fuzz_target!(|bytes: &[u8]| {
+fuzz_target!(init: let_panics_be_caught(), |bytes: &[u8]| {
     let Some((&which, bytes)) = bytes.split_first() else {
         return;
     };

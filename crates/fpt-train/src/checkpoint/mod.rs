@@ -273,6 +273,13 @@ mod tests {
         let content = FORMAT.read(&whole).unwrap();
         let newer = refused(&seal(FORMAT.kind, VERSION + 1, content));
         assert!(newer.contains("version 3"), "{newer}");
+        // Sealed, but with moments of tensors that have more dimensions than there are.
+        let mut strange = content.to_vec();
+        let rank = b"__rank\xa1dUInt";
+        let place = strange.windows(rank.len()).position(|it| it == rank);
+        strange[place.unwrap() + rank.len()] = 23;
+        let reason = refused(&seal(FORMAT.kind, VERSION, &strange));
+        assert!(reason.contains("optimizer is of another kind"), "{reason}");
         // Sealed, but no state.
         for content in [&b""[..], b"{}", &content[..content.len() - 1]] {
             refused(&seal(FORMAT.kind, VERSION, content));
