@@ -73,21 +73,23 @@ pub fn write_path(
 /// [`FileError::Write`].
 pub fn create_directory(path: impl AsRef<Path>) -> Result<(), FileError> {
     let path = path.as_ref();
-    let is_new = |path: &&Path| *path != Path::new("") && !path.exists();
-    let new: Vec<&Path> = path.ancestors().take_while(is_new).collect();
-    let create = || {
-        fs::create_dir_all(path)?;
-        new.iter().rev().try_for_each(|made| sync_directory(made))
-    };
-    create().map_err(FileError::write(path))
+    created(path).map_err(FileError::write(path))
 }
 
 /// Create the directories above `path` that are not there yet.
 ///
 /// # Errors
-/// [`FileError::Write`] of the directory.
+/// [`FileError::Write`] of `path`, which is what was asked for.
 pub fn create_parents(path: impl AsRef<Path>) -> Result<(), FileError> {
-    create_directory(directory(path.as_ref()))
+    let path = path.as_ref();
+    created(directory(path)).map_err(FileError::write(path))
+}
+
+fn created(path: &Path) -> io::Result<()> {
+    let is_new = |path: &&Path| *path != Path::new("") && !path.exists();
+    let new: Vec<&Path> = path.ancestors().take_while(is_new).collect();
+    fs::create_dir_all(path)?;
+    new.iter().rev().try_for_each(|made| sync_directory(made))
 }
 
 /// The file to replace: `path`, or what it points to as a symbolic link. None where there is a device, a pipe or the

@@ -11,5 +11,5 @@ pub use error::ReportError;
 pub use html::Page;
 pub use markdown::MarkdownTable;
 pub use results::{
-    Entry, Improve, Report, Results, Row, Run, Start, Summary, Table, TableCell, write,
+    Entry, FILES, Improve, Report, Results, Row, Run, Start, Summary, Table, TableCell, write,
 };

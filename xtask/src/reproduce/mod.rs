@@ -8,6 +8,7 @@ mod plan;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{bail, ensure};
 use clap::{Args as ClapArgs, ValueEnum};
@@ -91,7 +92,7 @@ pub struct Args {
 
     /// Stop after so much time, such as 3h, each run with a checkpoint; exit status 75.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
-    time_limit: Option<std::time::Duration>,
+    time_limit: Option<Duration>,
 
     /// Print the results as JSON instead of tables.
     #[arg(long)]
@@ -199,6 +200,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let (mut runs, starts) = args.plan(&experiment, &tasks, &overrides, &out)?;
     fpt_files::create_directory(&out)?;
     let _claim = Claim::new(&out)?;
+    // What was killed while it wrote them.
+    fpt_files::remove_stale(&out, Duration::ZERO, is_comparison_or_report);
     if let Some(generate) = &experiment.generate {
         data::ensure(&experiment.data, generate)?;
     }
@@ -330,6 +333,12 @@ impl Work<'_> {
         }
         Ok(fpt_files::write(&path, &output.stdout)?)
     }
+}
+
+/// Whether a file of a directory of runs, by its name, is one that compares them.
+fn is_comparison_or_report(name: &str) -> bool {
+    let comparison = ["similarity-", "transfer-"];
+    comparison.iter().any(|start| name.starts_with(start)) || fpt_report::FILES.contains(&name)
 }
 
 /// What `work` comes to, unless this program was asked to stop meanwhile, which is told.

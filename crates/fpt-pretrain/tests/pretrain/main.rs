@@ -232,14 +232,16 @@ fn a_damaged_checkpoint_is_told_and_passed_over() {
 fn a_checkpoint_that_cannot_be_written_is_told_and_loses_nothing() {
     let whole = Whole::new();
     let directory = tempfile::tempdir().unwrap();
-    for step in [50, 100] {
-        fs::create_dir_all(checkpoint(directory.path(), step)).unwrap();
-    }
     let mut told = Vec::new();
-    let log = run(&config(), directory.path(), &mut |event| {
-        if let PretrainEvent::Warning { message } = event {
-            told.push(message);
+    let log = run(&config(), directory.path(), &mut |event| match event {
+        // Where files should go that are written later.
+        PretrainEvent::Step { step: 1, .. } => {
+            for step in [50, 100] {
+                fs::create_dir_all(checkpoint(directory.path(), step)).unwrap();
+            }
         }
+        PretrainEvent::Warning { message } => told.push(message),
+        _ => {}
     });
     whole.assert_same(directory.path(), &log.unwrap());
     let failed = told

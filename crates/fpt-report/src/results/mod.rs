@@ -22,7 +22,7 @@ pub use run::Run;
 pub use start::Start;
 pub use stats::Summary;
 pub use tables::{Table, TableCell};
-pub use write::{Report, write};
+pub use write::{FILES, Report, write};
 
 use crate::ReportError;
 

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use super::{Results, Table};
 use crate::{ReportError, csv_line};
 
+/// The files of a report.
+pub const FILES: [&str; 4] = ["results.json", "results.csv", "report.md", "index.html"];
+
 /// What a report says, and where its page lies.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -24,21 +27,21 @@ pub fn write(directory: impl AsRef<Path>) -> Result<Report, ReportError> {
     let directory = directory.as_ref();
     let results = Results::read(directory)?;
     let page = results.page(directory)?.to_html()?;
+    let [in_json, in_csv, in_markdown, in_html] = FILES.map(|name| directory.join(name));
     let json = serde_json::to_string_pretty(&results).map_err(ReportError::Json)? + "\n";
     let tables = results.tables();
     let mut markdown = String::from("# Results\n\nScores are percent.\n");
     for table in &tables {
         markdown += &format!("\n{}\n\n{table}\n", table.caption);
     }
-    fpt_files::write(directory.join("results.json"), &json)?;
-    fpt_files::write(directory.join("results.csv"), &results.csv()?)?;
-    fpt_files::write(directory.join("report.md"), &markdown)?;
-    let path = directory.join("index.html");
-    fpt_files::write(&path, &page)?;
+    fpt_files::write(in_json, &json)?;
+    fpt_files::write(in_csv, &results.csv()?)?;
+    fpt_files::write(in_markdown, &markdown)?;
+    fpt_files::write(&in_html, &page)?;
     Ok(Report {
         tables,
         json,
-        page: path,
+        page: in_html,
     })
 }
 

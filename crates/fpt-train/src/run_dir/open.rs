@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use fpt_files::{FileError, Lock, Owner};
+use fpt_files::{FileError, LOCK, Lock, Owner};
 use fpt_partial::Selection;
 use serde::Serialize;
 
@@ -40,6 +40,10 @@ pub(crate) struct RunDir {
 /// What lies where a run is to be written.
 enum There {
     Nothing,
+    /// Something else than a moment ago.
+    Changing,
+    /// A directory without a lock, which has one now: nobody else takes it, or makes another in its place.
+    Foreign(Lock),
     /// The same run, begun, and its lock.
     Begun(Lock),
     /// Something that is in the way and belongs to no process. Nobody else takes it as long as this value lives.
@@ -87,6 +91,13 @@ impl RunDir {
                     // Its paths may be others now.
                     fpt_files::write(partial.join(CONFIG), &text)?;
                     (lock, true)
+                }
+                There::Changing => continue,
+                There::Foreign(lock) => {
+                    let kept = fpt_files::set_aside(&partial)?;
+                    lock.remove(&kept);
+                    set_aside = Some(kept);
+                    continue;
                 }
                 There::InTheWay(_held) => {
                     set_aside = Some(fpt_files::set_aside(&partial)?);
@@ -233,7 +244,16 @@ fn there(partial: &Path, config: &RunConfig, begun: Begun) -> Result<There, Trai
     }
     let lock = match owner {
         Owner::Nobody(Some(lock)) => lock,
-        Owner::Nobody(None) => return Ok(There::InTheWay(None)),
+        Owner::Nobody(None) => {
+            return Ok(match Lock::new(partial) {
+                Ok(Some(lock)) => There::Foreign(lock),
+                Ok(None) => There::Changing,
+                // It became that of another process just now.
+                Err(_) if partial.join(LOCK).exists() => There::Changing,
+                // What can't be written to can be moved.
+                Err(_) => There::InTheWay(None),
+            });
+        }
         Owner::Process(owner) => {
             return Err(TrainError::Busy {
                 path: partial.to_path_buf(),

@@ -57,7 +57,7 @@ pub(super) fn clear(directory: &Path, lock: &Lock) {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;

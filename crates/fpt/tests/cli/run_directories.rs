@@ -295,6 +295,8 @@ fn what_lies_under_the_unfinished_name_is_not_deleted() {
     trained(&lab.train("mnli", &[]));
     let kept = fs::read_to_string(lab.path("set-aside/run.partial-1/thesis.tex")).unwrap();
     assert_eq!(kept, "precious");
+    let kept = files(&lab.path("set-aside"), "");
+    assert_eq!(kept, ["run.partial-1/thesis.tex"]);
     assert!(!lab.path("run/thesis.tex").exists());
 }
 
