@@ -31,6 +31,14 @@ longest() {
     *) echo 8000 ;;
     esac
 }
+# Burn keeps some kilobytes of each record of a module that it loads, until there is no memory left.
+most() {
+    if [ "$1" = pretrain_state ] && { [ "$runs" -lt 0 ] || [ "$runs" -gt 40000 ]; }; then
+        echo 40000
+    else
+        echo "$runs"
+    fi
+}
 found=0
 echo "| target | executions | a second | coverage | crashes |"
 echo "|---|---|---|---|---|"
@@ -39,7 +47,7 @@ for target; do
     mkdir -p "corpus/$target" "artifacts/$target"
     before=$(ls "artifacts/$target" | wc -l)
     "target/x86_64-unknown-linux-gnu/release/$target" "corpus/$target" -artifact_prefix="artifacts/$target/" \
-        -max_total_time="$seconds" -runs="$runs" -timeout=10 -rss_limit_mb=2048 -max_len="$(longest "$target")" \
+        -max_total_time="$seconds" -runs="$(most "$target")" -timeout=10 -rss_limit_mb=2048 -max_len="$(longest "$target")" \
         -print_final_stats=1 >"$log" 2>&1
     status=$?
     crashes=$(($(ls "artifacts/$target" | wc -l) - before))

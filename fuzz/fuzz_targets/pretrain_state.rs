@@ -16,22 +16,20 @@ static CONFIG: LazyLock<PretrainConfig> = LazyLock::new(|| {
     let path = scratch.write("pretrain.toml", recipe);
     named(PretrainConfig::from_file(&path), &path).expect("a recipe")
 });
-static MODEL: LazyLock<T5Config> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../seeds/config.json")).expect("a configuration")
+static MODEL: LazyLock<T5> = LazyLock::new(|| {
+    let config: T5Config =
+        serde_json::from_str(include_str!("../seeds/config.json")).expect("a configuration");
+    T5::init(&config, &Device::flex())
 });
 static WRITTEN: LazyLock<Vec<u8>> =
-    LazyLock::new(|| told(fuzzing::written(&CONFIG, model())).expect("a checkpoint"));
-
-fn model() -> T5 {
-    T5::init(&MODEL, &Device::flex().autodiff())
-}
+    LazyLock::new(|| told(fuzzing::written(&CONFIG, MODEL.clone())).expect("a checkpoint"));
 
 fuzz_target!(init: let_panics_be_caught(), |bytes: &[u8]| {
     let Some((&which, bytes)) = bytes.split_first() else {
         return;
     };
     if which & 1 == 0 {
-        told(fuzzing::read(bytes, &CONFIG, model()));
+        told(fuzzing::read(bytes, &CONFIG, MODEL.clone()));
         return;
     }
     let mut content = WRITTEN.clone();
@@ -43,5 +41,5 @@ fuzz_target!(init: let_panics_be_caught(), |bytes: &[u8]| {
     if let [low, high] = bytes.chunks_exact(3).remainder() {
         content.truncate(place(&[*low, *high]));
     }
-    told(fuzzing::read(&content, &CONFIG, model()));
+    told(fuzzing::read(&content, &CONFIG, MODEL.clone()));
 });
