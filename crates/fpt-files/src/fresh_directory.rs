@@ -41,13 +41,15 @@ impl FreshDirectory {
         // Messages name the target: the directory is not there then.
         let failed = |kind: std::io::ErrorKind| FileError::write(target)(kind.into());
         let mut name = Builder::new();
-        let around = name.prefix(&prefix).suffix(suffix);
-        let around = around
-            .tempdir_in(place)
-            .map_err(|error| failed(error.kind()))?;
-        // Nobody takes one for left behind whose lock does not say yet who had it.
-        let lock = Lock::new(around.path())?;
-        let lock = lock.ok_or_else(|| failed(std::io::ErrorKind::NotFound))?;
+        let name = name.prefix(&prefix).suffix(suffix);
+        let (around, lock) = loop {
+            let around = name.tempdir_in(place);
+            let around = around.map_err(|error| failed(error.kind()))?;
+            // None if another process takes it for left behind.
+            if let Some(lock) = Lock::new(around.path())? {
+                break (around, lock);
+            }
+        };
         fs::create_dir(around.path().join(FILES)).map_err(|error| failed(error.kind()))?;
         Ok(Self {
             _lock: lock,
@@ -88,18 +90,27 @@ fn sweep(place: &Path, target: &Path) {
         if named != Some(ours) || path.is_symlink() || !is_fresh_directory(&path) {
             continue;
         }
-        if let Ok(Owner::Nobody(Some(_held))) = Lock::owner(&path) {
-            let _ = fs::remove_dir_all(path.join(FILES));
-            let _ = fs::remove_dir_all(&path);
+        match Lock::owner(&path) {
+            Ok(Owner::Nobody(Some(_held))) => {
+                let _ = fs::remove_dir_all(path.join(FILES));
+                let _ = fs::remove_dir_all(&path);
+            }
+            // It is removed only if there is still nothing in it.
+            Ok(Owner::Nobody(None)) => {
+                let _ = fs::remove_dir(&path);
+            }
+            _ => {}
         }
     }
 }
 
-/// Whether a directory has a lock of ours, and nothing else but files.
+/// Whether a directory has a lock of ours, or one that does not say yet whose it is, and nothing else but files; or
+/// nothing at all: its process may have been killed before it had a lock.
 fn is_fresh_directory(path: &Path) -> bool {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
-    let mut names = entries.map(|entry| entry.file_name());
-    lock::is_ours(path) && names.all(|name| name == LOCK || name == FILES)
+    let names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+    let known = names.iter().all(|name| name == LOCK || name == FILES);
+    known && (names.is_empty() || lock::may_be_ours(path))
 }
 
 #[cfg(test)]
@@ -122,7 +133,15 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("model.v1");
         let ours = "process 1\n";
-        left_behind(root.path(), ".model.v1.aB3xY9.tmp", ours);
+        // Killed while it wrote files, before it had said who it was, and before it had a lock.
+        let left = [
+            ".model.v1.aB3xY9.tmp",
+            ".model.v1.bB3xY9.tmp",
+            ".model.v1.cB3xY9.tmp",
+        ];
+        left_behind(root.path(), left[0], ours);
+        left_behind(root.path(), left[1], "");
+        fs::create_dir(root.path().join(left[2])).unwrap();
         let mut kept = Vec::new();
         for (name, lock) in [
             // Of another target, of another program, and with a name that is none.
@@ -137,8 +156,9 @@ mod tests {
         // Without a lock, and of a process at work.
         kept.push(root.path().join(".model.v1.2B3xY9.tmp"));
         fs::create_dir(&kept[4]).unwrap();
+        fs::write(kept[4].join("thesis.tex"), "precious").unwrap();
         let at_work = FreshDirectory::beside(&target).unwrap();
-        assert!(!root.path().join(".model.v1.aB3xY9.tmp").exists());
+        assert!(left.iter().all(|name| !root.path().join(name).exists()));
         fs::write(at_work.path().join("file"), "").unwrap();
 
         let fresh = FreshDirectory::beside(&target).unwrap();

@@ -122,9 +122,10 @@ impl Lock {
 /// Before the number of the process in a lock.
 const HOLDER: &str = "process ";
 
-/// Whether the lock of a directory was written by this module.
-pub(crate) fn is_ours(directory: &Path) -> bool {
-    fs::read_to_string(directory.join(LOCK)).is_ok_and(|text| text.starts_with(HOLDER))
+/// Whether the lock of a directory was written by this module, or is about to be.
+pub(crate) fn may_be_ours(directory: &Path) -> bool {
+    let text = fs::read_to_string(directory.join(LOCK));
+    text.is_ok_and(|text| text.is_empty() || text.starts_with(HOLDER))
 }
 
 /// The process that wrote the lock at `path`.
@@ -178,9 +179,9 @@ mod tests {
         let Owner::Nobody(Some(lock)) = Lock::take(&directory).unwrap() else {
             panic!("nobody holds it");
         };
-        assert!(is_mine(Lock::owner(&directory).unwrap()) && is_ours(directory.path()));
+        assert!(is_mine(Lock::owner(&directory).unwrap()) && may_be_ours(directory.path()));
         lock.remove(&directory);
         assert!(matches!(Lock::owner(&directory), Ok(Owner::Nobody(None))));
-        assert!(!is_ours(directory.path()));
+        assert!(!may_be_ours(directory.path()));
     }
 }
