@@ -67,6 +67,12 @@ fn step(model: &T5) -> (Vec<f32>, u64, usize) {
     (numbers, counter.macs, peak)
 }
 
+/// [`step`] with the least peak of some: where the machine is busy, threads give memory back late.
+fn steady(model: &T5) -> (Vec<f32>, u64, usize) {
+    let steps = (0..4).map(|_| step(model));
+    steps.min_by_key(|(_, _, peak)| *peak).unwrap()
+}
+
 /// One test, since the allocator counts for the whole process.
 #[test]
 fn what_is_computed_again_gives_the_same_numbers_from_less_memory() {
@@ -74,13 +80,13 @@ fn what_is_computed_again_gives_the_same_numbers_from_less_memory() {
         let model = model(gated);
         // The first step makes what all of them share.
         step(&model);
-        let (numbers, macs, kept) = step(&model);
+        let (numbers, macs, kept) = steady(&model);
         assert!(numbers.iter().all(|number| number.is_finite()));
         assert!(numbers.iter().any(|&number| number != numbers[0]));
         let peak = |recompute| {
             let model = model.clone().recomputing(recompute);
             assert_eq!(model.recompute(), recompute);
-            let (again, macs_again, peak) = step(&model);
+            let (again, macs_again, peak) = steady(&model);
             assert!(again == numbers, "{recompute:?} changes a bit");
             assert_eq!(macs_again, macs, "{recompute:?}");
             peak
