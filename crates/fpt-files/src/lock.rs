@@ -41,12 +41,8 @@ impl Lock {
                 Err(_) if !directory.exists() => return Ok(None),
                 Err(error) => return Err(error),
             };
-            match file.try_lock() {
-                Ok(()) if is_at(&file, &path) => {}
-                Ok(()) | Err(TryLockError::WouldBlock) => return Ok(None),
-                // A file system without locks: nothing protects the directory then.
-                Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
-                Err(TryLockError::Error(error)) => return Err(error),
+            if !is_locked(&file, &path)? {
+                return Ok(None);
             }
             let lock = Self { file };
             lock.name_holder()?;
@@ -65,13 +61,8 @@ impl Lock {
         let mut options = File::options();
         let options = options.read(true).write(true).create(true).truncate(false);
         let file = options.open(&path).map_err(FileError::write(&path))?;
-        match file.try_lock() {
-            // One who had it may have removed it between the two calls.
-            Ok(()) if is_at(&file, &path) => {}
-            Ok(()) | Err(TryLockError::WouldBlock) => return Ok(Owner::Process(named(&path))),
-            // As in `new`.
-            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(error)) => return Err(FileError::write(&path)(error)),
+        if !is_locked(&file, &path).map_err(FileError::write(&path))? {
+            return Ok(Owner::Process(named(&path)));
         }
         let lock = Self { file };
         lock.name_holder().map_err(FileError::write(&path))?;
@@ -126,6 +117,17 @@ const HOLDER: &str = "process ";
 pub(crate) fn may_be_ours(directory: &Path) -> bool {
     let text = fs::read_to_string(directory.join(LOCK));
     text.is_ok_and(|text| text.is_empty() || text.starts_with(HOLDER))
+}
+
+/// Lock an open file, unless another process has it, or has removed it from `path` before it was locked.
+fn is_locked(file: &File, path: &Path) -> std::io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(is_at(file, path)),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        // A file system without locks: nothing protects the directory then.
+        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }
 
 /// The process that wrote the lock at `path`.
