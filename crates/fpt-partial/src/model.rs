@@ -1,6 +1,6 @@
 //! The smaller model that a selection makes.
 
-use burn::module::{Module, Param};
+use burn::module::{Module, Param, ParamId};
 use burn::nn::Linear;
 use burn::tensor::{Device, Int, Tensor};
 use fpt_t5::{Attention, FeedForward, T5, index};
@@ -10,7 +10,8 @@ use crate::{PartialError, Selection, StackSelection};
 /// The partial model that `selection` keeps of `model`: the same type, the same weights.
 ///
 /// Layers are shared; of matrices that lose rows or columns, what stays is copied on the device. Nothing goes
-/// through the host, and what is kept whole is not copied. A selection of everything gives the model itself.
+/// through the host, and what is kept whole is not copied. A selection of everything gives the model itself. Gradients of
+/// the partial model, where `model` is in training, are those of `model`'s weights.
 ///
 /// # Errors
 /// [`PartialError::Selection`] if the selection does not fit the model.
@@ -100,5 +101,6 @@ fn narrow_attention(attention: &mut Attention, heads: &[usize], device: &Device)
 fn narrow(linear: &mut Linear, axis: usize, kept: &Tensor<1, Int>) {
     let stored = linear.weight.val().transpose();
     let weight = stored.select(1 - axis, kept.clone()).transpose();
-    linear.weight = Param::from_tensor(weight).set_require_grad(false);
+    // Not `from_tensor`, which asks for gradients of its own: those of a model in training go through to its weights.
+    linear.weight = Param::initialized(ParamId::new(), weight);
 }

@@ -45,6 +45,9 @@ pub struct PretrainConfig {
     pub probe_examples: usize,
     /// How the stories grow.
     pub curriculum: Curriculum,
+    /// What is left out of the model in some steps; nothing where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drops: Option<Drops>,
     /// Shape of the model; the vocabulary is the tokenizer's.
     pub model: ModelShape,
 }
@@ -77,8 +80,7 @@ impl Curriculum {
             max_facts: (1 + level as usize).min(self.max_facts),
             other_wording: (self.other_wording_start + level * self.other_wording_step)
                 .min(self.other_wording_end),
-            applied: ((progress - self.applied[0]) / (self.applied[1] - self.applied[0]))
-                .clamp(0.0, 1.0),
+            applied: rise(self.applied, progress),
         }
     }
 
@@ -90,6 +92,35 @@ impl Curriculum {
             applied: 1.0,
         }
     }
+}
+
+/// How parts of the model are left out in training, so that what is left keeps working when parts are left out later
+/// (structured dropout: Fan et al. 2020, *Reducing Transformer Depth on Demand with Structured Dropout*).
+///
+/// A reduced step loses layers, or neurons and heads, or both (one of the three, each as likely), of the encoder alone or
+/// of both stacks (as likely). How much stays is drawn uniformly between `least` and all, and then which: all parts are
+/// as likely as each other, so that no rule of selection is favoured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Drops {
+    /// Share of the steps that are taken with a reduced model, once it is reached.
+    pub share: f64,
+    /// The least share of layers, or of neurons and heads, that stays.
+    pub least: f64,
+    /// Shares of the steps between which `share` is reached.
+    pub ramp: [f64; 2],
+}
+
+impl Drops {
+    /// The probability that a step is reduced at `progress` in 0..1.
+    pub fn at(&self, progress: f64) -> f64 {
+        self.share * rise(self.ramp, progress)
+    }
+}
+
+/// From 0 to 1 between two shares of the steps.
+fn rise([from, to]: [f64; 2], progress: f64) -> f64 {
+    ((progress - from) / (to - from)).clamp(0.0, 1.0)
 }
 
 /// The shape of the scale model, in Hugging Face's names.
@@ -160,19 +191,35 @@ impl PretrainConfig {
         if config.shards > config.batch_size {
             return Err(fail("`shards` must not exceed `batch_size`".into()));
         }
-        if config.curriculum.applied[0] >= config.curriculum.applied[1] {
-            return Err(fail(
-                "`curriculum.applied` must be two increasing shares of the steps".into(),
-            ));
+        let ramps = [("curriculum.applied", Some(config.curriculum.applied))];
+        let drops = config.drops.as_ref().map(|drops| drops.ramp);
+        for (key, ramp) in ramps.into_iter().chain([("drops.ramp", drops)]) {
+            if ramp.is_some_and(|[from, to]| from >= to) {
+                let reason = format!("`{key}` must be two increasing shares of the steps");
+                return Err(fail(reason));
+            }
+        }
+        for (key, value) in config.shares() {
+            if value > 1.0 {
+                return Err(fail(format!("`{key}` is {value}, more than all")));
+            }
         }
         Ok(config)
     }
 
+    /// What is a share, and nothing where there are no drops.
+    fn shares(&self) -> Vec<(&'static str, f64)> {
+        let shares = |drops: &Drops| [("drops.share", drops.share), ("drops.least", drops.least)];
+        self.drops.iter().flat_map(shares).collect()
+    }
+
     /// All that is no count.
-    fn rates(&self) -> [(&'static str, f64); 13] {
+    fn rates(&self) -> Vec<(&'static str, f64)> {
         let curriculum = &self.curriculum;
         let [from, to] = curriculum.applied;
-        [
+        let ramp = |drops: &Drops| drops.ramp.map(|share| ("drops.ramp", share));
+        let ramp = self.drops.iter().flat_map(ramp);
+        let rates = [
             ("decay_from", self.decay_from),
             ("final_rate", self.final_rate),
             ("muon_learning_rate", self.muon_learning_rate),
@@ -192,7 +239,8 @@ impl PretrainConfig {
             ("curriculum.other_wording_end", curriculum.other_wording_end),
             ("curriculum.applied", from),
             ("curriculum.applied", to),
-        ]
+        ];
+        rates.into_iter().chain(self.shares()).chain(ramp).collect()
     }
 
     /// The model's configuration for a tokenizer of `vocab_size` entries.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use fpt_files::FileError;
+use fpt_partial::PartialError;
 use fpt_t5::T5Error;
 use fpt_world::WorldError;
 
@@ -49,6 +50,9 @@ pub enum PretrainError {
     /// The weights can't be written.
     #[error("pre-training: {0}")]
     Model(#[from] T5Error),
+    /// A part of the model can't be left out.
+    #[error("pre-training: {0}")]
+    Partial(#[from] PartialError),
     /// Training failed.
     #[error("pre-training: {0}")]
     Train(String),

@@ -2,6 +2,7 @@
 
 mod batch;
 mod config;
+mod drops;
 mod error;
 mod host;
 mod init;
@@ -19,7 +20,7 @@ pub mod fuzzing {
     pub use crate::state::fuzz::{read, written};
 }
 
-pub use config::{Curriculum, ModelShape, PretrainConfig};
+pub use config::{Curriculum, Drops, ModelShape, PretrainConfig};
 pub use error::PretrainError;
 pub use host::Host;
 pub use log::{LossPoint, PretrainEvent, PretrainLog};

@@ -14,6 +14,7 @@ use fpt_world::{tokenizer, write_tokenizer};
 use tokenizers::Tokenizer;
 
 use crate::batch::Batches;
+use crate::drops::kept;
 use crate::init::initial;
 use crate::optimizer::Optimizers;
 use crate::probe::skills;
@@ -170,7 +171,8 @@ impl Run<'_> {
                 return Err(PretrainError::Stopped);
             }
             let batch = batches.at(state.progress.step)?;
-            let (loss, gradients) = workers.loss_and_gradients(&state.model, batch);
+            let kept = kept(self.config, state.model.config(), state.progress.step);
+            let (loss, gradients) = workers.loss_and_gradients(&state.model, &kept, batch)?;
             let rates = self.optimizers.rates(self.config, state.progress.step);
             state.model = state.optimizer.step(rates, state.model, gradients);
             let progress = &mut state.progress;

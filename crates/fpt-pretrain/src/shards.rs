@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor};
+use fpt_partial::{Selection, partial};
 use fpt_t5::{Lm, NoTaps, T5};
 use fpt_tasks::{PadTo, TokenBatch, TokenizedExample};
 use fpt_train::batch_tensors;
@@ -30,25 +31,32 @@ impl Workers {
         })
     }
 
-    /// Mean loss and summed gradients of a batch, the shards added up in order.
+    /// Mean loss and summed gradients of a batch, the shards added up in order; each computed by what is `kept` of the
+    /// model for it.
     pub(crate) fn loss_and_gradients(
         &self,
         model: &T5,
+        kept: &[Option<Selection>],
         batch: &[TokenizedExample],
-    ) -> (f64, GradientsParams) {
-        let parts: Vec<(f64, GradientsParams)> = std::thread::scope(|scope| {
+    ) -> Result<(f64, GradientsParams), PretrainError> {
+        let parts: Result<Vec<(f64, GradientsParams)>, PretrainError> = std::thread::scope(|scope| {
             let threads: Vec<_> = self
                 .pools
                 .iter()
+                .zip(kept)
                 .enumerate()
-                .map(|(shard, pool)| {
+                .map(|(shard, (pool, kept))| {
                     let model = model.clone().fork(&self.device.clone().autodiff());
                     scope.spawn(move || {
                         pool.install(|| {
-                            let loss = self.shard_loss(&model, batch, shard);
+                            let reduced = match kept {
+                                Some(kept) => partial(&model, kept)?,
+                                None => model.clone(),
+                            };
+                            let loss = self.shard_loss(&reduced, batch, shard);
                             let mut gradients = loss.backward();
                             let gradients = GradientsParams::from_module(&mut gradients, &model);
-                            (loss.into_scalar::<f64>(), gradients)
+                            Ok((loss.into_scalar::<f64>(), gradients))
                         })
                     })
                 })
@@ -63,11 +71,11 @@ impl Workers {
         });
         let mut sum = GradientsAccumulator::new();
         let mut total = 0.0;
-        for (loss, gradients) in parts {
+        for (loss, gradients) in parts? {
             total += loss;
             sum.accumulate(model, gradients);
         }
-        (total, sum.grads())
+        Ok((total, sum.grads()))
     }
 
     /// The shard's part of the batch's loss. Every shard has the weight of its examples, however long they are.

@@ -4,6 +4,8 @@
 pub(crate) const INIT: u64 = u64::MAX;
 /// The stream of the probe's documents, far from those of training.
 pub(crate) const PROBE: u64 = u64::MAX - 1;
+/// The stream of the streams of what is left out, one for each step.
+pub(crate) const DROPS: u64 = u64::MAX - 2;
 
 /// A seed of its own for each numbered part of a run (the finaliser of SplitMix64).
 pub(crate) fn stream(seed: u64, number: u64) -> u64 {

@@ -62,7 +62,7 @@ pub(crate) fn finish(
         evaluated: plan.evaluated,
         reported_full,
         best_step: step,
-        steps: plan.steps,
+        steps: state.counters.step,
         skipped_batches: state.counters.skipped_batches,
         final_loss: state.final_loss(),
         stages: state.counters.stages.clone(),

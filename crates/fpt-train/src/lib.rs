@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod average;
 mod checkpoint;
 mod compute;
 mod conduct;
@@ -12,6 +13,7 @@ mod inputs;
 mod optimizer;
 mod part;
 mod plan;
+mod rate;
 mod record;
 mod run_dir;
 mod state;
@@ -28,6 +30,7 @@ pub mod fuzzing {
     pub use crate::inputs::fuzzing::{scores, tokens};
 }
 
+pub use average::Average;
 pub use compute::{Compute, Precision};
 pub use conduct::{Begun, Conduct};
 pub use config::{
@@ -44,6 +47,7 @@ pub use inputs::{
 };
 pub use optimizer::adafactor;
 pub use plan::{Plan, PlannedStage};
+pub use rate::RateSchedule;
 pub use record::{BaselineScore, Event, MetricRecord, RunResult, Seconds, StageRecord};
 pub use run_dir::{Claim, FinishedRun, finished_run};
 pub use step::Step;

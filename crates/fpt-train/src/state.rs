@@ -7,6 +7,7 @@ use fpt_prompt::SoftPrompt;
 use fpt_tasks::Scores;
 use serde::{Deserialize, Serialize};
 
+use crate::average::Averaged;
 use crate::{StageRecord, TrainConfig, adafactor};
 
 /// After so many setbacks in a row it is not for a few bad batches that training goes wrong.
@@ -19,6 +20,8 @@ pub(crate) struct State {
     pub(crate) prompt: SoftPrompt,
     /// Its optimizer.
     pub(crate) optimizer: ModuleOptimizer,
+    /// The mean of the prompts, if one is wanted.
+    pub(crate) averaged: Averaged,
     /// The best prompt so far, if any was evaluated.
     pub(crate) best: Option<Best>,
     /// Loss of each step.
@@ -38,6 +41,9 @@ pub(crate) struct Counters {
     pub(crate) stage: Option<StageStart>,
     /// The last evaluation of the current stage.
     pub(crate) last_evaluation: Option<Evaluation>,
+    /// Evaluations in a row, of the current stage, that brought no better prompt.
+    #[serde(default)]
+    pub(crate) no_better: usize,
     /// The stages that are finished.
     pub(crate) stages: Vec<StageRecord>,
     /// Floating-point operations of all steps so far, forward and backward.
@@ -73,6 +79,8 @@ pub(crate) struct Anchor {
     pub(crate) prompt: SoftPrompt,
     /// Its optimizer.
     pub(crate) optimizer: ModuleOptimizer,
+    /// The mean of the prompts.
+    pub(crate) averaged: Averaged,
 }
 
 /// Where a stage began.
@@ -110,6 +118,7 @@ impl State {
         Self {
             prompt,
             optimizer: adafactor(config),
+            averaged: Averaged::default(),
             best: None,
             losses: Vec::new(),
             anchor: None,
@@ -132,6 +141,7 @@ impl State {
             step,
             prompt: self.prompt.clone(),
             optimizer: self.optimizer.clone(),
+            averaged: self.averaged.clone(),
         });
     }
 
@@ -148,6 +158,7 @@ impl State {
         counters.step = anchor.step;
         self.losses.truncate(anchor.step);
         (self.prompt, self.optimizer) = (anchor.prompt, anchor.optimizer);
+        self.averaged = anchor.averaged;
         Some(anchor.step)
     }
 

@@ -12,6 +12,7 @@ use fpt_schedule::cost::{BatchShape, true_macs, weight_bytes};
 use fpt_t5::T5;
 use fpt_tasks::{Scores, TokenBatch, TokenizedExample, TrainBatches, cut};
 
+use crate::average::Averaged;
 use crate::checkpoint::Keeper;
 use crate::inputs::{Inputs, SplitData};
 use crate::record::{Event, Log, MetricRecord, StageRecord};
@@ -108,8 +109,13 @@ impl<'a> Trainer<'a> {
                         .or_else(|error| keeper.stopped(error, state, log))?;
                 }
             }
-            if state.counters.step >= end {
+            let step = state.counters.step;
+            if step >= end {
                 return Ok(());
+            }
+            if self.has_no_patience(stage, state) {
+                let of = self.plan.steps;
+                return log.emit(MetricRecord::OutOfPatience { step, of });
             }
             if one_by_one || on_nonfinite == OnNonfinite::Rewind && state.anchor.is_none() {
                 state.hold();
@@ -163,6 +169,13 @@ impl<'a> Trainer<'a> {
         }
     }
 
+    /// Whether training is to end before its last step: too many evaluations have brought nothing.
+    fn has_no_patience(&self, stage: &Stage<'_>, state: &State) -> bool {
+        let patience = self.inputs.session.config.train.patience;
+        let is_last = stage.plan.steps.end == self.plan.steps;
+        is_last && patience.is_some_and(|patience| state.counters.no_better >= patience)
+    }
+
     /// Whether the prompt is to be evaluated now, and has not been.
     fn owes_evaluation(&self, stage: &Stage<'_>, state: &State) -> bool {
         let step = state.counters.step;
@@ -196,7 +209,9 @@ impl<'a> Trainer<'a> {
         });
         counters.training += expansion;
         counters.last_evaluation = None;
+        counters.no_better = 0;
         state.anchor = None;
+        state.averaged = Averaged::default();
         if planned.number > 0 && config.train.reset_prompt {
             let device = inputs.session.compute.training_device();
             state.prompt = inputs.session.fresh_prompt(config.seed, &device)?;
@@ -248,9 +263,11 @@ impl<'a> Trainer<'a> {
         parts: &[TokenBatch],
         state: &mut State,
     ) -> Tensor<1> {
-        let rate = self.inputs.session.config.train.learning_rate;
+        let train = &self.inputs.session.config.train;
+        let rate = train.rate(state.counters.step, self.plan.steps, &stage.plan.steps);
         let prompt = state.prompt.clone();
         state.prompt = state.optimizer.step(rate, prompt, step.gradients);
+        state.averaged.follow(train.average, &state.prompt);
         state.counters.step += 1;
         let backward = |part| self.backward_macs(&stage.plan.size, &state.prompt, part);
         let backward: u64 = parts.iter().map(backward).sum();
@@ -267,7 +284,9 @@ impl<'a> Trainer<'a> {
     ) -> Result<(), TrainError> {
         let (inputs, plan) = (self.inputs, self.plan);
         let judged = self.judged(stage);
-        let candidate = state.prompt.valid();
+        let average = inputs.session.config.train.average;
+        let prompt = state.prompt.valid();
+        let candidate = state.averaged.candidate(average, prompt.clone());
         let limit = inputs.dev_limit();
         let dev = self.score(judged, Some(&candidate), &inputs.dev, limit, state, log)?;
         let mean = dev.mean();
@@ -280,7 +299,10 @@ impl<'a> Trainer<'a> {
         };
         // What counts as evaluated is never undone.
         state.anchor = None;
+        state.averaged.evaluated(average, &prompt);
         let step = state.counters.step;
+        let no_better = state.counters.no_better + 1;
+        state.counters.no_better = if best { 0 } else { no_better };
         state.counters.last_evaluation = Some(Evaluation {
             step,
             scores: dev.clone(),
@@ -340,7 +362,7 @@ impl<'a> Trainer<'a> {
         let seconds = counters.training - start.training_before - start.expansion;
         counters.stages.push(StageRecord {
             size: stage.plan.size,
-            steps: stage.plan.steps.len(),
+            steps: counters.step - stage.plan.steps.start,
             flops: counters.flops - start.flops_before,
             seconds: seconds.as_secs_f64(),
             expansion_seconds: start.expansion.as_secs_f64(),

@@ -5,7 +5,7 @@
 use burn::module::{Module, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
-use fpt_train::{OnNonfinite, TrainConfig, adafactor};
+use fpt_train::{OnNonfinite, RateSchedule, TrainConfig, adafactor};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -68,6 +68,11 @@ fn config(sequence: &Sequence, weight_decay: f32) -> TrainConfig {
         reset_prompt: false,
         reset_optimizer: false,
         on_nonfinite: OnNonfinite::Stop,
+        schedule: RateSchedule::Constant,
+        warmup: 0,
+        stage_warmup: 0,
+        average: None,
+        patience: None,
     }
 }
 

@@ -37,6 +37,9 @@ pub fn notes(event: &Event) -> Vec<String> {
                  with other batches"
             )]
         }
+        Event::Metric(MetricRecord::OutOfPatience { step, of }) => vec![format!(
+            "ends after {step} of {of} steps: the last evaluations brought no better score (train.patience)"
+        )],
         _ => Vec::new(),
     }
 }

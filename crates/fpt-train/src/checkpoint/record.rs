@@ -4,23 +4,28 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use burn::optim::ModuleOptimizer;
-use burn::tensor::{Bytes, Device};
+use burn::tensor::{Bytes, Device, Tensor, TensorData};
 use fpt_prompt::SoftPrompt;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::Circumstances;
+use crate::average::Averaged;
 use crate::state::{Anchor, Best, Counters, State};
 use crate::{TrainConfig, adafactor};
 
-/// Version of the format. Since 2 there may be batches that were passed over, and a state to go back to.
-pub(super) const VERSION: u32 = 2;
+/// Version of the format. Since 2 there may be batches that were passed over, and a state to go back to; since 3 a mean of
+/// prompts.
+pub(super) const VERSION: u32 = 3;
 
 const META: &str = "state";
 const PROMPT: &str = "prompt";
 const BEST: &str = "best_prompt";
 const LOSSES: &str = "losses";
 const OPTIMIZER: &str = "optimizer";
+/// And the places of the prompts that are held, from 0.
+const AVERAGED: &str = "averaged";
+const ANCHOR_AVERAGED: &str = "anchor_averaged";
 const ANCHOR_PROMPT: &str = "anchor_prompt";
 const ANCHOR_OPTIMIZER: &str = "anchor_optimizer";
 
@@ -36,6 +41,11 @@ struct Meta {
     /// Steps of the state to go back to.
     #[serde(default)]
     anchor: Option<usize>,
+    #[serde(default)]
+    averaged: AveragedMeta,
+    /// Of the state to go back to.
+    #[serde(default)]
+    anchor_averaged: AveragedMeta,
     counters: Counters,
 }
 
@@ -43,6 +53,28 @@ struct Meta {
 struct BestMeta {
     mean: f64,
     step: usize,
+}
+
+/// A mean of prompts, but for what it holds.
+#[derive(Default, Serialize, Deserialize)]
+struct AveragedMeta {
+    held: usize,
+    steps: usize,
+}
+
+impl AveragedMeta {
+    fn of(averaged: &Averaged) -> Self {
+        Self {
+            held: averaged.held.len(),
+            steps: averaged.steps,
+        }
+    }
+
+    /// The names of what is held.
+    fn names(&self, name: &str) -> impl Iterator<Item = String> {
+        let name = name.to_string();
+        (0..self.held).map(move |place| format!("{name}.{place}"))
+    }
 }
 
 /// A state that was read.
@@ -67,8 +99,13 @@ pub(super) fn to_bytes(
             step: best.step,
         }),
         anchor: state.anchor.as_ref().map(|anchor| anchor.step),
+        averaged: AveragedMeta::of(&state.averaged),
+        anchor_averaged: (state.anchor.as_ref())
+            .map(|anchor| AveragedMeta::of(&anchor.averaged))
+            .unwrap_or_default(),
         counters: state.counters.clone(),
     };
+    let held = held(state, &meta);
     let meta = serde_json::to_string(&meta).map_err(|error| error.to_string())?;
     let shape = state.prompt.shape().to_vec();
     let prompt = bytes_of(&state.prompt.values());
@@ -103,8 +140,11 @@ pub(super) fn to_bytes(
     }
     if let Some((prompt, optimizer)) = &anchor {
         let length = vec![optimizer.len()];
-        tensors.push((ANCHOR_PROMPT, Dtype::F32, shape, &prompt[..]));
+        tensors.push((ANCHOR_PROMPT, Dtype::F32, shape.clone(), &prompt[..]));
         tensors.push((ANCHOR_OPTIMIZER, Dtype::U8, length, &optimizer[..]));
+    }
+    for (name, prompt) in &held {
+        tensors.push((name, Dtype::F32, shape.clone(), &prompt[..]));
     }
     let views = tensors.into_iter().map(|(name, dtype, shape, data)| {
         let view = TensorView::new(dtype, shape, data).map_err(|error| error.to_string())?;
@@ -113,6 +153,19 @@ pub(super) fn to_bytes(
     let views: Vec<_> = views.collect::<Result<_, String>>()?;
     let meta = HashMap::from([(META.to_string(), meta)]);
     safetensors::serialize(views, Some(meta)).map_err(|error| error.to_string())
+}
+
+/// The prompts of the means, by name.
+fn held(state: &State, meta: &Meta) -> Vec<(String, Vec<u8>)> {
+    let anchor = state.anchor.iter().flat_map(|anchor| &anchor.averaged.held);
+    let names = meta.averaged.names(AVERAGED);
+    let names = names.chain(meta.anchor_averaged.names(ANCHOR_AVERAGED));
+    let prompts = state.averaged.held.iter().chain(anchor);
+    let bytes = |prompt: &Tensor<2>| {
+        let values: Vec<f32> = prompt.to_data().iter::<f32>().collect();
+        bytes_of(&values)
+    };
+    names.zip(prompts.map(bytes)).collect()
 }
 
 /// What [`to_bytes`] made. The prompt goes to the autodiff device `training`, the best one to `device`.
@@ -157,6 +210,16 @@ pub(super) fn from_bytes(
         let optimizer = optimizer.map_err(|_| format!("its {name} is of another kind"))?;
         optimizer.map_err(|error| text(&error))
     };
+    let averaged = |meta: &AveragedMeta, name: &str| -> Result<Averaged, String> {
+        let held = meta.names(name).map(|name| {
+            let (values, shape) = prompt(&name)?;
+            Ok(Tensor::from_data(TensorData::new(values, shape), device))
+        });
+        Ok(Averaged {
+            held: held.collect::<Result<_, String>>()?,
+            steps: meta.steps,
+        })
+    };
     let trainable =
         |values, shape| SoftPrompt::with_id(values, shape, meta.prompt_id.into(), training);
     let anchor = meta.anchor.map(|step| -> Result<Anchor, String> {
@@ -165,11 +228,13 @@ pub(super) fn from_bytes(
             step,
             prompt: trainable(values, shape),
             optimizer: optimizer(ANCHOR_OPTIMIZER)?,
+            averaged: averaged(&meta.anchor_averaged, ANCHOR_AVERAGED)?,
         })
     });
     let state = State {
         prompt: trainable(values, shape),
         optimizer: optimizer(OPTIMIZER)?,
+        averaged: averaged(&meta.averaged, AVERAGED)?,
         anchor: anchor.transpose()?,
         best: best.transpose()?,
         losses: chunks(tensor(LOSSES)?.data())

@@ -2,9 +2,9 @@
 
 use fpt_tasks::PadTo;
 
-use super::limits::MOST_MULTIPLE;
+use super::limits::{MOST_AVERAGED, MOST_MULTIPLE};
 use super::{Experiment, MOST_EXAMPLES, MOST_STEPS, MOST_TOKENS, RunConfig, TrainConfig};
-use crate::TrainError;
+use crate::{Average, TrainError};
 
 /// A key, its value, the largest that it may have, and what to do instead of more.
 type Bound = (&'static str, usize, usize, &'static str);
@@ -57,11 +57,11 @@ impl RunConfig {
                 ),
             });
         }
-        Ok(())
+        self.train.check_average()
     }
 
     /// What is counted.
-    fn bounds(&self) -> [Bound; 13] {
+    fn bounds(&self) -> [Bound; 14] {
         let (train, eval, score) = (&self.train, &self.eval, &self.selection.score);
         let lengths = &self.lengths;
         let any = usize::MAX;
@@ -78,6 +78,7 @@ impl RunConfig {
             ("train.batch_size", train.batch_size, MOST_EXAMPLES, BATCH),
             ("train.accumulate", train.accumulate, MOST_EXAMPLES, BATCH),
             ("train.batch_tokens", batch_tokens, any, NO_LIMIT),
+            ("train.patience", unless_absent(train.patience), any, NO_LIMIT),
             ("eval.batch_tokens", eval_tokens, any, NO_LIMIT),
             ("eval.every", eval.every, any, NO_LIMIT),
             ("eval.batch_size", eval.batch_size, MOST_EXAMPLES, BATCH),
@@ -116,6 +117,29 @@ impl RunConfig {
             .map(|(key, length)| (key, length.max(1), MOST_TOKENS, LENGTH))
             .into(),
             _ => Vec::new(),
+        }
+    }
+}
+
+impl TrainConfig {
+    /// What is averaged.
+    fn check_average(&self) -> Result<(), TrainError> {
+        match self.average {
+            Some(Average::Exponential { decay }) if !(decay > 0.0 && decay < 1.0) => {
+                Err(TrainError::Value {
+                    key: "train.average.decay",
+                    reason: format!(
+                        "is {decay}, but must be between 0 and 1: what the mean keeps of itself at each step"
+                    ),
+                })
+            }
+            Some(Average::Evaluations { last }) => check_bounds(&[(
+                "train.average.last",
+                last,
+                MOST_AVERAGED,
+                "each prompt is held in memory; a longer mean is an exponential one",
+            )]),
+            _ => Ok(()),
         }
     }
 }

@@ -10,5 +10,8 @@ pub(super) const MOST_MULTIPLE: usize = 1 << 10;
 /// Examples of a batch.
 pub const MOST_EXAMPLES: usize = 1_000_000;
 
+/// Prompts of a mean.
+pub(super) const MOST_AVERAGED: usize = 100;
+
 /// Optimizer steps of a run.
 pub const MOST_STEPS: usize = 10_000_000;

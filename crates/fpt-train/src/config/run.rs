@@ -9,7 +9,7 @@ use fpt_t5::Recompute;
 use fpt_tasks::{BatchLimits, PadTo, Split, TaskName};
 use serde::{Deserialize, Serialize};
 
-use crate::Precision;
+use crate::{Average, Precision, RateSchedule};
 
 /// One run, fully resolved; written into its directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,10 +71,28 @@ pub struct TrainConfig {
     pub accumulate: usize,
     /// What the backward pass computes again instead of keeping it, for less memory: `"attention"`, the probabilities of
     /// all attentions; `"layers"`, the encoder layer by layer. The results are the same. Absent means `"none"`.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub recompute: Recompute,
-    /// Constant learning rate; the paper has 0.3.
+    /// Learning rate, the highest if it does not stay the same; the paper has 0.3.
     pub learning_rate: f64,
+    /// How it goes on after the warm-up, over the steps of all stages: `"constant"`, as in the paper, `"linear"`,
+    /// `"cosine"` or `"inverse-sqrt"`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub schedule: RateSchedule,
+    /// Steps of a linear warm-up; the paper has none.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub warmup: usize,
+    /// Steps of another one after each expansion.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub stage_warmup: usize,
+    /// Evaluate and keep a mean of the prompts: `{ kind = "exponential", decay = 0.95 }` over steps, or
+    /// `{ kind = "evaluations", last = 3 }`. Absent means the prompt itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average: Option<Average>,
+    /// Training ends after so many evaluations in a row, in the last stage, that brought no better score on dev. Absent
+    /// means that all steps are taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<usize>,
     /// Decoupled weight decay; the paper has 1e-5.
     pub weight_decay: f32,
     /// Limit of the gradient's norm; the paper has 1.
@@ -86,7 +104,7 @@ pub struct TrainConfig {
     #[serde(default)]
     pub reset_optimizer: bool,
     /// What becomes of the run if a loss, a gradient or the prompt is infinite or NaN. Absent means `"stop"`.
-    #[serde(default, skip_serializing_if = "is_stop")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub on_nonfinite: OnNonfinite,
 }
 
@@ -105,8 +123,8 @@ pub enum OnNonfinite {
     Rewind,
 }
 
-fn is_stop(on_nonfinite: &OnNonfinite) -> bool {
-    *on_nonfinite == OnNonfinite::Stop
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn one() -> usize {
@@ -115,10 +133,6 @@ fn one() -> usize {
 
 fn is_one(parts: &usize) -> bool {
     *parts == 1
-}
-
-fn is_none(recompute: &Recompute) -> bool {
-    *recompute == Recompute::None
 }
 
 /// Evaluation by greedy decoding.

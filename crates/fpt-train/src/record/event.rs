@@ -134,6 +134,13 @@ pub enum MetricRecord {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reported: Option<Scores>,
     },
+    /// Training ends before its last step: `train.patience` evaluations in a row brought no better score.
+    OutOfPatience {
+        /// Steps taken.
+        step: usize,
+        /// Of so many.
+        of: usize,
+    },
     /// A partial stage ends: the prompt is evaluated on the stage's own model, too.
     StageEnd {
         /// The stage.

@@ -83,6 +83,47 @@ fn scale_head(lab: &Lab, factor: f64) {
 }
 
 #[test]
+fn training_without_success_ends_with_its_patience() {
+    let lab = Lab::new();
+    let still = ["train.learning_rate=1e-30", "train.steps=9", "eval.every=1"];
+    let patient = [&still[..], &["train.patience=2"]].concat();
+    let (result, events) = finished(&lab, "plain", &patient);
+    // The first evaluation is the best, the two after it are no better.
+    assert_eq!((result.steps, result.best_step), (3, 1));
+    assert_eq!(result.stages[0].steps, 3);
+    assert_eq!(steps(&events).len(), 3);
+
+    // Partial stages are no matter of patience: what they are to teach shows after them.
+    let stages = "schedule.stages=[{steps=5, layers=2}, {}]";
+    let (result, _) = finished(&lab, "stages", &[&patient[..], &[stages]].concat());
+    let taken: Vec<usize> = result.stages.iter().map(|stage| stage.steps).collect();
+    assert_eq!(taken, [5, 2]);
+}
+
+#[test]
+fn a_mean_of_prompts_is_what_is_judged_and_kept() {
+    let lab = Lab::new();
+    let settings = ["train.steps=4", "eval.every=4"];
+    let with = |average: &str| [&settings[..], &[average]].concat();
+    let (plain, _) = finished(&lab, "plain", &settings);
+    let (averaged, _) = finished(
+        &lab,
+        "averaged",
+        &with("train.average={kind=\"exponential\", decay=0.9}"),
+    );
+    // The prompt itself goes on as it would.
+    assert_eq!(plain.final_loss, averaged.final_loss);
+    assert!(adapter(&lab, "plain") != adapter(&lab, "averaged"));
+    // A mean of one is no mean.
+    finished(
+        &lab,
+        "one",
+        &with("train.average={kind=\"evaluations\", last=1}"),
+    );
+    assert!(adapter(&lab, "plain") == adapter(&lab, "one"));
+}
+
+#[test]
 fn stages_follow_each_other_in_the_order_of_the_schedule() {
     let lab = Lab::new();
     let settings = [

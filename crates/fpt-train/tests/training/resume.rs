@@ -64,7 +64,7 @@ fn run(
     (result, events)
 }
 
-const SETTINGS: [&[&str]; 4] = [
+const SETTINGS: [&[&str]; 6] = [
     &["train.steps=5", "eval.every=2"],
     &[
         "schedule.method=fpt-cr",
@@ -82,6 +82,25 @@ const SETTINGS: [&[&str]; 4] = [
         "eval.model=stage",
         "train.reset_prompt=true",
         "train.reset_optimizer=true",
+    ],
+    // A rate that changes, a moving average, and the end of patience after step 8.
+    &[
+        "schedule.stages=[{steps=3, d_ff=96}, {}]",
+        "train.steps=20",
+        "eval.every=1",
+        "train.learning_rate=1e-7",
+        "train.schedule=\"cosine\"",
+        "train.warmup=2",
+        "train.stage_warmup=2",
+        "train.average={kind=\"exponential\", decay=0.9}",
+        "train.patience=3",
+    ],
+    // Prompts of evaluations, and a state to go back to that holds some.
+    &[
+        "train.steps=6",
+        "eval.every=1",
+        "train.average={kind=\"evaluations\", last=3}",
+        "train.on_nonfinite=\"rewind\"",
     ],
 ];
 
