@@ -2,10 +2,13 @@
 
 pub mod bench;
 pub mod data;
+pub mod grid;
 pub mod interop;
 pub mod load;
 pub mod pretrain;
+pub mod records;
 pub mod reproduce;
+pub mod search;
 pub mod torture;
 
 mod python;

@@ -1,4 +1,4 @@
-//! Project automation: `cargo xtask reproduce`, `report`, `pretrain`, `data`, `interop`, `torture`,
+//! Project automation: `cargo xtask reproduce`, `report`, `records`, `search`, `pretrain`, `data`, `interop`, `torture`,
 //! `load`, `bench`.
 
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use fpt::{stop, terminal};
-use xtask::{bench, data, interop, load, pretrain, reproduce, torture};
+use xtask::{bench, data, grid, interop, load, pretrain, records, reproduce, search, torture};
 
 /// The pre-training allocates and frees the same shapes at every step.
 #[global_allocator]
@@ -24,6 +24,8 @@ struct Cli {
 enum Command {
     Reproduce(reproduce::Args),
     Report(ReportArgs),
+    Records(records::Args),
+    Search(search::Args),
     Pretrain(pretrain::Args),
     Data(data::Args),
     Interop(interop::Args),
@@ -50,6 +52,8 @@ fn main() -> ExitCode {
     let result = match terminal::arguments::<Cli>().command {
         Command::Reproduce(args) => reproduce::run(&args),
         Command::Report(args) => fpt::report(&args.directory, args.json),
+        Command::Records(args) => records::run(&args),
+        Command::Search(args) => search::run(&args),
         Command::Torture(args) => return held(torture::run(&args)),
         Command::Load(args) => return held(load::run(&args)),
         Command::Pretrain(args) => pretrain::run(&args),
@@ -64,8 +68,8 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         // It has said so.
-        Err(error) if error.is::<reproduce::Stopped>() => ExitCode::from(stop::exit_status()),
-        Err(error) if error.is::<reproduce::Failed>() => {
+        Err(error) if error.is::<grid::Stopped>() => ExitCode::from(stop::exit_status()),
+        Err(error) if error.is::<grid::Failed>() => {
             terminal::error(&error);
             ExitCode::from(1)
         }
@@ -80,7 +84,7 @@ fn main() -> ExitCode {
 fn held(outcome: anyhow::Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is::<reproduce::Stopped>() => ExitCode::from(stop::exit_status()),
+        Err(error) if error.is::<grid::Stopped>() => ExitCode::from(stop::exit_status()),
         Err(error) => {
             terminal::error(&error);
             ExitCode::from(1)

@@ -8,7 +8,7 @@ use clap::Args as ClapArgs;
 use fpt::{revision, stop, terminal};
 use fpt_pretrain::{Host, PretrainConfig, PretrainError, PretrainEvent, pretrain};
 
-use crate::reproduce::Stopped;
+use crate::grid::Stopped;
 
 /// Pre-train the scale model on the generated corpus.
 ///

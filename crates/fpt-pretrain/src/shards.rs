@@ -39,36 +39,38 @@ impl Workers {
         kept: &[Option<Selection>],
         batch: &[TokenizedExample],
     ) -> Result<(f64, GradientsParams), PretrainError> {
-        let parts: Result<Vec<(f64, GradientsParams)>, PretrainError> = std::thread::scope(|scope| {
-            let threads: Vec<_> = self
-                .pools
-                .iter()
-                .zip(kept)
-                .enumerate()
-                .map(|(shard, (pool, kept))| {
-                    let model = model.clone().fork(&self.device.clone().autodiff());
-                    scope.spawn(move || {
-                        pool.install(|| {
-                            let reduced = match kept {
-                                Some(kept) => partial(&model, kept)?,
-                                None => model.clone(),
-                            };
-                            let loss = self.shard_loss(&reduced, batch, shard);
-                            let mut gradients = loss.backward();
-                            let gradients = GradientsParams::from_module(&mut gradients, &model);
-                            Ok((loss.into_scalar::<f64>(), gradients))
+        let parts: Result<Vec<(f64, GradientsParams)>, PretrainError> =
+            std::thread::scope(|scope| {
+                let threads: Vec<_> = self
+                    .pools
+                    .iter()
+                    .zip(kept)
+                    .enumerate()
+                    .map(|(shard, (pool, kept))| {
+                        let model = model.clone().fork(&self.device.clone().autodiff());
+                        scope.spawn(move || {
+                            pool.install(|| {
+                                let reduced = match kept {
+                                    Some(kept) => partial(&model, kept)?,
+                                    None => model.clone(),
+                                };
+                                let loss = self.shard_loss(&reduced, batch, shard);
+                                let mut gradients = loss.backward();
+                                let gradients =
+                                    GradientsParams::from_module(&mut gradients, &model);
+                                Ok((loss.into_scalar::<f64>(), gradients))
+                            })
                         })
                     })
-                })
-                .collect();
-            threads
-                .into_iter()
-                .map(|thread| match thread.join() {
-                    Ok(part) => part,
-                    Err(panic) => std::panic::resume_unwind(panic),
-                })
-                .collect()
-        });
+                    .collect();
+                threads
+                    .into_iter()
+                    .map(|thread| match thread.join() {
+                        Ok(part) => part,
+                        Err(panic) => std::panic::resume_unwind(panic),
+                    })
+                    .collect()
+            });
         let mut sum = GradientsAccumulator::new();
         let mut total = 0.0;
         for (loss, gradients) in parts? {

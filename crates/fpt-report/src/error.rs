@@ -74,6 +74,20 @@ pub enum ReportError {
         /// What differs, a phrase each.
         differences: Vec<String>,
     },
+    /// A claim that is none.
+    #[error("{}: {reason}", .path.display())]
+    Claim {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong, and the key.
+        reason: String,
+    },
+    /// Runs that do not say what a claim asks.
+    #[error("the claim can't be judged: {reason}")]
+    Evidence {
+        /// What is missing.
+        reason: String,
+    },
     /// A run that can't be read.
     #[error(transparent)]
     Run(#[from] TrainError),

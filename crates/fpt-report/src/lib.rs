@@ -1,15 +1,23 @@
 #![doc = include_str!("../README.md")]
 
+mod claims;
 mod csv;
 mod error;
+#[cfg(test)]
+mod fakes;
+mod frontier;
 mod html;
 mod markdown;
 mod results;
+mod stats;
 
+pub use claims::{Arm, Claim, Evidence, Finding, Pair, Seed, StartClaim, Verdict};
 pub use csv::csv_line;
 pub use error::ReportError;
+pub use frontier::{Frontier, FrontierPoint};
 pub use html::Page;
 pub use markdown::MarkdownTable;
 pub use results::{
-    Entry, FILES, Improve, Report, Results, Row, Run, Start, Summary, Table, TableCell, write,
+    Entry, FILES, Improve, Report, Results, Row, Run, Start, Table, TableCell, write,
 };
+pub use stats::{PairedTest, Summary};

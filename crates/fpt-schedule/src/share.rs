@@ -38,6 +38,8 @@ impl Share {
     pub const QUARTER: Self = Self::exact(1, 4);
     /// 1/2.
     pub const HALF: Self = Self::exact(1, 2);
+    /// All.
+    pub const ALL: Self = Self::exact(1, 1);
     /// 3/4.
     pub const THREE_QUARTERS: Self = Self::exact(3, 4);
 

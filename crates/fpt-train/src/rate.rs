@@ -49,12 +49,16 @@ impl TrainConfig {
     /// In a warm-up the rate rises in equal parts, up to the whole at its last step; transformers would begin it with a
     /// step at rate 0, which moves nothing.
     pub fn rate(&self, step: usize, steps: usize, stage: &Range<usize>) -> f64 {
-        let rise = |taken: usize, warmup: usize| ((taken + 1) as f64 / warmup.max(1) as f64).min(1.0);
+        let rise =
+            |taken: usize, warmup: usize| ((taken + 1) as f64 / warmup.max(1) as f64).min(1.0);
         let start = rise(step, self.warmup);
         let after_expansion = match stage.start {
             0 => 1.0,
             start => rise(step.saturating_sub(start), self.stage_warmup),
         };
-        self.learning_rate * start * after_expansion * self.schedule.factor(step, steps, self.warmup)
+        self.learning_rate
+            * start
+            * after_expansion
+            * self.schedule.factor(step, steps, self.warmup)
     }
 }

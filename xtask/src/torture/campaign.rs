@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::contents::Contents;
 use super::log::{End, Log};
 use super::victim::{Ended, Victim};
-use crate::reproduce::Stopped;
+use crate::grid::Stopped;
 
 /// Of so many ends that differ no more is learned.
 const TOO_MANY: usize = 20;

@@ -14,7 +14,7 @@ use burn::tensor::Device;
 use fpt_files::{Fingerprint, Lock, seal};
 use fpt_lab::assert_pinned;
 use fpt_pretrain::{
-    Curriculum, Host, ModelShape, PretrainConfig, PretrainError, PretrainEvent, PretrainLog,
+    Curriculum, Drops, Host, ModelShape, PretrainConfig, PretrainError, PretrainEvent, PretrainLog,
     pretrain,
 };
 use tempfile::TempDir;
@@ -44,6 +44,7 @@ fn config() -> PretrainConfig {
             other_wording_end: 0.85,
             applied: [0.2, 0.5],
         },
+        drops: None,
         model: ModelShape {
             d_model: 16,
             d_kv: 8,
@@ -155,6 +156,38 @@ fn an_interrupted_run_ends_with_the_same_bits() {
     });
     assert_eq!(resumed_after, Some(50));
     whole.assert_same(broken.path(), &resumed.unwrap());
+}
+
+#[test]
+fn what_is_left_out_follows_from_the_step_alone() {
+    let mut config = config();
+    (config.steps, config.save_every) = (24, 10);
+    config.model.num_layers = 3;
+    config.model.num_decoder_layers = 3;
+    let run_of = |config: &PretrainConfig| {
+        let directory = tempfile::tempdir().unwrap();
+        let log = run(config, directory.path(), &mut |_| ()).unwrap();
+        let weights = fs::read(directory.path().join("out/model.safetensors")).unwrap();
+        (log, weights)
+    };
+    let (_, whole) = run_of(&config);
+    config.drops = Some(Drops {
+        share: 0.8,
+        least: 0.3,
+        ramp: [0.0, 0.2],
+    });
+    let (log, dropped) = run_of(&config);
+    assert!(whole != dropped);
+    assert_eq!(log.config.drops, config.drops);
+
+    let directory = tempfile::tempdir().unwrap();
+    for last in [7, 13] {
+        let stopped = run_until(last, &config, directory.path(), &mut |_| ());
+        assert!(matches!(stopped, Err(PretrainError::Stopped)));
+    }
+    run(&config, directory.path(), &mut |_| ()).unwrap();
+    let resumed = fs::read(directory.path().join("out/model.safetensors")).unwrap();
+    assert!(resumed == dropped);
 }
 
 #[test]
@@ -459,6 +492,17 @@ fn recipes_name_what_is_wrong_with_them() {
             "in [model]: `num_heads` is 4611686018427387904",
         ),
         ("d_model = 64", "", "d_model"),
+        (
+            "share = 0.6",
+            "share = 1.5",
+            "`drops.share` is 1.5, more than all",
+        ),
+        (
+            "ramp = [0.25, 0.5]",
+            "ramp = [0.5, 0.5]",
+            "`drops.ramp` must be",
+        ),
+        ("least = 0.25", "least = nan", "`drops.least` is NaN"),
     ] {
         assert!(good.contains(from), "{from}");
         fs::write(&path, good.replace(from, to)).unwrap();

@@ -5,7 +5,6 @@ mod paper;
 mod row;
 mod run;
 mod start;
-mod stats;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -17,10 +16,10 @@ use fpt_schedule::ScheduleConfig;
 use fpt_tasks::{Split, TaskName};
 use serde::Serialize;
 
+pub(crate) use row::improve;
 pub use row::{Entry, Improve, Row};
 pub use run::Run;
 pub use start::Start;
-pub use stats::Summary;
 pub use tables::{Table, TableCell};
 pub use write::{FILES, Report, write};
 

@@ -8,7 +8,7 @@ use fpt_train::EvalModel;
 use serde::Serialize;
 
 use super::Run;
-use super::stats::{Summary, deviation, interpolate, mean, sign_flip_test};
+use crate::stats::{Summary, deviation, interpolate, mean, sign_flip_test};
 
 /// What a method comes to.
 #[derive(Clone, Debug, Serialize)]
@@ -178,6 +178,13 @@ impl Entry {
     }
 }
 
+/// What `run` gains over `plain` stopped at the same FLOPs, points; `None` if that has no reported scores on its way.
+pub(crate) fn improve(run: &Run, plain: &Run) -> Option<f64> {
+    let result = &run.finished.result;
+    let stopped = interpolate(&plain.reported_curve(), result.flops)?;
+    Some(result.reported.primary_value() - stopped)
+}
+
 impl Improve {
     /// Each run against prompt tuning with the same task and seed, stopped at the same FLOPs.
     fn of(own: &[&Run], runs: &[Run]) -> Option<Self> {
@@ -186,11 +193,7 @@ impl Improve {
             let plain = runs.iter().find(|other| {
                 other.is_plain() && other.task() == run.task() && other.seed() == run.seed()
             });
-            let result = &run.finished.result;
-            let stopped =
-                plain.and_then(|plain| interpolate(&plain.reported_curve(), result.flops));
-            if let Some(stopped) = stopped {
-                let gain = result.reported.primary_value() - stopped;
+            if let Some(gain) = plain.and_then(|plain| improve(run, plain)) {
                 by_seed.entry(run.seed()).or_default().push(gain);
             }
         }

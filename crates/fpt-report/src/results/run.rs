@@ -41,7 +41,11 @@ impl Run {
         paths.iter().map(|path| Self::read(path)).collect()
     }
 
-    fn read(directory: &Path) -> Result<Self, ReportError> {
+    /// The finished run in `directory`.
+    ///
+    /// # Errors
+    /// If it is damaged.
+    pub fn read(directory: &Path) -> Result<Self, ReportError> {
         let finished = FinishedRun::read(directory)?;
         let metrics = finished.metrics()?;
         let inputs = finished.inputs()?;
@@ -56,7 +60,7 @@ impl Run {
     ///
     /// # Errors
     /// [`ReportError::Inputs`] names the first that did not.
-    pub(super) fn check_inputs<'a>(
+    pub(crate) fn check_inputs<'a>(
         runs: impl Iterator<Item = &'a Self>,
     ) -> Result<(), ReportError> {
         let mut first: Option<&Self> = None;
@@ -82,11 +86,11 @@ impl Run {
         Ok(())
     }
 
-    pub(super) fn task(&self) -> &TaskName {
+    pub(crate) fn task(&self) -> &TaskName {
         &self.finished.config.task
     }
 
-    pub(super) fn seed(&self) -> u64 {
+    pub(crate) fn seed(&self) -> u64 {
         self.finished.config.seed
     }
 
@@ -132,6 +136,12 @@ impl Run {
             _ => None,
         });
         points.collect()
+    }
+
+    /// The best dev score of its evaluations during training.
+    pub(crate) fn best_on_the_way(&self) -> f64 {
+        let scores = self.dev_curve().into_iter().map(|(_, score)| score);
+        scores.fold(0.0, f64::max)
     }
 
     /// FLOPs at which a stage gives way to the next.

@@ -36,8 +36,7 @@ impl Start {
             other.is_plain() && other.task() == run.task() && other.seed() == run.seed()
         })?;
         // Of the evaluations during training, which are on the same examples as this run's.
-        let best = plain.dev_curve().into_iter().map(|(_, score)| score);
-        let wanted = Self::SHARE * best.fold(0.0, f64::max);
+        let wanted = Self::SHARE * plain.best_on_the_way();
         let reached = run.metrics.iter().find_map(|record| match record {
             MetricRecord::Eval { step, dev, .. } if dev.primary_value() >= wanted => Some(*step),
             _ => None,

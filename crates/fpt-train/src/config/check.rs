@@ -78,7 +78,12 @@ impl RunConfig {
             ("train.batch_size", train.batch_size, MOST_EXAMPLES, BATCH),
             ("train.accumulate", train.accumulate, MOST_EXAMPLES, BATCH),
             ("train.batch_tokens", batch_tokens, any, NO_LIMIT),
-            ("train.patience", unless_absent(train.patience), any, NO_LIMIT),
+            (
+                "train.patience",
+                unless_absent(train.patience),
+                any,
+                NO_LIMIT,
+            ),
             ("eval.batch_tokens", eval_tokens, any, NO_LIMIT),
             ("eval.every", eval.every, any, NO_LIMIT),
             ("eval.batch_size", eval.batch_size, MOST_EXAMPLES, BATCH),

@@ -104,7 +104,7 @@ fn training_without_success_ends_with_its_patience() {
 fn a_mean_of_prompts_is_what_is_judged_and_kept() {
     let lab = Lab::new();
     let settings = ["train.steps=4", "eval.every=4"];
-    let with = |average: &str| [&settings[..], &[average]].concat();
+    let with = |average: &'static str| [&settings[..], &[average]].concat();
     let (plain, _) = finished(&lab, "plain", &settings);
     let (averaged, _) = finished(
         &lab,

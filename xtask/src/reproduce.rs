@@ -1,10 +1,5 @@
 //! `cargo xtask reproduce`: plan the runs, execute them, compare their prompts, report.
 
-mod children;
-mod execute;
-mod placement;
-mod plan;
-
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,15 +7,16 @@ use std::time::Duration;
 
 use anyhow::{bail, ensure};
 use clap::{Args as ClapArgs, ValueEnum};
-use fpt::{DeviceName, model, stop, terminal};
+use fpt::{model, stop, terminal};
 use fpt_schedule::{Method, Reduction};
 use fpt_tasks::TaskName;
 use fpt_train::{Claim, Experiment, Fingerprinter};
 
-use crate::{data, shell};
-use children::{Children, GRACE};
-pub use execute::Stopped;
-use plan::{Grid, Planned};
+use crate::data;
+use crate::grid::{
+    Executor, Failed, Grid, Planned, RunArgs, find_finished, prompts, retain_current,
+    retain_possible, starts, until_stopped,
+};
 
 /// Run an experiment and report it.
 ///
@@ -69,38 +65,12 @@ pub struct Args {
     #[arg(long)]
     out: Option<PathBuf>,
 
-    /// Runs at a time; by default one for each device, or one for each core where the processor computes.
-    #[arg(long)]
-    jobs: Option<NonZeroUsize>,
-
-    /// Of several devices each gets every n-th run.
-    #[arg(long, default_value = "cpu", help = DeviceName::HELP)]
-    device: DeviceName,
-
-    /// Move finished runs of another configuration or of other inputs (model, tokenizer, data: by content) into
-    /// `set-aside` and train them anew.
-    #[arg(long)]
-    force_new: bool,
-
-    /// Move unfinished runs into `set-aside` and begin them anew.
-    #[arg(long)]
-    restart: bool,
-
-    /// Let each run write a checkpoint after so many steps, not only every five minutes and where a stage begins.
-    #[arg(long, value_name = "STEPS")]
-    checkpoint_steps: Option<NonZeroUsize>,
-
-    /// Stop after so much time, such as 3h, each run with a checkpoint; exit status 75.
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
-    time_limit: Option<Duration>,
+    #[command(flatten)]
+    run: RunArgs,
 
     /// Print the results as JSON instead of tables.
     #[arg(long)]
     json: bool,
-
-    /// The `fpt` program, instead of building it.
-    #[arg(long, hide = true)]
-    program: Option<PathBuf>,
 }
 
 /// Which of the paper's tables.
@@ -169,10 +139,11 @@ impl Args {
             experiment.schedule.stages.is_empty(),
             "{config} has [[schedule.stages]], but reproduce compares methods by name; train it with `fpt train`"
         );
+        let seeds: Vec<u64> = (0..self.seeds.get() as u64).collect();
         let grid = Grid {
             tasks,
             methods: &self.methods(experiment),
-            seeds: self.seeds.get() as u64,
+            seeds: &seeds,
             overrides,
         };
         let runs = grid.plan(experiment, out)?;
@@ -180,23 +151,20 @@ impl Args {
             !runs.is_empty(),
             "there is nothing to run: {config} names no task or no method of that table"
         );
-        let starts = plan::starts(experiment, &runs, overrides, out)?;
+        let starts = starts(experiment, &runs, overrides, out)?;
         Ok((runs, starts))
     }
 }
 
 /// Run what is not finished, compare the prompts, and report.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    stop::listen()?;
-    if let Some(limit) = args.time_limit {
-        stop::after(limit);
-    }
+    args.run.listen()?;
     let experiment = Experiment::from_file(&args.config)?;
     let out = args.out();
     let tasks = args.tasks(&experiment);
     let overrides = args.overrides();
     // The runs are told the device that `auto` is, so that all have the same.
-    let devices = args.device.resolve()?;
+    let devices = args.run.device.resolve()?;
     let (mut runs, starts) = args.plan(&experiment, &tasks, &overrides, &out)?;
     fpt_files::create_directory(&out)?;
     let _claim = Claim::new(&out)?;
@@ -205,42 +173,22 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(generate) = &experiment.generate {
         data::ensure(&experiment.data, generate)?;
     }
-    plan::find_finished(
+    find_finished(
         &mut runs,
         &mut Fingerprinter::new(model::find),
-        args.force_new,
+        args.run.force_new,
     )?;
 
-    // Until here a stop ends this program at once. From now on there are others, which must end before it.
-    stop::at_work();
-    Children::during(stop::is_asked, GRACE, |children| {
-        let program = until_stopped("Cargo built fpt", || match &args.program {
-            Some(program) => Ok(program.clone()),
-            None => shell::built(&children.output_of_stranger(&mut shell::build_command())?),
-        })?;
-        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let on_cards = devices != DeviceName::Cpu;
-        let devices = devices.each();
-        let asked = args.jobs.map(NonZeroUsize::get);
-        let jobs = placement::jobs(asked, devices.len(), on_cards, cores, runs.len());
-        let executor = execute::Executor {
-            program: &program,
-            children,
-            config: &args.config,
-            threads: (cores / jobs).max(1),
-            devices: &devices,
-            restart: args.restart,
-            checkpoint_steps: args.checkpoint_steps,
-        };
-        let work = Work {
-            experiment: &experiment,
-            tasks: &tasks,
-            out: &out,
-            executor: &executor,
-            jobs,
-        };
-        work.execute(runs, starts, args)
-    })
+    args.run
+        .with_executor(&args.config, devices, runs.len(), |executor| {
+            let work = Work {
+                experiment: &experiment,
+                tasks: &tasks,
+                out: &out,
+                executor,
+            };
+            work.execute(runs, starts, args)
+        })
 }
 
 /// An experiment on its way.
@@ -248,8 +196,7 @@ struct Work<'a> {
     experiment: &'a Experiment,
     tasks: &'a [TaskName],
     out: &'a Path,
-    executor: &'a execute::Executor<'a>,
-    jobs: usize,
+    executor: &'a Executor<'a>,
 }
 
 impl Work<'_> {
@@ -261,16 +208,16 @@ impl Work<'_> {
         args: &Args,
     ) -> anyhow::Result<()> {
         let total = runs.len() + starts.len();
-        let mut failures = self.executor.run_all(&runs, self.jobs)?;
+        let mut failures = self.executor.run_all(&runs)?;
         // What a failed run would have made is missing to others, too; and what was read may be another now.
         let mut now = Fingerprinter::new(model::find);
-        failures.extend(plan::retain_current(&mut runs, &mut now));
+        failures.extend(retain_current(&mut runs, &mut now));
         until_stopped("prompts were compared", || self.compare_all(&runs))?;
-        plan::retain_possible(&mut starts, &runs);
-        plan::find_finished(&mut starts, &mut now, args.force_new)?;
-        failures.extend(self.executor.run_all(&starts, self.jobs)?);
+        retain_possible(&mut starts, &runs);
+        find_finished(&mut starts, &mut now, args.run.force_new)?;
+        failures.extend(self.executor.run_all(&starts)?);
         let mut now = Fingerprinter::new(model::find);
-        failures.extend(plan::retain_current(&mut starts, &mut now));
+        failures.extend(retain_current(&mut starts, &mut now));
         let failed = failures.len();
         if failed < total {
             match fpt::report(self.out, args.json) {
@@ -294,13 +241,13 @@ impl Work<'_> {
     /// Compare the prompts of each task: their similarity, and where the experiment asks for it their transfer.
     fn compare_all(&self, runs: &[Planned]) -> anyhow::Result<()> {
         for task in self.tasks {
-            let prompts = plan::prompts(runs, task, false);
+            let prompts = prompts(runs, task, false);
             self.compare("similarity", &[], &prompts, task)?;
         }
         let transfer = &self.experiment.transfer;
         let examples = ["--examples".to_string(), transfer.examples.to_string()];
         for task in transfer.tasks.iter().filter(|it| self.tasks.contains(it)) {
-            let prompts = plan::prompts(runs, task, true);
+            let prompts = prompts(runs, task, true);
             self.compare("transfer", &examples, &prompts, task)?;
         }
         Ok(())
@@ -340,34 +287,6 @@ fn is_comparison_or_report(name: &str) -> bool {
     let comparison = ["similarity-", "transfer-"];
     comparison.iter().any(|start| name.starts_with(start)) || fpt_report::FILES.contains(&name)
 }
-
-/// What `work` comes to, unless this program was asked to stop meanwhile, which is told.
-///
-/// # Errors
-/// [`Stopped`], and those of the work.
-fn until_stopped<T>(what: &str, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let outcome = work();
-    if !stop::is_asked() {
-        return outcome;
-    }
-    terminal::note(&format!(
-        "stopped by {} while {what}; the same command goes on",
-        stop::reason()
-    ));
-    Err(Stopped.into())
-}
-
-/// Some runs failed; the others are in the report.
-#[derive(Debug)]
-pub struct Failed(String);
-
-impl std::fmt::Display for Failed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Failed {}
 
 /// Drop what was there before, keeping the order.
 fn deduplicate<T: PartialEq + Clone>(items: &mut Vec<T>) {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 /// So long a process may take to write down what it has.
-pub(super) const GRACE: Duration = Duration::from_secs(60);
+pub(crate) const GRACE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Running processes. Each has a pipe to its standard input: it is told to stop by the end of that, also where this
@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(20);
 ///
 /// Each is a process group of its own: a signal from the terminal is for this program, which tells the others.
 #[derive(Default)]
-pub(super) struct Children {
+pub(crate) struct Children {
     running: Mutex<(usize, HashMap<usize, Running>)>,
     done: AtomicBool,
 }
@@ -32,15 +32,15 @@ struct Running {
 }
 
 /// A process that was started: its place among the [`Children`], and what it says.
-pub(super) struct Started {
-    pub(super) place: usize,
-    pub(super) stdout: ChildStdout,
+pub(crate) struct Started {
+    pub(crate) place: usize,
+    pub(crate) stdout: ChildStdout,
     stderr: Option<ChildStderr>,
 }
 
 impl Started {
     /// Read its messages while somebody reads its output: a full pipe would stop it.
-    pub(super) fn messages(&mut self) -> JoinHandle<String> {
+    pub(crate) fn messages(&mut self) -> JoinHandle<String> {
         let stderr = self.stderr.take();
         std::thread::spawn(move || {
             let mut text = String::new();
@@ -55,7 +55,7 @@ impl Started {
 impl Children {
     /// Do `work`, which starts processes. Once `is_stopped` says so they are told to stop: first as a request, and when
     /// they have had time, by force.
-    pub(super) fn during<T>(
+    pub(crate) fn during<T>(
         is_stopped: fn() -> bool,
         grace: Duration,
         work: impl FnOnce(&Self) -> T,
@@ -83,13 +83,13 @@ impl Children {
     }
 
     /// Start a program of ours, which stops at the end of its input.
-    pub(super) fn start(&self, command: &mut Command) -> anyhow::Result<Started> {
+    pub(crate) fn start(&self, command: &mut Command) -> anyhow::Result<Started> {
         command.stdin(Stdio::piped()).stderr(Stdio::piped());
         self.spawn(command, false)
     }
 
     /// Run a program of ours, which stops at the end of its input, to its end.
-    pub(super) fn output(&self, command: &mut Command) -> anyhow::Result<Output> {
+    pub(crate) fn output(&self, command: &mut Command) -> anyhow::Result<Output> {
         let mut started = self.start(command)?;
         let messages = started.messages();
         let mut stdout = Vec::new();
@@ -104,7 +104,7 @@ impl Children {
 
     /// Run a program that does not know of us to its end: it is stopped by SIGTERM, with all that it has started. Its
     /// messages go where ours go.
-    pub(super) fn output_of_stranger(&self, command: &mut Command) -> anyhow::Result<Output> {
+    pub(crate) fn output_of_stranger(&self, command: &mut Command) -> anyhow::Result<Output> {
         command.stdin(Stdio::null()).stderr(Stdio::inherit());
         let mut started = self.spawn(command, true)?;
         let mut stdout = Vec::new();
@@ -136,7 +136,7 @@ impl Children {
     }
 
     /// Wait until the process at `place`, which has closed its output, has ended.
-    pub(super) fn wait(&self, place: usize) -> anyhow::Result<ExitStatus> {
+    pub(crate) fn wait(&self, place: usize) -> anyhow::Result<ExitStatus> {
         loop {
             // Others may look meanwhile.
             let ended = self.look(place)?;

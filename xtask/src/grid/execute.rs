@@ -16,7 +16,7 @@ use super::placement::Placement;
 use super::plan::Planned;
 
 /// Starts `fpt train` processes and follows them.
-pub(super) struct Executor<'a> {
+pub(crate) struct Executor<'a> {
     /// The `fpt` program.
     pub program: &'a Path,
     /// Where its processes are held.
@@ -27,6 +27,8 @@ pub(super) struct Executor<'a> {
     pub threads: usize,
     /// Devices, each by its own name.
     pub devices: &'a [DeviceName],
+    /// Runs at a time.
+    pub jobs: usize,
     /// Whether unfinished runs begin anew.
     pub restart: bool,
     /// Steps between checkpoints, beside those that runs write by time.
@@ -34,13 +36,14 @@ pub(super) struct Executor<'a> {
 }
 
 impl Executor<'_> {
-    /// Execute what is not finished, `jobs` at a time, each on one of the devices.
+    /// Execute what is not finished, some at a time, each on one of the devices.
     ///
     /// A run that fails does not stop the others. Returns what failed, a line each.
     ///
     /// # Errors
     /// [`Stopped`], once all processes have ended.
-    pub(super) fn run_all(&self, runs: &[Planned], jobs: usize) -> anyhow::Result<Vec<String>> {
+    pub(crate) fn run_all(&self, runs: &[Planned]) -> anyhow::Result<Vec<String>> {
+        let jobs = self.jobs;
         let open: Vec<&Planned> = runs.iter().filter(|run| run.finished.is_none()).collect();
         if open.len() < runs.len() {
             terminal::note(&format!(
@@ -114,11 +117,13 @@ impl Executor<'_> {
             .arg(self.config)
             .args(["--task", run.config.task.as_str()])
             .args(["--seed", &run.config.seed.to_string()])
-            .args(["--method", &run.method.to_string()])
             .args(["--device", &device.to_string()])
             .arg("--out")
             .arg(&run.directory)
             .env("RAYON_NUM_THREADS", self.threads.to_string());
+        if let Some(method) = run.method {
+            command.args(["--method", &method.to_string()]);
+        }
         for assignment in &run.overrides {
             command.args(["--set", assignment]);
         }

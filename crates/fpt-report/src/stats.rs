@@ -1,6 +1,7 @@
 //! The little statistics that the report needs.
 
 use serde::Serialize;
+use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// Values of several seeds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -60,9 +61,9 @@ pub(crate) fn interpolate(points: &[(f64, f64)], x: f64) -> Option<f64> {
 }
 
 /// Most pairs for which all assignments of signs are tried.
-const MOST_PAIRS: usize = 20;
+pub(crate) const MOST_PAIRS: usize = 20;
 /// Fewest pairs that can show anything: with four, p is never below 0.125.
-const FEWEST_PAIRS: usize = 5;
+pub(crate) const FEWEST_PAIRS: usize = 5;
 
 /// Two-sided p of an exact paired sign-flip test: how often the mean of the differences would be at least as far
 /// from zero if each had either sign by chance. `None` for too few pairs, or too many to try all signs.
@@ -81,6 +82,39 @@ pub(crate) fn sign_flip_test(differences: &[f64]) -> Option<f64> {
         flipped.sum::<f64>().abs() >= seen - 1e-9
     });
     Some(as_far.count() as f64 / f64::from(all))
+}
+
+/// What paired differences come to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PairedTest {
+    /// Their mean.
+    pub mean: f64,
+    /// Its 95 % confidence interval, by Student's t.
+    pub interval: [f64; 2],
+    /// Effect size: the mean by the standard deviation (Cohen's d of paired samples).
+    pub effect: f64,
+    /// Two-sided p of the exact sign-flip test; 1 where it says nothing.
+    pub p: f64,
+    /// The differences.
+    pub differences: Vec<f64>,
+}
+
+impl PairedTest {
+    /// Of at least two differences; of fewer nothing is known but their mean.
+    pub(crate) fn of(differences: &[f64]) -> Self {
+        let (mean, count) = (mean(differences), differences.len() as f64);
+        let deviation = deviation(differences).unwrap_or(f64::INFINITY);
+        let t =
+            StudentsT::new(0.0, 1.0, count - 1.0).map_or(f64::INFINITY, |t| t.inverse_cdf(0.975));
+        let half = t * deviation / count.sqrt();
+        Self {
+            mean,
+            interval: [mean - half, mean + half],
+            effect: mean / deviation,
+            p: sign_flip_test(differences).unwrap_or(1.0),
+            differences: differences.to_vec(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -113,6 +147,36 @@ mod tests {
             sign_flip_test(&[1.0, 1.0, 1.0, 1.0, -1.0]),
             Some(12.0 / 32.0)
         );
+    }
+
+    /// The fixture of `tests/paired/make_fixture.py`.
+    #[test]
+    fn paired_tests_equal_scipy() {
+        #[derive(serde::Deserialize)]
+        struct Fixture {
+            cases: Vec<Case>,
+        }
+        #[derive(serde::Deserialize)]
+        struct Case {
+            differences: Vec<f64>,
+            p: f64,
+            interval: [f64; 2],
+            effect: f64,
+        }
+        let text = include_str!("../tests/paired/paired.json");
+        let fixture: Fixture = serde_json::from_str(text).expect("a fixture");
+        assert_eq!(fixture.cases.len(), 5);
+        for case in fixture.cases {
+            let ours = PairedTest::of(&case.differences);
+            let near = |ours: f64, theirs: f64| (ours - theirs).abs() < 1e-9;
+            let what = format!("{ours:?} {:?}", case.interval);
+            assert!(
+                near(ours.p, case.p) && near(ours.effect, case.effect),
+                "{what}"
+            );
+            assert!(near(ours.interval[0], case.interval[0]), "{what}");
+            assert!(near(ours.interval[1], case.interval[1]), "{what}");
+        }
     }
 
     #[test]

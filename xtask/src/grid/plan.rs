@@ -11,9 +11,9 @@ use fpt_tasks::{TaskName, task};
 use fpt_train::{Experiment, Fingerprinter, Plan, RunConfig, RunResult, TrainError, finished_run};
 
 /// A run of the experiment.
-pub(super) struct Planned {
-    /// Its method.
-    pub method: Method,
+pub(crate) struct Planned {
+    /// Its method; `None` for stages of its own, which its settings have.
+    pub method: Option<Method>,
     /// Its directory.
     pub directory: PathBuf,
     /// Its settings, besides the method.
@@ -25,28 +25,29 @@ pub(super) struct Planned {
 }
 
 /// What to run.
-pub(super) struct Grid<'a> {
+pub(crate) struct Grid<'a> {
     /// Tasks.
     pub tasks: &'a [TaskName],
     /// Methods.
     pub methods: &'a [Method],
-    /// Seeds 0, 1, ...
-    pub seeds: u64,
+    /// Seeds.
+    pub seeds: &'a [u64],
     /// Settings for all runs.
     pub overrides: &'a [String],
 }
 
 impl Grid<'_> {
     /// All runs, below `out`. Everything that can be wrong with the settings shows here, before anything runs.
-    pub(super) fn plan(&self, experiment: &Experiment, out: &Path) -> anyhow::Result<Vec<Planned>> {
+    pub(crate) fn plan(&self, experiment: &Experiment, out: &Path) -> anyhow::Result<Vec<Planned>> {
         let model = shape(&experiment.model_config()?);
         let mut runs = Vec::new();
-        for seed in 0..self.seeds {
+        for &seed in self.seeds {
             for &method in self.methods {
                 for task in self.tasks {
                     let directory = out.join(format!("{task}-{}-s{seed}", method.slug()));
                     let overrides = self.overrides.to_vec();
-                    let run = Planned::new(experiment, task, method, seed, overrides, directory)?;
+                    let run =
+                        Planned::new(experiment, task, Some(method), seed, overrides, directory)?;
                     Plan::new(&run.config, &*self::task(task)?, &model)
                         .with_context(|| format!("{method} on {task}"))?;
                     runs.push(run);
@@ -58,16 +59,16 @@ impl Grid<'_> {
 }
 
 impl Planned {
-    fn new(
+    pub(crate) fn new(
         experiment: &Experiment,
         task: &TaskName,
-        method: Method,
+        method: Option<Method>,
         seed: u64,
         overrides: Vec<String>,
         directory: PathBuf,
     ) -> anyhow::Result<Self> {
         let mut all = overrides.clone();
-        all.push(format!("schedule.method={method}"));
+        all.extend(method.map(|method| format!("schedule.method={method}")));
         Ok(Self {
             method,
             directory,
@@ -78,7 +79,7 @@ impl Planned {
     }
 
     /// What people see it called: the directory's name.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         let name = self.directory.file_name().unwrap_or_default();
         name.to_string_lossy().into_owned()
     }
@@ -91,7 +92,7 @@ impl Planned {
 
 /// Find out which of `runs` are finished. A finished run of another configuration or of other inputs is an error, or, if
 /// `force_new`, set aside.
-pub(super) fn find_finished(
+pub(crate) fn find_finished(
     runs: &mut [Planned],
     fingerprinter: &mut Fingerprinter,
     force_new: bool,
@@ -109,7 +110,7 @@ pub(super) fn find_finished(
 
 /// Drop the runs that are not there, or are no longer what is wanted: what one of them read may have been replaced while
 /// others were running, and they are not to be compared then. Returns the latter, a line each.
-pub(super) fn retain_current(
+pub(crate) fn retain_current(
     runs: &mut Vec<Planned>,
     fingerprinter: &mut Fingerprinter,
 ) -> Vec<String> {
@@ -128,17 +129,17 @@ pub(super) fn retain_current(
 
 /// The directories of the runs of a task with the first seed; only those of one stage, where transfer asks for a model a
 /// run.
-pub(super) fn prompts<'a>(runs: &'a [Planned], task: &TaskName, one_stage: bool) -> Vec<&'a Path> {
+pub(crate) fn prompts<'a>(runs: &'a [Planned], task: &TaskName, one_stage: bool) -> Vec<&'a Path> {
     runs.iter()
         .filter(|run| run.is_first_of(task))
-        .filter(|run| !one_stage || !matches!(run.method, Method::Fpt(..)))
+        .filter(|run| !one_stage || !matches!(run.method, Some(Method::Fpt(..))))
         .map(|run| run.directory.as_path())
         .collect()
 }
 
 /// For each task that the experiment names: short trainings on the full model, one that starts afresh, and one from
 /// the prompt of each partial model among `runs`. They lie in `init/` below `out`.
-pub(super) fn starts(
+pub(crate) fn starts(
     experiment: &Experiment,
     runs: &[Planned],
     overrides: &[String],
@@ -150,7 +151,7 @@ pub(super) fn starts(
         let sources: Vec<&Planned> = runs
             .iter()
             .filter(|run| run.is_first_of(task))
-            .filter(|run| matches!(run.method, Method::Partial(..)))
+            .filter(|run| matches!(run.method, Some(Method::Partial(..))))
             .collect();
         if sources.is_empty() {
             continue;
@@ -162,7 +163,7 @@ pub(super) fn starts(
             overrides.push("eval.reference=false".into());
             overrides.extend(init.map(|init| format!("prompt.init={init}")));
             let directory = out.join("init").join(format!("{task}-{name}-s0"));
-            let pt = Method::Pt;
+            let pt = Some(Method::Pt);
             starts.push(Planned::new(experiment, task, pt, 0, overrides, directory)?);
             Ok(())
         };
@@ -171,14 +172,15 @@ pub(super) fn starts(
             let path = source.directory.join("adapter");
             let path = toml::Value::from(path.to_str().context("a run's path is no text")?);
             let init = format!("{{ kind = \"adapter\", path = {path} }}");
-            start(&format!("from-{}", source.method.slug()), Some(init))?;
+            let method = source.method.map_or_else(String::new, Method::slug);
+            start(&format!("from-{method}"), Some(init))?;
         }
     }
     Ok(starts)
 }
 
 /// Drop the starts from prompts of other runs than these.
-pub(super) fn retain_possible(starts: &mut Vec<Planned>, runs: &[Planned]) {
+pub(crate) fn retain_possible(starts: &mut Vec<Planned>, runs: &[Planned]) {
     starts.retain(|start| match &start.config.prompt.init {
         PromptInit::Adapter { path } => runs.iter().any(|run| path.starts_with(&run.directory)),
         _ => true,

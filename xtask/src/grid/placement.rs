@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Runs dealt out to devices: run `i` goes to device `i mod n`. Each job serves one device, and takes its runs in turn;
 /// so with as many jobs as devices there is one run on each.
-pub(super) struct Placement {
+pub(crate) struct Placement {
     runs: usize,
     /// For each device that is used, how many of its runs were taken.
     taken: Vec<AtomicUsize>,
@@ -12,7 +12,7 @@ pub(super) struct Placement {
 
 impl Placement {
     /// `runs` on `devices`, `jobs` at a time. Of more devices than jobs the last are not used.
-    pub(super) fn new(runs: usize, jobs: usize, devices: usize) -> Self {
+    pub(crate) fn new(runs: usize, jobs: usize, devices: usize) -> Self {
         let used = devices.min(jobs).max(1);
         Self {
             runs,
@@ -21,12 +21,12 @@ impl Placement {
     }
 
     /// The device that a job serves.
-    pub(super) fn device(&self, job: usize) -> usize {
+    pub(crate) fn device(&self, job: usize) -> usize {
         job % self.taken.len()
     }
 
     /// The next run of a device that no job has taken; `None` after the last.
-    pub(super) fn next(&self, device: usize) -> Option<usize> {
+    pub(crate) fn next(&self, device: usize) -> Option<usize> {
         let turn = self.taken[device].fetch_add(1, Ordering::Relaxed);
         let run = turn * self.taken.len() + device;
         (run < self.runs).then_some(run)
@@ -35,7 +35,7 @@ impl Placement {
 
 /// How many runs go on at a time: as many as asked for; by default one for each card, or one for each core where the
 /// processor computes.
-pub(super) fn jobs(
+pub(crate) fn jobs(
     asked: Option<usize>,
     devices: usize,
     on_cards: bool,
