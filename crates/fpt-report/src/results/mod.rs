@@ -1,5 +1,6 @@
 //! What run directories come to: read, summed up, and written as tables, JSON, CSV and a page.
 
+mod equal_cost;
 mod page;
 mod paper;
 mod row;

@@ -47,6 +47,12 @@ impl Results {
             |table: Option<Table>| Vec::from_iter(table.map(|table| item(table, directory)));
         vec![
             section(
+                "At equal cost",
+                "equal-cost",
+                "What progressive training is for: a better prompt than plain prompt tuning (PT) has at the same FLOPs.",
+                Vec::from_iter(self.equal_cost()),
+            ),
+            section(
                 "Prompt tuning",
                 "prompt-tuning",
                 "A soft prompt for the frozen model, against answering without reading and without a prompt.",

@@ -240,3 +240,34 @@ fn a_damaged_run_is_named() {
     let error = Results::read(&run).err().unwrap().to_string();
     assert!(error.contains("is a run itself"), "{error}");
 }
+
+#[test]
+fn the_first_picture_compares_at_equal_cost() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    for seed in 0..2 {
+        let curve = |half: f64| {
+            vec![
+                eval(4, 500.0, half, Some(50.0)),
+                eval(8, 1000.0, 80.0, Some(70.0)),
+            ]
+        };
+        let pt = Fake(TaskName::MNLI, "pt", seed, 70.0, 1000.0, 20.0, curve(60.0));
+        pt.write(path, &format!("pt-{seed}"), None);
+        let curve = vec![eval(4, 250.0, 65.0, None), eval(8, 750.0, 78.0, None)];
+        let cr = Fake(TaskName::MNLI, "fpt-cr", seed, 66.0, 750.0, 15.0, curve);
+        cr.write(path, &format!("cr-{seed}"), None);
+    }
+    let html = Results::read(path)
+        .unwrap()
+        .page(path)
+        .unwrap()
+        .to_html()
+        .unwrap();
+    let first = html.find("<svg").unwrap();
+    let heading = html.find("id=\"equal-cost\"").unwrap();
+    assert!(
+        heading < first && html.find("id=\"prompt-tuning\"").unwrap() > first,
+        "{html}"
+    );
+}
