@@ -4,7 +4,7 @@
 Of each training its name, steps and warm-up, and the factor that each of its steps is taken with. A few steps more than it
 has are not asked for: transformers goes on there as it likes.
 
-Pinned: torch 2.11.0, transformers 5.24.0.
+Pinned: torch 2.11.0, transformers 4.57.1.
     python crates/fpt-train/tests/rates/make_fixture.py
 """
 
