@@ -109,12 +109,17 @@ pub struct Drops {
     pub least: f64,
     /// Shares of the steps between which `share` is reached.
     pub ramp: [f64; 2],
+    /// The share of the steps at the end, when the whole model is to get its due.
+    pub last_share: f64,
+    /// Shares of the steps between which `share` becomes `last_share`.
+    pub fall: [f64; 2],
 }
 
 impl Drops {
     /// The probability that a step is reduced at `progress` in 0..1.
     pub fn at(&self, progress: f64) -> f64 {
-        self.share * rise(self.ramp, progress)
+        let fall = (self.last_share - self.share) * rise(self.fall, progress);
+        self.share * rise(self.ramp, progress) + fall
     }
 }
 
@@ -191,13 +196,16 @@ impl PretrainConfig {
         if config.shards > config.batch_size {
             return Err(fail("`shards` must not exceed `batch_size`".into()));
         }
-        let ramps = [("curriculum.applied", Some(config.curriculum.applied))];
-        let drops = config.drops.as_ref().map(|drops| drops.ramp);
-        for (key, ramp) in ramps.into_iter().chain([("drops.ramp", drops)]) {
-            if ramp.is_some_and(|[from, to]| from >= to) {
+        for (key, [from, to]) in config.ramps() {
+            if from >= to {
                 let reason = format!("`{key}` must be two increasing shares of the steps");
                 return Err(fail(reason));
             }
+        }
+        if (config.drops.as_ref()).is_some_and(|drops| drops.ramp[1] > drops.fall[0]) {
+            return Err(fail(
+                "`drops.fall` must not begin before `drops.ramp` ends".into(),
+            ));
         }
         for (key, value) in config.shares() {
             if value > 1.0 {
@@ -209,16 +217,29 @@ impl PretrainConfig {
 
     /// What is a share, and nothing where there are no drops.
     fn shares(&self) -> Vec<(&'static str, f64)> {
-        let shares = |drops: &Drops| [("drops.share", drops.share), ("drops.least", drops.least)];
+        let shares = |drops: &Drops| {
+            [
+                ("drops.share", drops.share),
+                ("drops.least", drops.least),
+                ("drops.last_share", drops.last_share),
+            ]
+        };
         self.drops.iter().flat_map(shares).collect()
+    }
+
+    /// From where to where something changes.
+    fn ramps(&self) -> Vec<(&'static str, [f64; 2])> {
+        let drops = |drops: &Drops| [("drops.ramp", drops.ramp), ("drops.fall", drops.fall)];
+        let mut ramps = vec![("curriculum.applied", self.curriculum.applied)];
+        ramps.extend(self.drops.iter().flat_map(drops));
+        ramps
     }
 
     /// All that is no count.
     fn rates(&self) -> Vec<(&'static str, f64)> {
         let curriculum = &self.curriculum;
-        let [from, to] = curriculum.applied;
-        let ramp = |drops: &Drops| drops.ramp.map(|share| ("drops.ramp", share));
-        let ramp = self.drops.iter().flat_map(ramp);
+        let ends = |(key, ends): (_, [f64; 2])| ends.map(|share| (key, share));
+        let ramps = self.ramps().into_iter().flat_map(ends);
         let rates = [
             ("decay_from", self.decay_from),
             ("final_rate", self.final_rate),
@@ -237,10 +258,12 @@ impl PretrainConfig {
                 curriculum.other_wording_step,
             ),
             ("curriculum.other_wording_end", curriculum.other_wording_end),
-            ("curriculum.applied", from),
-            ("curriculum.applied", to),
         ];
-        rates.into_iter().chain(self.shares()).chain(ramp).collect()
+        rates
+            .into_iter()
+            .chain(self.shares())
+            .chain(ramps)
+            .collect()
     }
 
     /// The model's configuration for a tokenizer of `vocab_size` entries.

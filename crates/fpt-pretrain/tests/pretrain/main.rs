@@ -175,6 +175,8 @@ fn what_is_left_out_follows_from_the_step_alone() {
         share: 0.8,
         least: 0.3,
         ramp: [0.0, 0.2],
+        last_share: 0.4,
+        fall: [0.5, 1.0],
     });
     let (log, dropped) = run_of(&config);
     assert!(whole != dropped);
@@ -503,6 +505,11 @@ fn recipes_name_what_is_wrong_with_them() {
             "`drops.ramp` must be",
         ),
         ("least = 0.25", "least = nan", "`drops.least` is NaN"),
+        (
+            "fall = [0.7, 0.9]",
+            "fall = [0.4, 0.9]",
+            "`drops.fall` must not begin",
+        ),
     ] {
         assert!(good.contains(from), "{from}");
         fs::write(&path, good.replace(from, to)).unwrap();
