@@ -1,6 +1,6 @@
 //! The recipe: everything that determines the weights.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fpt_t5::{FeedForwardKind, T5Config};
 use fpt_world::Difficulty;
@@ -14,6 +14,9 @@ use crate::PretrainError;
 pub struct PretrainConfig {
     /// Seed of weights and corpus.
     pub seed: u64,
+    /// A model of this shape to go on from, its directory relative to the file, instead of fresh weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<PathBuf>,
     /// Optimizer steps.
     pub steps: usize,
     /// Documents a step.
@@ -97,22 +100,47 @@ impl Curriculum {
 /// How parts of the model are left out in training, so that what is left keeps working when parts are left out later
 /// (structured dropout: Fan et al. 2020, *Reducing Transformer Depth on Demand with Structured Dropout*).
 ///
-/// A reduced step loses layers, or neurons and heads, or both (one of the three, each as likely), of the encoder alone or
-/// of both stacks (as likely). How much stays is drawn uniformly between `least` and all, and then which: all parts are
-/// as likely as each other, so that no rule of selection is favoured.
+/// A reduced step loses parts of the encoder alone or of both stacks (as likely). How much stays is drawn uniformly between
+/// `least` and all, the same of whatever is reduced, and then which: all parts are as likely as each other, so that no rule
+/// of selection is favoured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Drops {
     /// Share of the steps that are taken with a reduced model, once it is reached.
     pub share: f64,
-    /// The least share of layers, or of neurons and heads, that stays.
+    /// The least share of layers, neurons or heads that stays.
     pub least: f64,
+    /// What a reduced step loses: one of these lists, each as likely as the others.
+    #[serde(default = "each_kind")]
+    pub kinds: Vec<Vec<Dropped>>,
     /// Shares of the steps between which `share` is reached.
     pub ramp: [f64; 2],
     /// The share of the steps at the end, when the whole model is to get its due.
     pub last_share: f64,
     /// Shares of the steps between which `share` becomes `last_share`.
     pub fall: [f64; 2],
+}
+
+/// What can be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dropped {
+    /// Whole layers.
+    Layers,
+    /// Neurons of every feed-forward network.
+    Neurons,
+    /// Heads of every attention.
+    Heads,
+}
+
+/// Depth, width, or both.
+fn each_kind() -> Vec<Vec<Dropped>> {
+    use Dropped::{Heads, Layers, Neurons};
+    vec![
+        vec![Layers],
+        vec![Neurons, Heads],
+        vec![Layers, Neurons, Heads],
+    ]
 }
 
 impl Drops {
@@ -166,7 +194,9 @@ impl PretrainConfig {
             reason,
         };
         let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
-        let config: Self = toml::from_str(&text).map_err(|error| fail(error.to_string()))?;
+        let mut config: Self = toml::from_str(&text).map_err(|error| fail(error.to_string()))?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        config.start = config.start.map(|start| base.join(start));
         for (key, value) in [
             ("steps", config.steps),
             ("batch_size", config.batch_size),
@@ -201,6 +231,9 @@ impl PretrainConfig {
                 let reason = format!("`{key}` must be two increasing shares of the steps");
                 return Err(fail(reason));
             }
+        }
+        if (config.drops.as_ref()).is_some_and(|drops| drops.kinds.is_empty()) {
+            return Err(fail("`drops.kinds` is empty".into()));
         }
         if (config.drops.as_ref()).is_some_and(|drops| drops.ramp[1] > drops.fall[0]) {
             return Err(fail(

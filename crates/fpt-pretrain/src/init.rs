@@ -1,13 +1,15 @@
 //! Weights before the first step.
 
+use std::path::Path;
+
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use fpt_t5::T5;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::PretrainConfig;
 use crate::stream::{INIT, stream};
+use crate::{PretrainConfig, PretrainError};
 
 /// Initial bias of a matching head for its own position.
 const NOT_ITSELF: f32 = -3.0;
@@ -32,6 +34,39 @@ pub(crate) fn initial(config: &PretrainConfig, vocab_size: usize, device: &Devic
         embedding: Vec::new(),
         queries: Vec::new(),
     })
+}
+
+/// The weights of the model in the directory `start`, to be trained on.
+///
+/// # Errors
+/// [`PretrainError::Model`] if it can't be read, and [`PretrainError::Config`] if it has another shape.
+pub(crate) fn go_on(
+    start: &Path,
+    config: &PretrainConfig,
+    vocab_size: usize,
+    device: &Device,
+) -> Result<T5, PretrainError> {
+    let model = T5::from_pretrained(start, &device.clone().without_autodiff())?;
+    if *model.config() != config.model_config(vocab_size) {
+        return Err(PretrainError::Config {
+            path: start.to_path_buf(),
+            reason: "the model to go on from has another shape than [model]".into(),
+        });
+    }
+    Ok(model.map(&mut Trainable { device }))
+}
+
+/// Makes every weight a leaf that is trained, in memory of its own.
+struct Trainable<'a> {
+    device: &'a Device,
+}
+
+impl ModuleMapper for Trainable<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, value, _) = param.consume();
+        let value = Tensor::from_data(value.into_data(), self.device);
+        Param::initialized(id, value.require_grad())
+    }
 }
 
 /// Replaces every parameter, in the order of the module's fields.

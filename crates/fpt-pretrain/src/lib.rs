@@ -20,7 +20,7 @@ pub mod fuzzing {
     pub use crate::state::fuzz::{read, written};
 }
 
-pub use config::{Curriculum, Drops, ModelShape, PretrainConfig};
+pub use config::{Curriculum, Dropped, Drops, ModelShape, PretrainConfig};
 pub use error::PretrainError;
 pub use host::Host;
 pub use log::{LossPoint, PretrainEvent, PretrainLog};

@@ -23,6 +23,9 @@ pub struct PretrainLog {
     pub revision: String,
     /// The configuration.
     pub config: PretrainConfig,
+    /// The log of the model that it went on from, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Box<PretrainLog>>,
     /// Number of weights.
     pub parameters: usize,
     /// Wall-clock seconds, summed over all sittings.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::time::Instant;
 
@@ -15,13 +16,15 @@ use tokenizers::Tokenizer;
 
 use crate::batch::Batches;
 use crate::drops::kept;
-use crate::init::initial;
+use crate::init::{go_on, initial};
 use crate::optimizer::Optimizers;
 use crate::probe::skills;
 use crate::shards::Workers;
 use crate::state::{FORMAT, State};
 use crate::{Host, LossPoint, PretrainConfig, PretrainError, PretrainEvent, PretrainLog};
 
+/// The log's name in the directory of a model.
+const LOG: &str = "pretrain.json";
 /// Steps a point of the loss curve stands for.
 const LOG_EVERY: usize = 50;
 
@@ -55,6 +58,7 @@ pub fn pretrain(
     let log = PretrainLog {
         revision: host.revision.to_string(),
         config: config.clone(),
+        start: start_log(config)?,
         parameters: model.num_params(),
         seconds: state.progress.seconds.round(),
         skills: run.probe(&model, state.progress.step, on_event)?,
@@ -62,6 +66,24 @@ pub fn pretrain(
     };
     publish(&model, &log, host.out, on_event)?;
     Ok(log)
+}
+
+/// The log beside the model that the run went on from, if there is one.
+fn start_log(config: &PretrainConfig) -> Result<Option<Box<PretrainLog>>, PretrainError> {
+    let Some(path) = config.start.as_ref().map(|start| start.join(LOG)) else {
+        return Ok(None);
+    };
+    match fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => {
+            let log = read.map_err(|error| error.to_string());
+            let log = log.and_then(|log| {
+                serde_json::from_slice(&log).map_err(|error| format!("is no log: {error}"))
+            });
+            let log = log.map_err(|reason| PretrainError::Config { path, reason })?;
+            Ok(Some(Box::new(log)))
+        }
+    }
 }
 
 /// The directory of the checkpoints for this process, once it is sure that the model can be written.
@@ -104,7 +126,7 @@ fn publish(
     let fresh = FreshDirectory::beside(out)?;
     model.save_pretrained(fresh.path(), SaveOptions::default())?;
     write_tokenizer(fresh.path())?;
-    write_json(fresh.path().join("pretrain.json"), log)?;
+    write_json(fresh.path().join(LOG), log)?;
     let holds_something = fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
     if holds_something {
         let path = set_aside(out)?;
@@ -127,7 +149,10 @@ impl Run<'_> {
     fn start(&self, on_event: &mut dyn FnMut(PretrainEvent)) -> Result<State, PretrainError> {
         let vocabulary = self.tokenizer.get_vocab_size(true);
         let device = self.host.device.clone().autodiff();
-        let model = initial(self.config, vocabulary, &device);
+        let model = match &self.config.start {
+            Some(start) => go_on(start, self.config, vocabulary, &device)?,
+            None => initial(self.config, vocabulary, &device),
+        };
         let optimizer = || self.optimizers.build(self.config);
         let read = |content: &[u8]| State::from_bytes(content, model.clone(), optimizer());
         let passed_over = |message| {

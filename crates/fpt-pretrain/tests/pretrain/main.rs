@@ -14,14 +14,15 @@ use burn::tensor::Device;
 use fpt_files::{Fingerprint, Lock, seal};
 use fpt_lab::assert_pinned;
 use fpt_pretrain::{
-    Curriculum, Drops, Host, ModelShape, PretrainConfig, PretrainError, PretrainEvent, PretrainLog,
-    pretrain,
+    Curriculum, Dropped, Drops, Host, ModelShape, PretrainConfig, PretrainError, PretrainEvent,
+    PretrainLog, pretrain,
 };
 use tempfile::TempDir;
 
 fn config() -> PretrainConfig {
     PretrainConfig {
         seed: 3,
+        start: None,
         steps: 100,
         batch_size: 5,
         shards: 2,
@@ -159,6 +160,45 @@ fn an_interrupted_run_ends_with_the_same_bits() {
 }
 
 #[test]
+fn a_run_goes_on_from_another_ones_model() {
+    let mut config = config();
+    (config.steps, config.save_every) = (12, 12);
+    let first = tempfile::tempdir().unwrap();
+    let log = run(&config, first.path(), &mut |_| ()).unwrap();
+    let out = first.path().join("out");
+    let weights = |out: &Path| fs::read(out.join("model.safetensors")).unwrap();
+
+    // At a rate of nothing the weights stay what they are.
+    let mut second = config.clone();
+    second.start = Some(out.clone());
+    (second.muon_learning_rate, second.adam_learning_rate) = (0.0, 0.0);
+    let still = tempfile::tempdir().unwrap();
+    let still_log = run(&second, still.path(), &mut |_| ()).unwrap();
+    assert!(weights(&still.path().join("out")) == weights(&out));
+    assert_eq!(still_log.start.as_deref(), Some(&log));
+
+    // Otherwise they go on from there, and resume as others do.
+    second.muon_learning_rate = 0.005;
+    let directory = tempfile::tempdir().unwrap();
+    let stopped = run_until(5, &second, directory.path(), &mut |_| ());
+    assert!(matches!(stopped, Err(PretrainError::Stopped)));
+    run(&second, directory.path(), &mut |_| ()).unwrap();
+    let whole = tempfile::tempdir().unwrap();
+    run(&second, whole.path(), &mut |_| ()).unwrap();
+    assert!(weights(&directory.path().join("out")) == weights(&whole.path().join("out")));
+
+    let error = |config: &PretrainConfig| {
+        let directory = tempfile::tempdir().unwrap();
+        let outcome = run(config, directory.path(), &mut |_| ());
+        outcome.unwrap_err().to_string()
+    };
+    second.model.d_ff = 8;
+    assert!(error(&second).contains("another shape"));
+    second.start = Some(first.path().join("nowhere"));
+    assert!(error(&second).contains("nowhere"));
+}
+
+#[test]
 fn what_is_left_out_follows_from_the_step_alone() {
     let mut config = config();
     (config.steps, config.save_every) = (24, 10);
@@ -174,6 +214,10 @@ fn what_is_left_out_follows_from_the_step_alone() {
     config.drops = Some(Drops {
         share: 0.8,
         least: 0.3,
+        kinds: vec![
+            vec![Dropped::Layers],
+            vec![Dropped::Neurons, Dropped::Heads],
+        ],
         ramp: [0.0, 0.2],
         last_share: 0.4,
         fall: [0.5, 1.0],
@@ -466,7 +510,8 @@ fn a_state_of_another_configuration_is_refused() {
 fn recipes_name_what_is_wrong_with_them() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("recipe.toml");
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/pretrain-mini.toml");
+    let shipped =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/pretrain-mini-first.toml");
     let good = fs::read_to_string(shipped).unwrap();
     fs::write(&path, &good).unwrap();
     PretrainConfig::from_file(&path).unwrap();
