@@ -252,7 +252,7 @@ impl<'a> Campaign<'a> {
             let command = format!("cargo xtask records {}", path.display());
             let text = verdict.markdown(claim, &evidence, &command, &csv);
             fpt_files::write(path.with_extension("md"), &text)?;
-            fpt_files::write(path.with_extension("csv"), &evidence.csv())?;
+            fpt_files::write(path.with_extension("csv"), evidence.csv())?;
             verdicts.push((name.into_owned(), verdict));
         }
         Ok(Outcome { verdicts, failures })

@@ -3,13 +3,13 @@
 mod claims;
 mod csv;
 mod error;
-#[cfg(test)]
-mod fakes;
 mod frontier;
 mod html;
 mod markdown;
 mod results;
 mod stats;
+#[cfg(test)]
+mod tests;
 
 pub use claims::{Arm, Claim, Evidence, Finding, Pair, Seed, StartClaim, Verdict};
 pub use csv::csv_line;

@@ -8,7 +8,7 @@ use fpt_tasks::TaskName;
 
 use super::{Claim, Evidence, Pair};
 use crate::Run;
-use crate::fakes::{Fake, eval};
+use crate::tests::{Fake, eval};
 
 const CLAIM: &str = r#"
 title = "FPT-CR is as good"

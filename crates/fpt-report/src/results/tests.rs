@@ -7,7 +7,7 @@ use fpt_tasks::TaskName;
 use serde_json::Value;
 
 use super::{Results, write};
-use crate::fakes::{Fake, eval};
+use crate::tests::{Fake, eval};
 
 /// Prompt tuning, a partial model and progressive training on two tasks, and a start from the partial model's prompt.
 fn directory() -> tempfile::TempDir {
