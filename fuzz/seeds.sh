@@ -65,7 +65,7 @@ text tokenize - text "question: who lives in Kiel? context: ﬁne 😀 é <extra
 take experiment - ../configs/mini.toml ../configs/t5-large.toml ../configs/t5-xl.toml ../configs/flan-t5-base.toml
 text assignments - steps $'train.steps=50\nschedule.method="fpt-cr"\nlengths.pad_to={multiple = 4}'
 text assignments - stages $'schedule.stages=[{steps=0.3, layers=4, heads=0.5}, {d_ff=0.75}]\neval.every=7\ntask=xsum'
-take pretrain_config - ../configs/pretrain-mini-first.toml
+take pretrain_config - ../configs/pretrain-mini.toml
 text pretrain_state - edits $'\x01\x09\x01\x02'
 text pretrain_state - cut $'\x01\x20\x01'
 run=$crates/fpt-report/tests/runs/mnli-pt-s0

@@ -12,7 +12,7 @@ use libfuzzer_sys::fuzz_target;
 
 static CONFIG: LazyLock<PretrainConfig> = LazyLock::new(|| {
     let scratch = Scratch::new("pretrain_state");
-    let recipe = include_bytes!("../../configs/pretrain-mini-first.toml");
+    let recipe = include_bytes!("../../configs/pretrain-mini.toml");
     let path = scratch.write("pretrain.toml", recipe);
     named(PretrainConfig::from_file(&path), &path).expect("a recipe")
 });

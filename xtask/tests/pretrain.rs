@@ -34,7 +34,7 @@ impl Place {
                 relative_attention_num_buckets: 8,
                 relative_attention_max_distance: 16,
             },
-            ..PretrainConfig::from_file(recipes.join("pretrain-mini-first.toml")).unwrap()
+            ..PretrainConfig::from_file(recipes.join("pretrain-mini.toml")).unwrap()
         };
         let text = toml::to_string(&recipe).unwrap();
         fs::write(place.path("recipe.toml"), text).unwrap();

@@ -511,7 +511,7 @@ fn recipes_name_what_is_wrong_with_them() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("recipe.toml");
     let shipped =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/pretrain-mini-first.toml");
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/pretrain-deep-first.toml");
     let good = fs::read_to_string(shipped).unwrap();
     fs::write(&path, &good).unwrap();
     PretrainConfig::from_file(&path).unwrap();
