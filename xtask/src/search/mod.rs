@@ -122,12 +122,14 @@ impl Search<'_> {
                 candidates.len(),
                 pairs.len()
             ));
-            let plain = self.results(None, pairs, executor)?;
-            let mut tried = Vec::new();
-            for candidate in &candidates {
-                let ours = self.results(Some(candidate), pairs, executor)?;
-                tried.push(Tried::of(candidate, &ours, &plain));
-            }
+            let mut wanted = vec![None];
+            wanted.extend(candidates.iter().map(Some));
+            let results = self.results(&wanted, pairs, executor)?;
+            let (plain, ours) = results.split_at(pairs.len());
+            let ours = candidates.iter().zip(ours.chunks(pairs.len()));
+            let mut tried: Vec<Tried> = ours
+                .map(|(candidate, ours)| Tried::of(candidate, ours, plain))
+                .collect();
             tried.sort_by(|a, b| b.score.total_cmp(&a.score));
             all.retain(|before| tried.iter().all(|now| now.candidate != before.candidate));
             let last = rung + 1 == self.spec.rungs.len();
@@ -148,24 +150,16 @@ impl Search<'_> {
         Ok(all)
     }
 
-    /// What the runs of a candidate, or of prompt tuning, come to on these pairs.
+    /// What the runs of these candidates, or of prompt tuning, come to on these pairs: one after the other.
     fn results(
         &self,
-        candidate: Option<&Candidate>,
+        wanted: &[Option<&Candidate>],
         pairs: &[(TaskName, u64)],
         executor: &Executor<'_>,
     ) -> anyhow::Result<Vec<RunResult>> {
-        let plan = |(task, seed): &(TaskName, u64)| {
-            let (name, method, mut settings) = match candidate {
-                Some(candidate) => (candidate.name.as_str(), None, candidate.settings.clone()),
-                None => ("pt", Some(Method::Pt), Vec::new()),
-            };
-            // Choices are made on dev: test is for what is found.
-            settings.extend(["eval.report=\"dev\"".into(), "eval.reference=false".into()]);
-            let directory = self.out.join(format!("{task}-{name}-s{seed}"));
-            Planned::new(self.experiment, task, method, *seed, settings, directory)
-        };
-        let mut runs = pairs.iter().map(plan).collect::<anyhow::Result<Vec<_>>>()?;
+        let plan = |candidate| pairs.iter().map(move |pair| self.plan(candidate, pair));
+        let runs = wanted.iter().flat_map(|&candidate| plan(candidate));
+        let mut runs = runs.collect::<anyhow::Result<Vec<_>>>()?;
         let mut fingerprinter = Fingerprinter::new(model::find);
         find_finished(&mut runs, &mut fingerprinter, self.force_new)?;
         let failures = executor.run_all(&runs)?;
@@ -178,6 +172,22 @@ impl Search<'_> {
         );
         find_finished(&mut runs, &mut fingerprinter, false)?;
         Ok(runs.into_iter().filter_map(|run| run.finished).collect())
+    }
+
+    /// The run of a candidate, or of prompt tuning.
+    fn plan(
+        &self,
+        candidate: Option<&Candidate>,
+        (task, seed): &(TaskName, u64),
+    ) -> anyhow::Result<Planned> {
+        let (name, method, mut settings) = match candidate {
+            Some(candidate) => (candidate.name.as_str(), None, candidate.settings.clone()),
+            None => ("pt", Some(Method::Pt), Vec::new()),
+        };
+        // Choices are made on dev: test is for what is found.
+        settings.extend(["eval.report=\"dev\"".into(), "eval.reference=false".into()]);
+        let directory = self.out.join(format!("{task}-{name}-s{seed}"));
+        Planned::new(self.experiment, task, method, *seed, settings, directory)
     }
 
     /// Write the page and the list of what was tried, and print what is not beaten.
