@@ -42,7 +42,7 @@ pub(super) fn candidates(
             found.len()
         );
         in_vain += 1;
-        let Some(candidate) = draw(spec, experiment.train.steps, shape, &mut rng) else {
+        let Some(candidate) = draw(spec, experiment, shape, &mut rng) else {
             continue;
         };
         let fits = (spec.flops_at_least..=spec.flops_at_most).contains(&candidate.predicted);
@@ -55,8 +55,13 @@ pub(super) fn candidates(
 }
 
 /// A candidate; `None` if what is drawn is no schedule, as of stages without a step.
-fn draw(spec: &Spec, steps: usize, shape: &ModelShape, rng: &mut impl Rng) -> Option<Candidate> {
-    let space = &spec.space;
+fn draw(
+    spec: &Spec,
+    experiment: &Experiment,
+    shape: &ModelShape,
+    rng: &mut impl Rng,
+) -> Option<Candidate> {
+    let (space, steps) = (&spec.space, experiment.train.steps);
     let all = space.steps.choose(rng)?.of(steps);
     let stages = stages(space, all, rng)?;
     let extra = space.settings.choose(rng)?;
@@ -80,7 +85,7 @@ fn draw(spec: &Spec, steps: usize, shape: &ModelShape, rng: &mut impl Rng) -> Op
         rows: 1,
         source,
         target,
-        prompt: 20,
+        prompt: experiment.prompt.length,
     };
     // Tasks differ in what they reduce: the mean of both.
     let both = [Reduce::Encoder, Reduce::Both].map(|reduce| {
