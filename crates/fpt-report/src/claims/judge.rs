@@ -1,7 +1,6 @@
 //! What runs say to a claim.
 
 use fpt_tasks::TaskName;
-use fpt_train::MetricRecord;
 
 use super::{Claim, Finding, Seed, StartClaim, Verdict};
 use crate::ReportError;
@@ -39,11 +38,7 @@ impl Claim {
     /// [`ReportError::Evidence`] if a pair is missing or lacks what is to be measured, and where runs that are compared
     /// have not read the same.
     pub fn judge(&self, tasks: &[TaskName], evidence: &Evidence) -> Result<Verdict, ReportError> {
-        let runs = evidence.pairs.iter().flat_map(|pair| {
-            let starts = pair.starts.iter().flatten();
-            [&pair.ours, &pair.theirs].into_iter().chain(starts)
-        });
-        Run::check_inputs(runs)?;
+        Run::check_inputs(evidence.runs())?;
         let seeds = self.seeds.iter();
         let seeds = seeds.map(|&seed| self.seed(seed, tasks, evidence));
         let seeds = seeds.collect::<Result<Vec<_>, _>>()?;
@@ -181,11 +176,7 @@ fn start_steps(claim: &StartClaim, pair: &Pair) -> Result<[f64; 2], ReportError>
     })?;
     let wanted = claim.reach * pair.theirs.best_on_the_way();
     Ok(starts.each_ref().map(|run| {
-        let reached = run.metrics.iter().find_map(|record| match record {
-            MetricRecord::Eval { step, dev, .. } if dev.primary_value() >= wanted => Some(*step),
-            _ => None,
-        });
         let never = NEVER * run.finished.result.steps;
-        reached.unwrap_or(never) as f64
+        run.steps_to(wanted).unwrap_or(never) as f64
     }))
 }

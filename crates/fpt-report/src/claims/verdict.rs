@@ -152,7 +152,7 @@ impl Verdict {
 
 impl Evidence {
     /// All runs.
-    fn runs(&self) -> impl Iterator<Item = &Run> {
+    pub(super) fn runs(&self) -> impl Iterator<Item = &Run> {
         self.pairs.iter().flat_map(|pair| {
             let starts = pair.starts.iter().flatten();
             [&pair.ours, &pair.theirs].into_iter().chain(starts)

@@ -43,9 +43,7 @@ impl Results {
 
     /// `None` without the prompt tuning that it is compared with.
     fn progress(&self, run: &Run) -> Option<Progress> {
-        let plain = self.runs.iter().find(|other| {
-            other.is_plain() && other.task() == run.task() && other.seed() == run.seed()
-        })?;
+        let plain = run.plain_among(&self.runs)?;
         let percent = |flops: f64| 100.0 * flops / plain.finished.result.flops;
         let mut best = 0.0f64;
         let curve = run.dev_curve().into_iter().map(|(flops, score)| {

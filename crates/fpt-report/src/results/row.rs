@@ -190,10 +190,7 @@ impl Improve {
     fn of(own: &[&Run], runs: &[Run]) -> Option<Self> {
         let mut by_seed: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
         for run in own {
-            let plain = runs.iter().find(|other| {
-                other.is_plain() && other.task() == run.task() && other.seed() == run.seed()
-            });
-            if let Some(gain) = plain.and_then(|plain| improve(run, plain)) {
+            if let Some(gain) = run.plain_among(runs).and_then(|plain| improve(run, plain)) {
                 by_seed.entry(run.seed()).or_default().push(gain);
             }
         }

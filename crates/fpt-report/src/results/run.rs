@@ -144,6 +144,21 @@ impl Run {
         scores.fold(0.0, f64::max)
     }
 
+    /// Steps after which it first had this dev score, `None` if it never had.
+    pub(crate) fn steps_to(&self, wanted: f64) -> Option<usize> {
+        self.metrics.iter().find_map(|record| match record {
+            MetricRecord::Eval { step, dev, .. } if dev.primary_value() >= wanted => Some(*step),
+            _ => None,
+        })
+    }
+
+    /// Prompt tuning with the same task and seed, of these runs.
+    pub(super) fn plain_among<'a>(&self, runs: &'a [Self]) -> Option<&'a Self> {
+        runs.iter().find(|other| {
+            other.is_plain() && other.task() == self.task() && other.seed() == self.seed()
+        })
+    }
+
     /// FLOPs at which a stage gives way to the next.
     pub(super) fn boundaries(&self) -> Vec<f64> {
         let stages = &self.finished.result.stages;

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use fpt_prompt::PromptInit;
 use fpt_tasks::TaskName;
-use fpt_train::MetricRecord;
 use serde::Serialize;
 
 use super::Run;
@@ -32,15 +31,9 @@ impl Start {
 
     /// `None` where there is no plain prompt tuning to compare with.
     pub(super) fn of(run: &Run, runs: &[Run]) -> Option<Self> {
-        let plain = runs.iter().find(|other| {
-            other.is_plain() && other.task() == run.task() && other.seed() == run.seed()
-        })?;
+        let plain = run.plain_among(runs)?;
         // Of the evaluations during training, which are on the same examples as this run's.
         let wanted = Self::SHARE * plain.best_on_the_way();
-        let reached = run.metrics.iter().find_map(|record| match record {
-            MetricRecord::Eval { step, dev, .. } if dev.primary_value() >= wanted => Some(*step),
-            _ => None,
-        });
         let from = match &run.finished.config.prompt.init {
             PromptInit::Adapter { path } => {
                 // By name: the directory that holds the runs may have moved.
@@ -56,7 +49,7 @@ impl Start {
         Some(Self {
             task: run.task().clone(),
             from,
-            steps: reached,
+            steps: run.steps_to(wanted),
             limit: run.finished.result.steps,
             wanted,
             run: run.finished.directory.display().to_string(),
