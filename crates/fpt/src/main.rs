@@ -68,7 +68,9 @@ fn main() -> ExitCode {
     // Inside the pool, small parallel operations need not be handed to another thread. The number of threads
     // is that of the cores, or RAYON_NUM_THREADS.
     let result = match rayon::ThreadPoolBuilder::new().build() {
-        Ok(pool) => pool.install(run),
+        // The pool outlives `main`: a thread that has spoken with a graphics driver and ends while the process unloads
+        // that driver frees memory twice (Mesa's OpenGL: "corrupted double-linked list" in one of 50 runs).
+        Ok(pool) => Box::leak(Box::new(pool)).install(run),
         Err(error) => Err(error.into()),
     };
     match result {
