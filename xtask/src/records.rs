@@ -10,8 +10,9 @@ use fpt_report::{Arm, Claim, Evidence, MarkdownTable, Pair, Run, Verdict};
 use fpt_tasks::TaskName;
 use fpt_train::{Experiment, Fingerprinter};
 
-use crate::data;
-use crate::grid::{Failed, Planned, RunArgs, find_finished, retain_current};
+use crate::grid::{
+    Failed, Planned, RunArgs, find_finished, open, retain_current, retain_possible, start_settings,
+};
 
 /// Judge claims by runs, and make the runs that are missing.
 ///
@@ -177,14 +178,10 @@ impl<'a> Campaign<'a> {
                     continue;
                 };
                 let [from_ours, fresh] = self.start_directories(claim, task, seed);
-                let adapter = self.directory(task, &claim.ours, seed).join("adapter");
-                let adapter = toml::Value::from(adapter.to_str().context("a path is no text")?);
-                let init = format!("prompt.init={{ kind = \"adapter\", path = {adapter} }}");
-                for (directory, init) in [(from_ours, Some(init)), (fresh, None)] {
+                let ours = self.directory(task, &claim.ours, seed);
+                for (directory, from) in [(from_ours, Some(ours.as_path())), (fresh, None)] {
                     let mut settings = claim.theirs.settings.clone();
-                    settings.push(format!("eval.every={}", start.every));
-                    settings.push("eval.reference=false".into());
-                    settings.extend(init);
+                    settings.extend(start_settings(start.every, from)?);
                     let method = claim.theirs.method;
                     let run =
                         Planned::new(&self.experiment, task, method, seed, settings, directory)?;
@@ -211,23 +208,21 @@ impl<'a> Campaign<'a> {
 
     fn run(mut self, args: &Args) -> anyhow::Result<Outcome> {
         let devices = args.run.device.resolve()?;
-        fpt_files::create_directory(&self.out)?;
-        let _claim = fpt_train::Claim::new(&self.out)?;
-        if let Some(generate) = &self.experiment.generate {
-            data::ensure(&self.experiment.data, generate)?;
-        }
+        let _claim = open(&self.out, &self.experiment)?;
         let mut fingerprinter = Fingerprinter::new(model::find);
         find_finished(&mut self.runs, &mut fingerprinter, args.run.force_new)?;
         let is_open = |run: &Planned| run.finished.is_none();
         let mut failures = Vec::new();
         if self.runs.iter().any(is_open) || !self.starts.is_empty() {
             let count = self.runs.len();
-            let (runs, starts) = (&self.runs, &mut self.starts);
+            let (runs, starts) = (&mut self.runs, &mut self.starts);
             failures = args
                 .run
                 .with_executor(self.config, devices, count, |executor| {
                     let mut failures = executor.run_all(runs)?;
                     let mut now = Fingerprinter::new(model::find);
+                    failures.extend(retain_current(runs, &mut now));
+                    retain_possible(starts, runs);
                     find_finished(starts, &mut now, args.run.force_new)?;
                     failures.extend(executor.run_all(starts)?);
                     Ok(failures)

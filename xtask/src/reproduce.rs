@@ -10,11 +10,10 @@ use clap::{Args as ClapArgs, ValueEnum};
 use fpt::{model, stop, terminal};
 use fpt_schedule::{Method, Reduction};
 use fpt_tasks::TaskName;
-use fpt_train::{Claim, Experiment, Fingerprinter};
+use fpt_train::{Experiment, Fingerprinter};
 
-use crate::data;
 use crate::grid::{
-    Executor, Failed, Grid, Planned, RunArgs, find_finished, prompts, retain_current,
+    Executor, Failed, Grid, Planned, RunArgs, find_finished, open, prompts, retain_current,
     retain_possible, starts, until_stopped,
 };
 
@@ -166,13 +165,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     // The runs are told the device that `auto` is, so that all have the same.
     let devices = args.run.device.resolve()?;
     let (mut runs, starts) = args.plan(&experiment, &tasks, &overrides, &out)?;
-    fpt_files::create_directory(&out)?;
-    let _claim = Claim::new(&out)?;
+    let _claim = open(&out, &experiment)?;
     // What was killed while it wrote them.
     fpt_files::remove_stale(&out, Duration::ZERO, is_comparison_or_report);
-    if let Some(generate) = &experiment.generate {
-        data::ensure(&experiment.data, generate)?;
-    }
     find_finished(
         &mut runs,
         &mut Fingerprinter::new(model::find),

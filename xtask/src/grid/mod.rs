@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use fpt::{DeviceName, stop, terminal};
+use fpt_train::{Claim, Experiment};
 
-use crate::shell;
+use crate::{data, shell};
 use children::{Children, GRACE};
 pub(crate) use execute::Executor;
 pub use execute::Stopped;
 pub(crate) use plan::{
-    Grid, Planned, find_finished, prompts, retain_current, retain_possible, starts,
+    Grid, Planned, find_finished, prompts, retain_current, retain_possible, start_settings, starts,
 };
 
 /// How runs are executed.
@@ -95,6 +96,16 @@ impl RunArgs {
             })
         })
     }
+}
+
+/// Make the directory of an experiment's runs this process's own, and see that the data are there.
+pub(crate) fn open(out: &Path, experiment: &Experiment) -> anyhow::Result<Claim> {
+    fpt_files::create_directory(out)?;
+    let claim = Claim::new(out)?;
+    if let Some(generate) = &experiment.generate {
+        data::ensure(&experiment.data, generate)?;
+    }
+    Ok(claim)
 }
 
 /// What `work` comes to, unless this program was asked to stop meanwhile, which is told.

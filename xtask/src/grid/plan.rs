@@ -156,12 +156,10 @@ pub(crate) fn starts(
         if sources.is_empty() {
             continue;
         }
-        let mut start = |name: &str, init: Option<String>| -> anyhow::Result<()> {
+        let mut start = |name: &str, from: Option<&Path>| -> anyhow::Result<()> {
             let mut overrides = overrides.to_vec();
             overrides.push(format!("train.steps={}", transfer.steps));
-            overrides.push(format!("eval.every={}", transfer.every));
-            overrides.push("eval.reference=false".into());
-            overrides.extend(init.map(|init| format!("prompt.init={init}")));
+            overrides.extend(start_settings(transfer.every, from)?);
             let directory = out.join("init").join(format!("{task}-{name}-s0"));
             let pt = Some(Method::Pt);
             starts.push(Planned::new(experiment, task, pt, 0, overrides, directory)?);
@@ -169,14 +167,28 @@ pub(crate) fn starts(
         };
         start("fresh", None)?;
         for source in sources {
-            let path = source.directory.join("adapter");
-            let path = toml::Value::from(path.to_str().context("a run's path is no text")?);
-            let init = format!("{{ kind = \"adapter\", path = {path} }}");
             let method = source.method.map_or_else(String::new, Method::slug);
-            start(&format!("from-{method}"), Some(init))?;
+            start(&format!("from-{method}"), Some(&source.directory))?;
         }
     }
     Ok(starts)
+}
+
+/// What distinguishes a run whose way from its start is looked at: often evaluated, and where it starts from, the prompt of
+/// another run or a fresh one.
+pub(crate) fn start_settings(every: usize, from: Option<&Path>) -> anyhow::Result<Vec<String>> {
+    let mut settings = vec![
+        format!("eval.every={every}"),
+        "eval.reference=false".to_string(),
+    ];
+    if let Some(run) = from {
+        let path = run.join("adapter");
+        let path = toml::Value::from(path.to_str().context("a run's path is no text")?);
+        settings.push(format!(
+            "prompt.init={{ kind = \"adapter\", path = {path} }}"
+        ));
+    }
+    Ok(settings)
 }
 
 /// Drop the starts from prompts of other runs than these.

@@ -11,13 +11,12 @@ use fpt_partial::shape;
 use fpt_report::{Frontier, FrontierPoint, MarkdownTable};
 use fpt_schedule::Method;
 use fpt_tasks::TaskName;
-use fpt_train::{Claim, Experiment, Fingerprinter, RunResult};
+use fpt_train::{Experiment, Fingerprinter, RunResult};
 use serde::Serialize;
 
 use self::draw::{Candidate, candidates};
 use self::spec::Spec;
-use crate::data;
-use crate::grid::{Executor, Failed, Planned, RunArgs, find_finished};
+use crate::grid::{Executor, Failed, Planned, RunArgs, find_finished, open};
 
 /// Find schedules that cost little and score much.
 ///
@@ -67,11 +66,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let named = || PathBuf::from("runs").join(args.spec.file_stem().unwrap_or_default());
     let out = args.out.clone().unwrap_or_else(named);
     let devices = args.run.device.resolve()?;
-    fpt_files::create_directory(&out)?;
-    let _claim = Claim::new(&out)?;
-    if let Some(generate) = &experiment.generate {
-        data::ensure(&experiment.data, generate)?;
-    }
+    let _claim = open(&out, &experiment)?;
     let search = Search {
         spec: &spec,
         experiment: &experiment,
