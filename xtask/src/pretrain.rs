@@ -10,6 +10,12 @@ use fpt_pretrain::{Host, PretrainConfig, PretrainError, PretrainEvent, pretrain}
 
 use crate::grid::Stopped;
 
+const PARTS: &str = "\
+The shipped model is made in three parts, of which each goes on from the model of the one before:
+  cargo xtask pretrain
+  cargo xtask pretrain --config configs/pretrain-mini-second.toml --out target/pretrain-second/model
+  cargo xtask pretrain --config configs/pretrain-mini-third.toml --out target/pretrain-third/model";
+
 /// Pre-train the scale model on the generated corpus.
 ///
 /// Writes config.json, model.safetensors, the tokenizer's files and pretrain.json (configuration, revision,
@@ -17,18 +23,19 @@ use crate::grid::Stopped;
 /// checkpoint when the same command is given again, and comes to the same weights, to the bit. SIGINT (Ctrl-C), SIGTERM,
 /// SIGHUP and SIGUSR1 end it after the step, with a checkpoint and exit status 128 + signal; a second one ends it at once.
 #[derive(ClapArgs)]
+#[command(after_help = PARTS)]
 pub struct Args {
     /// Recipe.
     #[arg(long, default_value = "configs/pretrain-mini.toml")]
     config: PathBuf,
 
     /// Where the model goes.
-    #[arg(long, default_value = "datasets/mini-world/model")]
+    #[arg(long, default_value = "target/pretrain-first/model")]
     out: PathBuf,
 
-    /// Directory of the checkpoints.
-    #[arg(long, default_value = "target/pretrain")]
-    state: PathBuf,
+    /// Directory of the checkpoints [default: `state` beside the model]
+    #[arg(long)]
+    state: Option<PathBuf>,
 
     /// Print a line every so many steps instead of a progress bar.
     #[arg(long, value_name = "STEPS")]
@@ -50,9 +57,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(limit) = args.time_limit {
         stop::after(limit);
     }
+    let state = args.state.clone();
+    let state = state.unwrap_or_else(|| args.out.with_file_name("state"));
     let host = Host {
         out: &args.out,
-        state: &args.state,
+        state: &state,
         revision: revision(),
         device: &Device::flex(),
         stop: &stop::is_asked,

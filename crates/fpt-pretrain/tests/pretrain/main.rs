@@ -510,8 +510,7 @@ fn a_state_of_another_configuration_is_refused() {
 fn recipes_name_what_is_wrong_with_them() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("recipe.toml");
-    let shipped =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/pretrain-deep-first.toml");
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/pretrain-mini.toml");
     let good = fs::read_to_string(shipped).unwrap();
     fs::write(&path, &good).unwrap();
     PretrainConfig::from_file(&path).unwrap();

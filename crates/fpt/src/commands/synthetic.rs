@@ -62,7 +62,7 @@ pub(crate) enum Draw {
 /// The configuration of a shape by name: that of a T5 v1.1, or of a model's directory.
 pub(crate) fn config_of(shape: &str) -> anyhow::Result<T5Config> {
     let [d_model, d_kv, d_ff, heads, layers, vocabulary] = match shape {
-        "mini" => [64, 16, 192, 4, 8, 368],
+        "mini" => [64, 12, 112, 4, 12, 368],
         "t5-base" => [768, 64, 2048, 12, 12, 32128],
         "t5-large" => [1024, 64, 2816, 16, 24, 32128],
         "t5-xl" => [2048, 64, 5120, 32, 24, 32128],

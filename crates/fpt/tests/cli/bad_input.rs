@@ -59,16 +59,16 @@ fn misshapen_tensors_are_listed_together() {
     lab.edit("model/config.json", |text| {
         let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
         config["d_ff"] = 100.into();
-        config["num_layers"] = 9.into();
+        config["num_layers"] = 13.into();
         config.to_string()
     });
     refused(
         &lab,
         &[],
         &[
-            "misshapen: encoder.block.0.layer.1.DenseReluDense.wi_0.weight is [192, 64], should be [100, 64]",
-            "misshapen: decoder.block.7.layer.2.DenseReluDense.wo.weight is [64, 192], should be [64, 100]",
-            "missing: encoder.block.8.layer.0.SelfAttention.q.weight",
+            "misshapen: encoder.block.0.layer.1.DenseReluDense.wi_0.weight is [112, 64], should be [100, 64]",
+            "misshapen: decoder.block.11.layer.2.DenseReluDense.wo.weight is [64, 112], should be [64, 100]",
+            "missing: encoder.block.12.layer.0.SelfAttention.q.weight",
         ],
     );
 }
@@ -78,13 +78,13 @@ fn surplus_tensors() {
     let lab = Lab::new();
     lab.edit("model/config.json", |text| {
         let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
-        config["num_decoder_layers"] = 7.into();
+        config["num_decoder_layers"] = 11.into();
         config.to_string()
     });
     refused(
         &lab,
         &[],
-        &["surplus: decoder.block.7.layer.2.layer_norm.weight"],
+        &["surplus: decoder.block.11.layer.2.layer_norm.weight"],
     );
 }
 

@@ -36,7 +36,7 @@ fn steps_and_stages_add_up() {
     let more = ["--warmup", "1", "--stages", "--peak-tflops", "1"];
     let report = bench(&lab, &[&STEP[..], &more].concat());
     // The scale model's parameters, and 2 FLOPs a multiply-accumulate.
-    assert_eq!(number(&report["parameters"]), 1_033_088.0);
+    assert_eq!(number(&report["parameters"]), 1_009_792.0);
     let full = &report["full"];
     let (flops, ms) = (number(&full["flops"]), number(&full["ms"]["median"]));
     let speed = number(&full["flops_per_second"]);
@@ -44,7 +44,7 @@ fn steps_and_stages_add_up() {
     assert!((number(&full["of_peak"]) - speed / 1e12).abs() < 1e-9);
     assert!(number(&full["ms"]["least"]) <= ms && ms <= number(&full["ms"]["most"]));
     number(&full["loss"]);
-    assert!(number(&report["predicted_bytes"]) > 4.0 * 1_033_088.0);
+    assert!(number(&report["predicted_bytes"]) > 4.0 * 1_009_792.0);
     if cfg!(target_os = "linux") {
         number(&report["memory"]["process_peak"]);
     }

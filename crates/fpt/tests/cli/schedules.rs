@@ -60,24 +60,24 @@ fn progressive_training_grows_to_the_full_model() {
             )
         })
         .collect();
-    assert_eq!(sizes, [(2, 2, 48), (1, 4, 96), (1, 6, 144), (2, 8, 192)]);
+    assert_eq!(sizes, [(2, 3, 28), (1, 6, 56), (1, 9, 84), (2, 12, 112)]);
 
     // Every stage wrote down what it kept, and was evaluated on its own model, too.
     let selections = json(&lab.path("run/selections.json"));
     assert_eq!(
         selections[0]["encoder"]["layers"],
-        serde_json::json!([0, 7])
+        serde_json::json!([0, 5, 11])
     );
     assert_eq!(
         selections[0]["decoder"]["neurons"][1]
             .as_array()
             .unwrap()
             .len(),
-        48
+        28
     );
     assert_eq!(
         selections[3]["encoder"]["layers"].as_array().unwrap().len(),
-        8
+        12
     );
     let has_dev: Vec<bool> = stages.iter().map(|stage| !stage["dev"].is_null()).collect();
     assert_eq!(has_dev, [true, true, true, false]);
@@ -103,8 +103,8 @@ fn only_the_encoder_is_reduced_for_classification() {
     let lab = Lab::new();
     train(&lab, "run", "mnli", &["--method", "ld-1/4"], &[]);
     let size = &json(&lab.path("run/result.json"))["stages"][0]["size"];
-    assert_eq!(size["encoder"]["layers"], 2);
-    assert_eq!(size["decoder"]["layers"], 8);
+    assert_eq!(size["encoder"]["layers"], 3);
+    assert_eq!(size["decoder"]["layers"], 12);
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn one_scoring_serves_all_runs() {
         serde_json::from_value(selections[0]["encoder"]["neurons"][3].clone()).unwrap()
     };
     let (small, large) = (kept("one"), kept("two"));
-    assert_eq!((small.len(), large.len()), (48, 144));
+    assert_eq!((small.len(), large.len()), (28, 84));
     assert!(small.iter().all(|neuron| large.contains(neuron)));
 
     // Another sample is another scoring.
@@ -251,8 +251,8 @@ fn schedules_that_make_no_sense() {
             &["schedule", "full", "schedule.end = \"partial\""],
         ),
         (
-            &["schedule.stages=[{steps=1, layers=9}, {}]"],
-            &["schedule.stages[0]", "layers", "9", "8"],
+            &["schedule.stages=[{steps=1, layers=13}, {}]"],
+            &["schedule.stages[0]", "layers", "13", "12"],
         ),
         (
             &["schedule.stages=[{steps=0, layers=4}, {}]"],
