@@ -1,11 +1,11 @@
 //! `cargo xtask data`: the task files of the mini-world.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args as ClapArgs;
 use fpt::terminal;
-use fpt_train::{Experiment, GenerateConfig};
+use fpt_train::Experiment;
 use fpt_world::{TaskOptions, write_tasks};
 
 /// Generate the task data that an experiment asks for, in the native formats of the five tasks.
@@ -19,19 +19,22 @@ pub struct Args {
 /// Generate the data, and print their directory.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let experiment = Experiment::from_file(&args.config)?;
-    let Some(generate) = &experiment.generate else {
-        anyhow::bail!(
-            "{} has no [generate] section: its data is not generated",
-            args.config.display()
-        );
-    };
-    ensure(&experiment.data, generate)?;
+    anyhow::ensure!(
+        experiment.generate.is_some(),
+        "{} has no [generate] section: its data is not generated",
+        args.config.display()
+    );
+    ensure(&experiment)?;
     terminal::print_line(&experiment.data.display().to_string())
 }
 
-/// Make `directory` hold exactly the data that `generate` describes. What lies there already is kept if it
-/// was made by the same settings and the same generator.
-pub fn ensure(directory: &Path, generate: &GenerateConfig) -> anyhow::Result<()> {
+/// Make the directory of an experiment's data hold exactly what it has generated, if it has any. What lies there already is
+/// kept if it was made by the same settings and the same generator.
+pub fn ensure(experiment: &Experiment) -> anyhow::Result<()> {
+    let directory = &experiment.data;
+    let Some(generate) = &experiment.generate else {
+        return Ok(());
+    };
     let stamp_path = directory.join("generated.json");
     let stamp = serde_json::to_string_pretty(&serde_json::json!({
         "generator": fpt_world::GENERATOR_VERSION,

@@ -70,9 +70,7 @@ pub struct Args {
 /// Run the benchmarks and comparisons that are asked for, and write and print what they took.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let experiment = Experiment::from_file(work::EXPERIMENT)?;
-    if let Some(generate) = &experiment.generate {
-        data::ensure(&experiment.data, generate)?;
-    }
+    data::ensure(&experiment)?;
     let scratch = PathBuf::from("target/bench");
     let worker = scratch.join("worker");
     keep_this_program(&worker)?;

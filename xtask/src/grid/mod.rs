@@ -102,9 +102,7 @@ impl RunArgs {
 pub(crate) fn open(out: &Path, experiment: &Experiment) -> anyhow::Result<Claim> {
     fpt_files::create_directory(out)?;
     let claim = Claim::new(out)?;
-    if let Some(generate) = &experiment.generate {
-        data::ensure(&experiment.data, generate)?;
-    }
+    data::ensure(experiment)?;
     Ok(claim)
 }
 

@@ -65,9 +65,7 @@ struct Report {
 /// Exchange the prompts, and print how far the answers agree. Returns whether all do.
 pub fn run(args: &Args) -> anyhow::Result<bool> {
     let experiment = Experiment::from_file(&args.config)?;
-    if let Some(generate) = &experiment.generate {
-        data::ensure(&experiment.data, generate)?;
-    }
+    data::ensure(&experiment)?;
     let config = experiment.run(&args.task, 0, &[])?;
     fs::create_dir_all(&args.out)
         .with_context(|| format!("failed to create {}", args.out.display()))?;

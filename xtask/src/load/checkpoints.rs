@@ -106,9 +106,7 @@ pub(super) fn measure(
     place: &Path,
 ) -> anyhow::Result<Outcome> {
     let experiment = Experiment::from_file(config)?;
-    if let Some(generate) = &experiment.generate {
-        data::ensure(&experiment.data, generate)?;
-    }
+    data::ensure(&experiment)?;
     let run = |every| timed(fpt, config, &experiment, every, &place.join("run"));
     let bar = terminal::bar(turns.get(), "turns");
     let mut raw = Vec::new();

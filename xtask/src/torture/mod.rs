@@ -123,9 +123,7 @@ impl Ground {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let start = Instant::now();
     let experiment = Experiment::from_file(&args.config)?;
-    if let Some(generate) = &experiment.generate {
-        data::ensure(&experiment.data, generate)?;
-    }
+    data::ensure(&experiment)?;
     let temporary = tempfile::tempdir().context("no directory for temporary files")?;
     let place = args.out.as_deref().unwrap_or(temporary.path());
     std::fs::create_dir_all(place)
