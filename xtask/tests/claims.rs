@@ -125,7 +125,8 @@ fn a_search_tries_many_a_little_and_few_more() {
         stages = [1, 2]
         partial = ["1/2", "3/4"]
         depth = ["1/4", "1/2"]
-        width = ["1/2", "1.0"]
+        width = [0.5, 1.0]
+        batch = ["1/2", "1.0"]
     "#;
     fs::write(lab.path("try.toml"), spec).unwrap();
     let said = succeeded(&xtask(&lab, &["search", "try.toml", "--json"]));

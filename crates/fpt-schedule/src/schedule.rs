@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::size::Dimension;
-use crate::{PartialSize, ScheduleError};
+use crate::{PartialSize, ScheduleError, Share};
 
 /// A partial (or the full) model and how long the prompt is trained on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -11,11 +11,34 @@ use crate::{PartialSize, ScheduleError};
 pub struct Stage {
     /// Optimizer steps.
     pub steps: usize,
+    /// Batches are this share of the run's.
+    #[serde(default = "whole", skip_serializing_if = "is_whole")]
+    pub batch: Share,
     /// Sources are cut to so many tokens, the prompt not counted; absent means as the task has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_source: Option<usize>,
     /// The size of the model.
     pub size: PartialSize,
+}
+
+impl Stage {
+    /// So many steps on a model of this size, with whole batches and sources.
+    pub const fn new(steps: usize, size: PartialSize) -> Self {
+        Self {
+            steps,
+            batch: Share::ALL,
+            max_source: None,
+            size,
+        }
+    }
+}
+
+const fn whole() -> Share {
+    Share::ALL
+}
+
+fn is_whole(share: &Share) -> bool {
+    *share == Share::ALL
 }
 
 /// What the last stage must be.

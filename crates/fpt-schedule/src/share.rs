@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use thiserror::Error;
 
 /// Digits after the point that a decimal may have: 10¹⁸ still fits.
@@ -12,9 +12,9 @@ const DIGITS: usize = 18;
 
 /// An exact fraction in (0, 1], in lowest terms: `1/4` stays a quarter.
 ///
-/// Written and read as `1/4`; decimals such as `0.25` are read too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+/// Written and read as `1/4`; decimals such as `0.25` are read too, also as numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(into = "String")]
 pub struct Share {
     numerator: u64,
     denominator: u64,
@@ -111,11 +111,30 @@ impl FromStr for Share {
     }
 }
 
-impl TryFrom<String> for Share {
-    type Error = ShareError;
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ShareVisitor)
+    }
+}
 
-    fn try_from(text: String) -> Result<Self, ShareError> {
-        text.parse()
+struct ShareVisitor;
+
+impl de::Visitor<'_> for ShareVisitor {
+    type Value = Share;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "a share of the whole (a float more than 0 and at most 1.0, or a fraction such as \"1/4\")",
+        )
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Share, E> {
+        Share::try_from(value).map_err(|_| E::invalid_value(de::Unexpected::Float(value), &self))
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Share, E> {
+        let unexpected = |_| E::invalid_value(de::Unexpected::Str(value), &self);
+        value.parse().map_err(unexpected)
     }
 }
 

@@ -7,7 +7,7 @@ use fpt_schedule::cost::{
     true_share, weight_bytes,
 };
 use fpt_schedule::{
-    End, ModelShape, PartialSize, Reduce, Schedule, ScheduleConfig, StackSize, Stage,
+    End, ModelShape, PartialSize, Reduce, Schedule, ScheduleConfig, Share, StackSize, Stage,
 };
 use proptest::prelude::*;
 
@@ -96,9 +96,8 @@ fn absurd_dimensions_saturate() {
 fn shorter_sources_make_a_schedule_cheaper() {
     let shape = ModelShape::T5_LARGE;
     let stage = |max_source| Stage {
-        steps: 10,
         max_source,
-        size: shape.full(),
+        ..Stage::new(10, shape.full())
     };
     let schedule = |first| {
         let stages = vec![stage(first), stage(None)];
@@ -106,13 +105,29 @@ fn shorter_sources_make_a_schedule_cheaper() {
     };
     assert_eq!(true_share(&shape, &schedule(None), &BATCH), 1.0);
     assert_eq!(true_share(&shape, &schedule(Some(600)), &BATCH), 1.0);
-    let half = true_macs(&shape, &shape.full(), &BATCH.cut(Some(128))).total() as f64
+    let half = true_macs(&shape, &shape.full(), &BATCH.of_stage(&stage(Some(128)))).total() as f64
         / true_macs(&shape, &shape.full(), &BATCH).total() as f64;
     let share = true_share(&shape, &schedule(Some(128)), &BATCH);
     assert!((share - (1.0 + half) / 2.0).abs() < 1e-12);
 
     assert_eq!(paper_share(&shape, &schedule(Some(492)), 10), 1.0);
     assert!(paper_share(&shape, &schedule(Some(128)), 10) < 0.7);
+}
+
+#[test]
+fn smaller_batches_make_a_schedule_cheaper() {
+    let shape = ModelShape::T5_LARGE;
+    let first = Stage {
+        batch: Share::QUARTER,
+        ..Stage::new(10, shape.full())
+    };
+    let stages = vec![first, Stage::new(10, shape.full())];
+    let schedule = Schedule::new(stages, &shape.full(), End::Full).unwrap();
+    assert_eq!(paper_share(&shape, &schedule, 10), 0.625);
+    let of = |rows| true_share(&shape, &schedule, &BatchShape { rows, ..BATCH });
+    assert!((of(32) - 0.625).abs() < 1e-12);
+    // A batch has an example at least.
+    assert_eq!(of(1), 1.0);
 }
 
 /// Per step, both counts see a partial model as about equally cheap.

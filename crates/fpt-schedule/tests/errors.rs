@@ -136,11 +136,7 @@ fn unused_sizes_do_no_harm() {
 #[test]
 fn schedules_made_by_hand() {
     let full = LARGE.full();
-    let stage = |size| Stage {
-        steps: 1,
-        max_source: None,
-        size,
-    };
+    let stage = |size| Stage::new(1, size);
     let new = |stages, end| Schedule::new(stages, &full, end).map_err(|error| error.to_string());
     let mut large = full;
     large.decoder.d_ff = 3000;

@@ -19,6 +19,7 @@ end = "partial"
 
 [[schedule.stages]]
 steps = 0.25
+batch = 0.5
 max_source = 128
 layers = "1/4"
 d_ff = 704
@@ -66,7 +67,7 @@ fn schedules_round_trip() {
     assert_eq!(
         json,
         "{\"stages\":[\
-         {\"steps\":250,\"max_source\":128,\"size\":{\
+         {\"steps\":250,\"batch\":\"1/2\",\"max_source\":128,\"size\":{\
          \"encoder\":{\"layers\":6,\"d_ff\":704,\"heads\":8},\
          \"decoder\":{\"layers\":24,\"d_ff\":2816,\"heads\":16}}},\
          {\"steps\":750,\"size\":{\
@@ -166,6 +167,14 @@ fn bad_files_say_where_and_why() {
         (
             "stages = [{ encoder = { depth = 6 } }]",
             ["unknown field `depth`", "`layers`"],
+        ),
+        (
+            "stages = [{ batch = 16 }]",
+            ["integer `16`", "a share of the whole"],
+        ),
+        (
+            "stages = [{ batch = \"3/2\" }]",
+            ["string \"3/2\"", "a fraction such as \"1/4\""],
         ),
         (
             "stages = [{ max_source = 0.5 }]",

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use fpt_schedule::{
-    Amount, End, Method, ModelShape, PartialSize, Reduce, Schedule, ScheduleConfig, StackConfig,
-    StackSize, Stage, StageConfig,
+    Amount, End, Method, ModelShape, PartialSize, Reduce, Schedule, ScheduleConfig, Share,
+    StackConfig, StackSize, Stage, StageConfig,
 };
 
 const LARGE: ModelShape = ModelShape::T5_LARGE;
@@ -26,16 +26,13 @@ fn check(method: &str, expected: &[(usize, StackSize)]) {
         assert_eq!(schedule.steps(), 30_000);
         let expected: Vec<_> = expected
             .iter()
-            .map(|&(steps, size)| Stage {
-                steps,
-                max_source: None,
-                size: PartialSize {
-                    encoder: size,
-                    decoder: match reduce {
-                        Reduce::Encoder => FULL,
-                        Reduce::Both => size,
-                    },
-                },
+            .map(|&(steps, size)| {
+                let decoder = match reduce {
+                    Reduce::Encoder => FULL,
+                    Reduce::Both => size,
+                };
+                let encoder = size;
+                Stage::new(steps, PartialSize { encoder, decoder })
             })
             .collect();
         assert_eq!(schedule.stages(), expected, "{method} {reduce:?}");
@@ -118,6 +115,7 @@ fn stages_one_by_one() {
         stages: vec![
             StageConfig {
                 steps: Some(Amount::Count(10)),
+                batch: Some(Share::HALF),
                 max_source: Some(128),
                 layers: Some(Amount::Count(6)),
                 encoder: Some(StackConfig {
@@ -146,19 +144,16 @@ fn stages_one_by_one() {
         heads: 12,
         ..FULL
     };
-    let stage = |steps, max_source, encoder, decoder| Stage {
-        steps,
-        max_source,
-        size: PartialSize { encoder, decoder },
+    let stage = |steps, encoder, decoder| Stage::new(steps, PartialSize { encoder, decoder });
+    let first = Stage {
+        batch: Share::HALF,
+        max_source: Some(128),
+        ..stage(10, encoder, layers(6))
     };
     let schedule = config.resolve(&LARGE, 100, Reduce::Both).unwrap();
     assert_eq!(
         schedule.stages(),
-        [
-            stage(10, Some(128), encoder, layers(6)),
-            stage(60, None, FULL, d_ff(100)),
-            stage(30, None, FULL, FULL),
-        ]
+        [first, stage(60, FULL, d_ff(100)), stage(30, FULL, FULL),]
     );
 
     // What is said of the decoder itself holds; what is said of both stacks does not reach it.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use fpt_schedule::cost::BatchShape;
-use fpt_schedule::{ModelShape, PartialSize, Reduce, Schedule};
+use fpt_schedule::{ModelShape, PartialSize, Reduce, Schedule, Share};
 use fpt_tasks::{Lengths, Split, Stacks, Task};
 
 use crate::{EvalModel, RunConfig, TrainError};
@@ -43,6 +43,8 @@ pub struct PlannedStage {
     pub steps: Range<usize>,
     /// How much of the model it trains on.
     pub size: PartialSize,
+    /// Its batches, as a share of those of the run.
+    pub batch: Share,
     /// Sources are cut to so many tokens, where the stage limits them.
     pub max_source: Option<usize>,
 }
@@ -77,6 +79,7 @@ impl Plan {
                     number,
                     steps,
                     size: stage.size,
+                    batch: stage.batch,
                     max_source: stage.max_source,
                 }
             })

@@ -245,7 +245,11 @@ impl<'a> Trainer<'a> {
         let replicas = replicas.collect::<Result<_, _>>()?;
         let tokens = shorten(&inputs.train.tokens, planned.max_source);
         let lengths = tokens.iter().map(|example| example.source.len()).collect();
-        let batches = TrainBatches::new(lengths, config.train.batch_limits(), config.seed)?;
+        let batches = TrainBatches::new(
+            lengths,
+            config.train.batch_limits(planned.batch),
+            config.seed,
+        )?;
         Ok(Stage {
             plan: planned,
             model,

@@ -30,8 +30,8 @@ pub(crate) fn price(task: &dyn Task, plan: &Plan, precision: Precision) -> Price
         activation_bytes: 0,
     };
     for stage in schedule.stages() {
-        let batch = batch.cut(stage.max_source);
-        // All batches are as large, so that rows only multiply: no count of one is too large for its integer.
+        let batch = batch.of_stage(stage);
+        // All batches of a stage are as large, so that rows only multiply: no count of one is too large for its integer.
         let row = BatchShape { rows: 1, ..batch };
         let macs = cost::true_macs(model, &stage.size, &row).total() as f64;
         price.flops += 2.0 * stage.steps as f64 * batch.rows as f64 * macs;

@@ -82,7 +82,7 @@ fn draw(
     };
     let [source, target] = spec.lengths;
     let batch = BatchShape {
-        rows: 1,
+        rows: experiment.train.batch_size,
         source,
         target,
         prompt: experiment.prompt.length,
@@ -105,33 +105,45 @@ fn draw(
 fn stages(space: &Space, steps: usize, rng: &mut impl Rng) -> Option<Vec<StageConfig>> {
     let count = *space.stages.choose(rng)?;
     let partial = space.partial.choose(rng)?.of(steps);
-    let mut rising = |choices: &[Share]| -> Option<Vec<Share>> {
-        let drawn: Option<Vec<Share>> = (0..count).map(|_| choices.choose(rng).copied()).collect();
-        let mut drawn = drawn?;
-        drawn.sort_by(|a, b| a.value().total_cmp(&b.value()));
-        Some(drawn)
-    };
-    let (depth, width) = (rising(&space.depth)?, rising(&space.width)?);
-    let heads = rising(&space.heads)?;
+    let depth = rising(&space.depth, count, rng)?;
+    let width = rising(&space.width, count, rng)?;
+    let heads = rising(&space.heads, count, rng)?;
+    let batch = rising(&space.batch, count + 1, rng)?;
     let max_source = Some(*space.max_source.choose(rng)?).filter(|&tokens| tokens > 0);
+    let size = |share| unless_whole(share).map(Amount::Share);
     let mut stages = Vec::new();
     for stage in 0..count {
         let (from, to) = (partial * stage / count, partial * (stage + 1) / count);
         if from == to {
             return None;
         }
-        let unless_whole = |share: Share| (share != Share::ALL).then_some(Amount::Share(share));
         stages.push(StageConfig {
             steps: Some(Amount::Count(to - from)),
+            batch: unless_whole(batch[stage]),
             max_source,
-            layers: unless_whole(depth[stage]),
-            d_ff: unless_whole(width[stage]),
-            heads: unless_whole(heads[stage]),
+            layers: size(depth[stage]),
+            d_ff: size(width[stage]),
+            heads: size(heads[stage]),
             ..StageConfig::default()
         });
     }
-    stages.push(StageConfig::default());
+    stages.push(StageConfig {
+        batch: unless_whole(batch[count]),
+        ..StageConfig::default()
+    });
     Some(stages)
+}
+
+/// So many of the choices, the smallest first.
+fn rising(choices: &[Share], count: usize, rng: &mut impl Rng) -> Option<Vec<Share>> {
+    let drawn = (0..count).map(|_| choices.choose(rng).copied());
+    let mut drawn = drawn.collect::<Option<Vec<_>>>()?;
+    drawn.sort();
+    Some(drawn)
+}
+
+fn unless_whole(share: Share) -> Option<Share> {
+    (share != Share::ALL).then_some(share)
 }
 
 /// A stage as an inline table of TOML.
@@ -141,10 +153,10 @@ fn written(stage: &StageConfig) -> String {
         Some(Amount::Share(share)) => Some(format!("{key} = \"{share}\"")),
         None => None,
     };
-    let max_source = stage.max_source.map(Amount::Count);
     let keys = [
         amount("steps", stage.steps),
-        amount("max_source", max_source),
+        amount("batch", stage.batch.map(Amount::Share)),
+        amount("max_source", stage.max_source.map(Amount::Count)),
         amount("layers", stage.layers),
         amount("d_ff", stage.d_ff),
         amount("heads", stage.heads),

@@ -54,6 +54,9 @@ pub(super) struct Space {
     /// Attention heads of a stage.
     #[serde(default = "whole")]
     pub(super) heads: Vec<Share>,
+    /// Batches of a stage, as shares of the experiment's; the last stage, that of the full model, draws one too.
+    #[serde(default = "whole")]
+    pub(super) batch: Vec<Share>,
     /// The longest sources of the partial stages, in tokens; 0 for no limit.
     #[serde(default = "no_limit")]
     pub(super) max_source: Vec<usize>,
@@ -97,6 +100,7 @@ impl Spec {
             ("space.depth", space.depth.is_empty()),
             ("space.width", space.width.is_empty()),
             ("space.heads", space.heads.is_empty()),
+            ("space.batch", space.batch.is_empty()),
             ("space.max_source", space.max_source.is_empty()),
             ("space.settings", space.settings.is_empty()),
         ] {

@@ -46,6 +46,9 @@ pub struct StageConfig {
     /// Optimizer steps, of all steps. One stage may leave it out and take the rest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<Amount>,
+    /// How large its batches are, of those of the run: `train.batch_size`, and `train.batch_tokens` where that is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Share>,
     /// Sources are cut to so many tokens, the prompt not counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_source: Option<usize>,

@@ -4,7 +4,7 @@ use super::{ScheduleConfig, StackConfig, StageConfig};
 use crate::size::Dimension;
 use crate::{
     Amount, End, Method, ModelShape, PartialSize, Reduce, Reduction, Schedule, ScheduleError,
-    StackSize, Stage,
+    Share, StackSize, Stage,
 };
 
 /// An amount and the key that it stands under.
@@ -27,11 +27,7 @@ impl ScheduleConfig {
         }
         let full = shape.full();
         let reduce = self.reduce.unwrap_or(default_reduce);
-        let whole = |size| Stage {
-            steps,
-            max_source: None,
-            size,
-        };
+        let whole = |size| Stage::new(steps, size);
         let (stages, end) = match (self.method, self.stages.as_slice()) {
             (Some(method), [_, ..]) => {
                 return Err(ScheduleError::MethodAndStages {
@@ -92,19 +88,12 @@ impl ScheduleConfig {
                     .then(|| (values[index], format!("schedule.{name}[{index}]")))
             })?;
             taken = taken.saturating_add(steps);
-            stages.push(Stage {
-                steps,
-                max_source: None,
-                size,
-            });
+            stages.push(Stage::new(steps, size));
         }
-        stages.push(Stage {
-            steps: rest(steps, taken, "schedule.partial_steps", || {
-                "the full model".into()
-            })?,
-            max_source: None,
-            size: *full,
-        });
+        let rest = rest(steps, taken, "schedule.partial_steps", || {
+            "the full model".into()
+        })?;
+        stages.push(Stage::new(rest, *full));
         Ok(stages)
     }
 
@@ -146,6 +135,7 @@ fn explicit(
         taken = taken.saturating_add(steps);
         stages.push(Stage {
             steps,
+            batch: config.batch.unwrap_or(Share::ALL),
             max_source: config.max_source,
             size: config.size(full, reduce, &key(index))?,
         });

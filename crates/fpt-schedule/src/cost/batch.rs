@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Stage;
+
 /// The shape of a batch, padding included: padded positions are computed like any other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,11 +24,13 @@ impl BatchShape {
         self.prompt.saturating_add(self.source)
     }
 
-    /// With sources cut to so many tokens, as a stage may ask for.
+    /// What a stage makes of it: fewer rows, and sources cut, as it asks for.
     #[must_use]
-    pub fn cut(self, max_source: Option<usize>) -> Self {
+    pub fn of_stage(self, stage: &Stage) -> Self {
+        let cut = |max| self.source.min(max);
         Self {
-            source: max_source.map_or(self.source, |max| self.source.min(max)),
+            rows: stage.batch.of(self.rows),
+            source: stage.max_source.map_or(self.source, cut),
             ..self
         }
     }

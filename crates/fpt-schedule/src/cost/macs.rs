@@ -85,15 +85,17 @@ pub fn true_macs(shape: &ModelShape, size: &PartialSize, batch: &BatchShape) -> 
 }
 
 /// The true count for a schedule on batches of this shape, as a share of training the full model
-/// for as many steps. Stages cut the sources as they say.
+/// for as many steps. Stages make their batches smaller and cut the sources as they say.
 pub fn true_share(shape: &ModelShape, schedule: &Schedule, batch: &BatchShape) -> f64 {
-    // Of one row: the share is the same, and no count is too large for its integer.
-    let batch = &BatchShape { rows: 1, ..*batch };
-    let full = true_macs(shape, &shape.full(), batch).total() as f64;
-    let stages = schedule.stages().iter().map(|stage| {
-        let macs = true_macs(shape, &stage.size, &batch.cut(stage.max_source));
-        stage.steps as f64 * macs.total() as f64
-    });
+    // Rows only multiply; counted one by one, no count is too large for its integer.
+    let of_rows = |size: &PartialSize, batch: BatchShape| {
+        let row = BatchShape { rows: 1, ..batch };
+        batch.rows as f64 * true_macs(shape, size, &row).total() as f64
+    };
+    let full = of_rows(&shape.full(), *batch);
+    let stages = schedule.stages().iter();
+    let stages =
+        stages.map(|stage| stage.steps as f64 * of_rows(&stage.size, batch.of_stage(stage)));
     stages.sum::<f64>() / (schedule.steps() as f64 * full)
 }
 

@@ -78,7 +78,8 @@ pub fn paper_share(shape: &ModelShape, schedule: &Schedule, target: usize) -> f6
         let source = stage.max_source.map_or(PAPER_SOURCE, |max| {
             max.saturating_add(PAPER_PROMPT).min(PAPER_SOURCE)
         });
-        stage.steps as f64 * paper_macs(shape, &stage.size, source, target) as f64
+        let macs = paper_macs(shape, &stage.size, source, target) as f64;
+        stage.steps as f64 * stage.batch.value() * macs
     });
     stages.sum::<f64>() / (schedule.steps() as f64 * full)
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use fpt_partial::SelectionRules;
 use fpt_prompt::PromptInit;
-use fpt_schedule::ScheduleConfig;
+use fpt_schedule::{ScheduleConfig, Share};
 use fpt_t5::Recompute;
 use fpt_tasks::{BatchLimits, PadTo, Split, TaskName};
 use serde::{Deserialize, Serialize};
@@ -234,11 +234,11 @@ pub struct LengthConfig {
 }
 
 impl TrainConfig {
-    /// How large a batch may be.
-    pub(crate) fn batch_limits(&self) -> BatchLimits {
+    /// How large a batch may be in a stage whose batches are this share of the run's.
+    pub(crate) fn batch_limits(&self, share: Share) -> BatchLimits {
         BatchLimits {
-            examples: self.batch_size,
-            tokens: self.batch_tokens,
+            examples: share.of(self.batch_size),
+            tokens: self.batch_tokens.map(|tokens| share.of(tokens)),
         }
     }
 }

@@ -240,6 +240,20 @@ fn a_stage_with_short_sources_makes_its_batches_of_short_sources() {
 }
 
 #[test]
+fn a_stage_with_smaller_batches_is_as_if_all_were_as_small() {
+    let lab = Lab::new();
+    let whole = ["train.batch_size=8", "train.steps=3"];
+    let stage = ["schedule.stages=[{batch=0.5}]"];
+    let (in_a_stage, events) = finished(&lab, "stage", &[&whole[..], &stage].concat());
+    let small = ["train.batch_size=4"];
+    let (everywhere, same) = finished(&lab, "everywhere", &[&whole[..], &small].concat());
+    assert_eq!(steps(&events), steps(&same));
+    assert_eq!(in_a_stage.flops, everywhere.flops);
+    let (uncut, _) = finished(&lab, "uncut", &whole);
+    assert!(in_a_stage.flops < uncut.flops);
+}
+
+#[test]
 fn the_prompt_that_is_kept_is_the_first_of_the_best_on_dev() {
     let lab = Lab::new();
     let settings = ["eval.every=1", "train.learning_rate=0.5"];

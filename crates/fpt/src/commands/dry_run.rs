@@ -6,7 +6,7 @@ use fpt::bytes::Bytes;
 use fpt::model;
 use fpt_hub::ModelSource;
 use fpt_partial::shape;
-use fpt_schedule::PartialSize;
+use fpt_schedule::{Share, Stage};
 use fpt_t5::T5Config;
 use fpt_tasks::{Split, Task, split_path, task};
 use fpt_train::{Experiment, Plan, RunConfig};
@@ -22,7 +22,7 @@ struct Shown<'a> {
     config: &'a RunConfig,
     model: ModelPlan,
     data: Vec<DataPlan>,
-    stages: Vec<StagePlan>,
+    stages: &'a [Stage],
     linear_percent: f64,
     true_percent: f64,
     flops: f64,
@@ -48,12 +48,6 @@ struct DataPlan {
     split: Split,
     path: PathBuf,
     bytes: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct StagePlan {
-    steps: usize,
-    size: PartialSize,
 }
 
 /// Something that is not on this machine, and how to get it.
@@ -107,12 +101,7 @@ pub(super) fn show(
             vocabulary: model_config.vocab_size,
         },
         data,
-        stages: (plan.stages.iter())
-            .map(|stage| StagePlan {
-                steps: stage.steps.len(),
-                size: stage.size,
-            })
-            .collect(),
+        stages: plan.schedule.stages(),
         linear_percent: 100.0 * price.linear_share,
         true_percent: 100.0 * price.true_share,
         flops: price.flops,
@@ -165,7 +154,7 @@ fn describe(plan: &Shown<'_>) -> anyhow::Result<String> {
     let stages = plan.stages.iter().enumerate();
     lines.extend(stages.map(|(index, stage)| {
         let peak = plan.memory.stage(index);
-        format!("{}; peak {peak}", stage.describe(index + 1))
+        format!("{}; peak {peak}", describe_stage(stage, index + 1))
     }));
     lines.push(format!(
         "cost    {:.1} % of prompt tuning's FLOPs ({:.1} % as the paper counts); at most {:.2e} FLOPs, all batches at \
@@ -216,20 +205,25 @@ impl DataPlan {
     }
 }
 
-impl StagePlan {
-    fn describe(&self, number: usize) -> String {
-        let (encoder, decoder) = (&self.size.encoder, &self.size.decoder);
-        format!(
-            "stage {number} {} steps; encoder {} layers, d_ff {}, {} heads; decoder {} layers, d_ff {}, {} heads",
-            self.steps,
-            encoder.layers,
-            encoder.d_ff,
-            encoder.heads,
-            decoder.layers,
-            decoder.d_ff,
-            decoder.heads
-        )
+fn describe_stage(stage: &Stage, number: usize) -> String {
+    let (encoder, decoder) = (&stage.size.encoder, &stage.size.decoder);
+    let mut line = format!(
+        "stage {number} {} steps; encoder {} layers, d_ff {}, {} heads; decoder {} layers, d_ff {}, {} heads",
+        stage.steps,
+        encoder.layers,
+        encoder.d_ff,
+        encoder.heads,
+        decoder.layers,
+        decoder.d_ff,
+        decoder.heads
+    );
+    if stage.batch != Share::ALL {
+        line += &format!("; {} of a batch", stage.batch);
     }
+    if let Some(tokens) = stage.max_source {
+        line += &format!("; sources of {tokens} tokens at most");
+    }
+    line
 }
 
 fn here(here: bool) -> &'static str {

@@ -111,8 +111,8 @@ pub(super) fn suffices_for_one(
 impl MemoryPlan {
     /// That of `plan`, on a device with so much memory, if that is known.
     pub(super) fn new(plan: &Plan, settings: StepSettings, device: Option<u64>) -> Self {
-        let stages: Vec<(PartialSize, BatchShape)> = (plan.stages.iter())
-            .map(|stage| (stage.size, plan.largest_batch.cut(stage.max_source)))
+        let stages: Vec<(PartialSize, BatchShape)> = (plan.schedule.stages().iter())
+            .map(|stage| (stage.size, plan.largest_batch.of_stage(stage)))
             .collect();
         let peaks = |settings: &StepSettings| -> Vec<PeakBytes> {
             let one = |(size, batch): &(PartialSize, BatchShape)| {
