@@ -150,17 +150,9 @@ impl<'a> Campaign<'a> {
         Ok(campaign)
     }
 
-    fn tasks<'b>(&'b self, claim: &'b Claim) -> &'b [TaskName] {
-        if claim.tasks.is_empty() {
-            &self.experiment.tasks
-        } else {
-            &claim.tasks
-        }
-    }
-
     fn plan(&mut self, claim: &Claim) -> anyhow::Result<()> {
         for &seed in &claim.seeds {
-            for task in &self.tasks(claim).to_vec() {
+            for task in &self.experiment.tasks_or_all(&claim.tasks).to_vec() {
                 for arm in [&claim.ours, &claim.theirs] {
                     let directory = self.directory(task, arm, seed);
                     let settings = arm.settings.clone();
@@ -241,7 +233,7 @@ impl<'a> Campaign<'a> {
             let Some(evidence) = self.evidence(claim)? else {
                 continue;
             };
-            let verdict = claim.judge(self.tasks(claim), &evidence)?;
+            let verdict = claim.judge(self.experiment.tasks_or_all(&claim.tasks), &evidence)?;
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
             let csv = format!("{name}.csv");
             let command = format!("cargo xtask records {}", path.display());
@@ -258,7 +250,7 @@ impl<'a> Campaign<'a> {
         let has = |runs: &[Planned], path: &Path| runs.iter().any(|run| run.directory == path);
         let mut pairs = Vec::new();
         for &seed in &claim.seeds {
-            for task in self.tasks(claim) {
+            for task in self.experiment.tasks_or_all(&claim.tasks) {
                 let arms = [&claim.ours, &claim.theirs];
                 let arms = arms.map(|arm| self.directory(task, arm, seed));
                 let starts = self.start_directories(claim, task, seed);

@@ -100,8 +100,7 @@ impl Args {
                 .take(1)
                 .cloned()
                 .collect(),
-            (true, false) => experiment.tasks.clone(),
-            (false, _) => self.task.clone(),
+            _ => experiment.tasks_or_all(&self.task).to_vec(),
         };
         deduplicate(&mut tasks);
         tasks

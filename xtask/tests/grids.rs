@@ -154,6 +154,7 @@ fn the_number_of_jobs_changes_no_bit() {
         all.push(outcome(&grid.path("runs")));
     }
     assert!(all[0].contains_key("similarity-mnli.json"));
+    assert!(all[0].contains_key("equal-cost.svg"));
     assert!(all[0].contains_key("mnli-fpt-cr-s0/adapter/adapter_model.safetensors"));
     assert_same(&all[1], &all[0], "two jobs");
     assert_same(&all[2], &all[0], "three jobs");

@@ -92,11 +92,7 @@ struct Search<'a> {
 impl Search<'_> {
     /// The pairs of task and seed, in the order in which they are tried.
     fn pairs(&self) -> Vec<(TaskName, u64)> {
-        let tasks = if self.spec.tasks.is_empty() {
-            &self.experiment.tasks
-        } else {
-            &self.spec.tasks
-        };
+        let tasks = self.experiment.tasks_or_all(&self.spec.tasks);
         let of_seed = |&seed: &u64| tasks.iter().map(move |task| (task.clone(), seed));
         self.spec.seeds.iter().flat_map(of_seed).collect()
     }

@@ -28,6 +28,9 @@ const SIZES: [Size; 2] = [
     },
 ];
 
+/// Width and height of the wide chart, in drawing units.
+pub(crate) const WIDE: [i32; 2] = [SIZES[0].width * UNIT, SIZES[0].height * UNIT];
+
 struct Size {
     class: &'static str,
     width: i32,
@@ -66,19 +69,37 @@ impl Axes<'_> {
         description: &str,
         contents: impl Fn(&Plot<'_, '_>) -> Result<(), ReportError>,
     ) -> Result<String, ReportError> {
-        SIZES
-            .iter()
-            .map(|size| {
-                let attributes = format!(
-                    "class=\"chart {}\" role=\"img\" aria-label=\"{}\"",
-                    size.class,
-                    escape(description)
-                );
-                svg((size.width * UNIT, size.height * UNIT), &attributes, |d| {
-                    self.draw_on(d, size, &contents)
-                })
-            })
-            .collect()
+        let sizes = SIZES.iter().map(|size| {
+            let attributes = format!(
+                "class=\"chart {}\" role=\"img\" aria-label=\"{}\"",
+                size.class,
+                escape(description)
+            );
+            self.draw_in(size, &attributes, &contents)
+        });
+        sizes.collect()
+    }
+
+    /// The wide chart alone, as a part of a drawing, `top` units below its upper edge.
+    pub(crate) fn draw_wide(
+        &self,
+        top: i32,
+        contents: impl Fn(&Plot<'_, '_>) -> Result<(), ReportError>,
+    ) -> Result<String, ReportError> {
+        let [width, height] = WIDE;
+        let attributes = format!("y=\"{top}\" width=\"{width}\" height=\"{height}\"");
+        self.draw_in(&SIZES[0], &attributes, &contents)
+    }
+
+    fn draw_in(
+        &self,
+        size: &Size,
+        attributes: &str,
+        contents: &impl Fn(&Plot<'_, '_>) -> Result<(), ReportError>,
+    ) -> Result<String, ReportError> {
+        svg((size.width * UNIT, size.height * UNIT), attributes, |d| {
+            self.draw_on(d, size, contents)
+        })
     }
 
     fn draw_on(

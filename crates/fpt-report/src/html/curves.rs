@@ -3,6 +3,7 @@
 use super::chart::{Axes, Plot, drawable, range};
 use super::marks::{Key, Mark, legend};
 use super::markup::figure;
+use super::picture::picture;
 use crate::ReportError;
 
 /// Lines over a common axis, such as scores over training.
@@ -34,45 +35,72 @@ const MARKERS: usize = 7;
 
 impl Curves {
     pub(super) fn to_html(&self) -> Result<String, ReportError> {
-        let lines: Vec<Line> = self.series.iter().enumerate().map(Line::of).collect();
-        let points = || lines.iter().flat_map(|line| &line.points);
-        let (Some(x), Some(y)) = (
-            range(points().map(|p| p.0), 0.02),
-            range(points().map(|p| p.1), 0.06),
-        ) else {
+        let lines = self.lines();
+        let Some(axes) = self.axes(&lines) else {
             return Ok(figure(
                 "plot",
                 &self.caption,
                 "<p class=\"empty\">no data</p>\n",
             ));
         };
-        let axes = Axes {
+        let chart = axes.draw(&self.description(), |plot| draw(&lines, plot))?;
+        let legend = legend(self.keys(&lines))?;
+        Ok(figure("plot", &self.caption, &(legend + &chart)))
+    }
+
+    /// The picture as a file of its own, with its legend; `None` without data.
+    pub(crate) fn to_svg(&self) -> Result<Option<String>, ReportError> {
+        let lines = self.lines();
+        let Some(axes) = self.axes(&lines) else {
+            return Ok(None);
+        };
+        picture(&self.description(), self.keys(&lines), |top| {
+            axes.draw_wide(top, |plot| draw(&lines, plot))
+        })
+        .map(Some)
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        self.series.iter().enumerate().map(Line::of).collect()
+    }
+
+    /// `None` without data.
+    fn axes(&self, lines: &[Line]) -> Option<Axes<'_>> {
+        let points = || lines.iter().flat_map(|line| &line.points);
+        Some(Axes {
             x_label: &self.x_label,
             y_label: &self.y_label,
-            x,
-            y,
-        };
+            x: range(points().map(|p| p.0), 0.02)?,
+            y: range(points().map(|p| p.1), 0.06)?,
+        })
+    }
+
+    fn description(&self) -> String {
         let names: Vec<&str> = self.series.iter().map(|s| s.label.as_str()).collect();
-        let description = format!(
+        format!(
             "{} Line chart, {} over {}, of {}.",
             self.caption,
             self.y_label,
             self.x_label,
             names.join(", ")
-        );
-        let chart = axes.draw(&description, |plot| {
-            // All lines first: no line may hide the marks of another.
-            lines.iter().try_for_each(|line| line.draw(plot))?;
-            lines.iter().try_for_each(|line| line.draw_marks(plot))
-        })?;
-        let stages = lines.iter().any(|line| !line.boundaries.is_empty());
-        let keys = lines
-            .iter()
-            .zip(names)
-            .map(|(line, name)| (Key::Line(line.mark), name))
-            .chain(stages.then_some((Key::Boundary, "end of a stage")));
-        Ok(figure("plot", &self.caption, &(legend(keys)? + &chart)))
+        )
     }
+
+    fn keys(&self, lines: &[Line]) -> Vec<(Key, &str)> {
+        let of_lines = lines.iter().map(|line| Key::Line(line.mark));
+        let names = self.series.iter().map(|series| series.label.as_str());
+        let stages = lines.iter().any(|line| !line.boundaries.is_empty());
+        of_lines
+            .zip(names)
+            .chain(stages.then_some((Key::Boundary, "end of a stage")))
+            .collect()
+    }
+}
+
+fn draw(lines: &[Line], plot: &Plot<'_, '_>) -> Result<(), ReportError> {
+    // All lines first: no line may hide the marks of another.
+    lines.iter().try_for_each(|line| line.draw(plot))?;
+    lines.iter().try_for_each(|line| line.draw_marks(plot))
 }
 
 /// A series as it is drawn.

@@ -1,4 +1,4 @@
-//! What tells one series from another: colour, marker and (in `style.css`, by colour) dashes.
+//! What tells one series from another: colour, marker and (in `drawing.css`, by colour) dashes.
 
 use plotters::prelude::*;
 use plotters::style::RGBColor;
@@ -123,27 +123,40 @@ pub(crate) enum Key {
     Boundary,
 }
 
+impl Key {
+    /// Height of what is shown, in drawing units.
+    pub(crate) const HEIGHT: i32 = 22 * UNIT;
+
+    /// Width of what is shown, in drawing units.
+    pub(crate) const fn width(&self) -> i32 {
+        match self {
+            Self::Line(_) => 36 * UNIT,
+            Self::Point(_) | Self::Boundary => 18 * UNIT,
+        }
+    }
+
+    /// What is shown, as an SVG element with these attributes.
+    pub(crate) fn draw(&self, attributes: &str) -> Result<String, ReportError> {
+        let (width, height) = (self.width(), Self::HEIGHT);
+        let centre = (width / 2, height / 2);
+        svg((width, height), attributes, |d| match self {
+            Self::Point(mark) => mark.draw(d, centre),
+            Self::Line(mark) => {
+                mark.line(d, vec![(0, centre.1), (width, centre.1)])?;
+                mark.draw(d, centre)
+            }
+            Self::Boundary => boundary(d, centre, INK),
+        })
+    }
+}
+
 /// A legend, in HTML so that it wraps on a phone.
 pub(crate) fn legend<'a>(
     entries: impl IntoIterator<Item = (Key, &'a str)>,
 ) -> Result<String, ReportError> {
     let mut list = String::new();
     for (key, label) in entries {
-        let width = if matches!(key, Key::Line(_)) { 36 } else { 18 };
-        let (width, height) = (width * UNIT, 22 * UNIT);
-        let centre = (width / 2, height / 2);
-        let swatch = svg(
-            (width, height),
-            "class=\"key\" aria-hidden=\"true\"",
-            |d| match key {
-                Key::Point(mark) => mark.draw(d, centre),
-                Key::Line(mark) => {
-                    mark.line(d, vec![(0, centre.1), (width, centre.1)])?;
-                    mark.draw(d, centre)
-                }
-                Key::Boundary => boundary(d, centre, INK),
-            },
-        )?;
+        let swatch = key.draw("class=\"key\" aria-hidden=\"true\"")?;
         list += &format!("<li>{swatch}<span>{}</span></li>\n", escape(label));
     }
     Ok(format!("<ul class=\"legend\">\n{list}</ul>\n"))

@@ -12,6 +12,7 @@ mod marks;
 mod markup;
 mod page;
 mod palette;
+mod picture;
 mod scatter;
 mod table;
 #[cfg(test)]

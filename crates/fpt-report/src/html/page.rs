@@ -6,7 +6,7 @@ use super::markup::{escape, inline, paragraphs};
 use super::{Curves, HeatMap, Scatter, TableView};
 use crate::ReportError;
 
-const STYLE: &str = include_str!("style.css");
+const STYLE: &str = concat!(include_str!("drawing.css"), include_str!("style.css"));
 
 /// A report as one HTML file: without scripts or external resources, well-formed as XML, readable in light and dark
 /// mode, on a phone and on paper.

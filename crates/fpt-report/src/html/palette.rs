@@ -2,7 +2,7 @@
 
 use plotters::style::RGBColor;
 
-// The colours below are names: `style.css` maps each to a variable of the light or the dark mode. They are chosen so
+// The colours below are names: `drawing.css` maps each to a variable of the light or the dark mode. They are chosen so
 // that a figure copied out of the page looks right on white.
 
 /// Text and axes.

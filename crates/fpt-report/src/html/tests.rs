@@ -283,6 +283,33 @@ fn charts_describe_themselves() {
 }
 
 #[test]
+fn a_picture_has_a_legend_and_stands_alone() {
+    let mut hostile = curves(vec![(0.0, 1.0), (1.0, 3.0), (2.0, 2.0)]);
+    hostile.series[3].label = HOSTILE.into();
+    let picture = hostile.to_svg().unwrap().unwrap();
+    let (elements, text) = parse(&picture);
+    let (root, attributes) = &elements[0];
+    assert_eq!(root, "svg");
+    for key in ["width", "height", "viewBox", "aria-label"] {
+        assert!(attributes.iter().any(|(name, _)| name == key), "{key}");
+    }
+    for label in [
+        "series 0",
+        "series 8",
+        "<script>",
+        "end of a stage",
+        "FLOPs",
+    ] {
+        assert!(text.contains(label), "{label}");
+    }
+    let own = picture.replace("http://www.w3.org/2000/svg", "");
+    for resource in ["http", "url(", "@import", "<script"] {
+        assert!(!own.contains(resource), "{resource}");
+    }
+    assert_eq!(curves(vec![(f64::NAN, 1.0)]).to_svg().unwrap(), None);
+}
+
+#[test]
 fn nothing_is_loaded_from_elsewhere() {
     let html = everything().to_html().unwrap();
     let namespaces = ["http://www.w3.org/1999/xhtml", "http://www.w3.org/2000/svg"];
@@ -300,7 +327,7 @@ fn nothing_is_loaded_from_elsewhere() {
 fn the_style_sheet_knows_every_colour_of_the_drawings() {
     let html = everything().to_html().unwrap();
     let (elements, _) = parse(&html);
-    let style = include_str!("style.css");
+    let style = include_str!("drawing.css");
     let (mut drawn, mut missing) = (0, Vec::new());
     for (key, value) in elements.iter().flat_map(|(_, attributes)| attributes) {
         if (key == "fill" || key == "stroke") && value != "none" {

@@ -3,7 +3,7 @@
 use fpt_schedule::Method;
 
 use super::{Results, Run};
-use crate::html::{Curves, Item, Series};
+use crate::html::{Curves, Series};
 use crate::stats::mean;
 
 /// Between two points of a curve, percent of prompt tuning's FLOPs.
@@ -12,7 +12,7 @@ const STEP: usize = 2;
 impl Results {
     /// Prompt tuning and what ends on the full model, each a curve over FLOPs: the best dev score so far, mean over all
     /// tasks and seeds. `None` where there is nothing to compare.
-    pub(super) fn equal_cost(&self) -> Option<Item> {
+    pub(super) fn equal_cost(&self) -> Option<Curves> {
         let rows = self.rows.iter().filter(|row| row.on_full_model);
         let rows = rows.filter(|row| !matches!(row.method, Some(Method::Partial(..))));
         let series = rows.filter_map(|row| {
@@ -29,15 +29,13 @@ impl Results {
             })
         });
         let series: Vec<Series> = series.collect();
-        (series.len() > 1).then(|| {
-            Item::Curves(Curves {
-                caption: "Dev score of the best prompt so far, on the full model, over the FLOPs spent on it; mean over \
-                          tasks and seeds. A curve ends where its training does."
-                    .into(),
-                x_label: "training FLOPs, % of prompt tuning".into(),
-                y_label: "average dev score, %".into(),
-                series,
-            })
+        (series.len() > 1).then(|| Curves {
+            caption: "Dev score of the best prompt so far, on the full model, over the FLOPs spent on it; mean over \
+                      tasks and seeds. A curve ends where its training does."
+                .into(),
+            x_label: "training FLOPs, % of prompt tuning".into(),
+            y_label: "average dev score, %".into(),
+            series,
         })
     }
 

@@ -50,7 +50,7 @@ impl Results {
                 "At equal cost",
                 "equal-cost",
                 "What progressive training is for: a better prompt than plain prompt tuning (PT) has at the same FLOPs.",
-                Vec::from_iter(self.equal_cost()),
+                Vec::from_iter(self.equal_cost().map(Item::Curves)),
             ),
             section(
                 "Prompt tuning",

@@ -1,12 +1,19 @@
-//! `report.md`, `results.json`, `results.csv` and `index.html`.
+//! `report.md`, `results.json`, `results.csv`, `index.html` and `equal-cost.svg`.
 
 use std::path::{Path, PathBuf};
 
 use super::{Results, Table};
 use crate::{ReportError, csv_line};
 
-/// The files of a report.
-pub const FILES: [&str; 4] = ["results.json", "results.csv", "report.md", "index.html"];
+/// The files of a report. The last one, the page's first picture for use elsewhere, is only there where there is something to
+/// compare.
+pub const FILES: [&str; 5] = [
+    "results.json",
+    "results.csv",
+    "report.md",
+    "index.html",
+    "equal-cost.svg",
+];
 
 /// What a report says, and where its page lies.
 #[derive(Clone, Debug)]
@@ -19,7 +26,7 @@ pub struct Report {
     pub page: PathBuf,
 }
 
-/// Write the report of the runs in `directory` there: `index.html`, `report.md`, `results.json` and `results.csv`.
+/// Write the report of the runs in `directory` there: [`FILES`].
 ///
 /// # Errors
 /// If runs can't be read, or files not be written.
@@ -27,7 +34,7 @@ pub fn write(directory: impl AsRef<Path>) -> Result<Report, ReportError> {
     let directory = directory.as_ref();
     let results = Results::read(directory)?;
     let page = results.page(directory)?.to_html()?;
-    let [in_json, in_csv, in_markdown, in_html] = FILES.map(|name| directory.join(name));
+    let [in_json, in_csv, in_markdown, in_html, in_svg] = FILES.map(|name| directory.join(name));
     let json = serde_json::to_string_pretty(&results).map_err(ReportError::Json)? + "\n";
     let tables = results.tables();
     let mut markdown = String::from("# Results\n\nScores are percent.\n");
@@ -38,6 +45,11 @@ pub fn write(directory: impl AsRef<Path>) -> Result<Report, ReportError> {
     fpt_files::write(in_csv, &results.csv()?)?;
     fpt_files::write(in_markdown, &markdown)?;
     fpt_files::write(&in_html, &page)?;
+    if let Some(curves) = results.equal_cost()
+        && let Some(picture) = curves.to_svg()?
+    {
+        fpt_files::write(in_svg, &picture)?;
+    }
     Ok(Report {
         tables,
         json,

@@ -181,6 +181,14 @@ impl Experiment {
         Ok(experiment)
     }
 
+    /// The tasks that are asked for; all of the experiment where none is.
+    pub fn tasks_or_all<'a>(&'a self, asked: &'a [TaskName]) -> &'a [TaskName] {
+        match asked {
+            [] => &self.tasks,
+            asked => asked,
+        }
+    }
+
     /// The model's configuration: its own, or, where the model is not there, the copy that the file names.
     ///
     /// # Errors

@@ -58,11 +58,7 @@ struct Row {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let experiment = Experiment::from_file(&args.config)?;
     let model = shape(&experiment.model_config()?);
-    let tasks = if args.task.is_empty() {
-        experiment.tasks.clone()
-    } else {
-        args.task.clone()
-    };
+    let tasks = experiment.tasks_or_all(&args.task);
     let methods = if args.method.is_empty() {
         experiment.methods.all()
     } else {
@@ -71,12 +67,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     if args.method.is_empty() && !experiment.schedule.stages.is_empty() {
         // The experiment's own schedule comes first.
-        rows.push(row(&experiment, &model, &tasks, &args.overrides)?);
+        rows.push(row(&experiment, &model, tasks, &args.overrides)?);
     }
     for method in methods {
         let mut overrides = args.overrides.clone();
         overrides.push(format!("schedule.method={method}"));
-        rows.push(row(&experiment, &model, &tasks, &overrides)?);
+        rows.push(row(&experiment, &model, tasks, &overrides)?);
     }
     if args.json {
         return print_json(&rows);
