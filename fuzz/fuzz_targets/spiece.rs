@@ -27,6 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
         } else {
             u32::from(options)
         },
+        ..SpieceOptions::default()
     };
     let read = T5Tokenizer::from_spiece_with(&path, &options);
     let Some(tokenizer) = named(read, &path) else {

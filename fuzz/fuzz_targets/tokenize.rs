@@ -19,7 +19,7 @@ static TOKENIZERS: LazyLock<[T5Tokenizer; 3]> = LazyLock::new(|| {
     );
     let options = |legacy| SpieceOptions {
         legacy,
-        extra_ids: 100,
+        ..SpieceOptions::default()
     };
     [
         named(T5Tokenizer::from_file(&json), &json).expect("a tokenizer"),

@@ -52,6 +52,7 @@ impl FileSet {
             FileChoice::required("a tokenizer", ["tokenizer.json", "spiece.model"]),
             FileChoice::optional("tokenizer_config.json"),
             FileChoice::optional("special_tokens_map.json"),
+            FileChoice::optional("added_tokens.json"),
             FileChoice::required("weights", WEIGHTS),
         ])
     }

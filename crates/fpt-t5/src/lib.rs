@@ -37,4 +37,4 @@ pub use norm::T5LayerNorm;
 pub use position::RelativePositionBias;
 pub use recompute::Recompute;
 pub use taps::{AttentionKind, MacCounter, NoTaps, StackKind, Taps};
-pub use tokenizer::{SpieceOptions, T5Tokenizer};
+pub use tokenizer::{AddedToken, SpecialTokens, SpieceOptions, T5Tokenizer};

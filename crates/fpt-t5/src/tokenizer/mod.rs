@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tokenizers::Tokenizer;
 
-pub use spiece::SpieceOptions;
+pub use spiece::{AddedToken, SpecialTokens, SpieceOptions};
 
 use crate::{T5Config, T5Error};
 use spiece::Spiece;
@@ -20,6 +20,9 @@ use spiece::Spiece;
 pub struct T5Tokenizer {
     kind: Kind,
     path: PathBuf,
+    /// Other files that it was read from.
+    beside: Vec<PathBuf>,
+    cleans_up: bool,
     vocab_size: usize,
 }
 
@@ -49,14 +52,24 @@ impl T5Tokenizer {
         serde_json::from_slice::<serde::de::IgnoredAny>(&bytes)
             .map_err(|error| unusable(format!("not valid JSON: {error}")))?;
         let read = || {
-            let inner = Tokenizer::from_bytes(bytes)?;
+            let mut inner = Tokenizer::from_bytes(bytes)?;
+            // How far a text is padded and where it is cut is the caller's business, here as in transformers.
+            inner.with_padding(None).with_truncation(None)?;
             let ids = inner.encode_fast("a text", true)?.get_ids().to_vec();
             inner.decode(&ids, true)?;
-            Ok(inner)
+            Ok((inner, ids))
         };
-        let inner = std::panic::catch_unwind(read)
+        let (inner, ids) = std::panic::catch_unwind(read)
             .map_err(|_| unusable("its parts contradict each other".into()))?
             .map_err(|error: tokenizers::Error| unusable(error.to_string()))?;
+        let eos = inner.token_to_id("</s>");
+        if eos.is_some() && ids.last().copied() != eos {
+            return Err(unusable(
+                "its post-processor does not end a text with `</s>`, as T5 wants it: save it anew with transformers' \
+                 T5TokenizerFast, or take it away where there is a spiece.model"
+                    .into(),
+            ));
+        }
         Ok(Self::new(Kind::Json(Box::new(inner)), path))
     }
 
@@ -69,6 +82,8 @@ impl T5Tokenizer {
         Self {
             kind,
             path,
+            beside: Vec::new(),
+            cleans_up: false,
             vocab_size: largest as usize + 1,
         }
     }
@@ -96,20 +111,33 @@ impl T5Tokenizer {
     }
 
     /// Read the tokenizer of a model's directory: `tokenizer.json` if there is one, else `spiece.model` with the
-    /// default [`SpieceOptions`].
+    /// [`SpieceOptions`] that the files beside it make. `tokenizer_config.json` also says whether decoded text is cleaned
+    /// up (`clean_up_tokenization_spaces`).
     ///
     /// # Errors
     /// [`T5Error::Tokenizer`] if there is neither; else as [`from_file`](Self::from_file) and
     /// [`from_spiece`](Self::from_spiece).
     pub fn from_directory(directory: impl AsRef<Path>) -> Result<Self, T5Error> {
         let directory = directory.as_ref();
-        let json = directory.join("tokenizer.json");
-        if json.exists() {
-            return Self::from_file(json);
+        let cleans_up = spiece::cleans_up(directory)?;
+        let in_directory = |name: &str| Some(directory.join(name)).filter(|path| path.exists());
+        if let Some(json) = in_directory("tokenizer.json") {
+            let read = Self::from_file(json)?;
+            // What the file beside it does not change does not depend on it.
+            let config = cleans_up.then(|| directory.join(spiece::CONFIG));
+            return Ok(Self {
+                beside: config.into_iter().collect(),
+                cleans_up,
+                ..read
+            });
         }
-        let spiece = directory.join("spiece.model");
-        if spiece.exists() {
-            return Self::from_spiece(spiece);
+        if let Some(model) = in_directory("spiece.model") {
+            let options = SpieceOptions::from_directory(directory)?;
+            return Ok(Self {
+                beside: spiece::FILES.into_iter().filter_map(in_directory).collect(),
+                cleans_up,
+                ..Self::from_spiece_with(model, &options)?
+            });
         }
         Err(T5Error::Tokenizer {
             path: directory.to_path_buf(),
@@ -122,6 +150,13 @@ impl T5Tokenizer {
     /// The file that it was read from.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// All files that ids and texts depend on, [`path`](Self::path) first.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(&self.path)
+            .chain(&self.beside)
+            .map(PathBuf::as_path)
     }
 
     /// Check that every token has a row in the embedding of a model with this `config`, and that both mean
@@ -179,15 +214,20 @@ impl T5Tokenizer {
     /// # Errors
     /// [`T5Error::Tokenize`] if the tokenizer can't decode them.
     pub fn decode(&self, ids: &[u32]) -> Result<String, T5Error> {
-        match &self.kind {
+        let text = match &self.kind {
             Kind::Json(inner) => {
                 let text = inner
                     .decode(ids, true)
                     .map_err(|error| T5Error::Tokenize(error.to_string()))?;
-                Ok(text.trim().to_string())
+                text.trim().to_string()
             }
-            Kind::Spiece(inner) => Ok(inner.decode(ids)),
-        }
+            Kind::Spiece(inner) => inner.decode(ids),
+        };
+        Ok(if self.cleans_up {
+            cleaned_up(text)
+        } else {
+            text
+        })
     }
 
     /// One more than the largest id of a token; see [`Generation::vocabulary`](crate::Generation::vocabulary).
@@ -202,4 +242,23 @@ impl T5Tokenizer {
             Kind::Spiece(inner) => inner.token_to_id(token),
         }
     }
+}
+
+/// transformers' `clean_up_tokenization`: no spaces before punctuation and English endings.
+fn cleaned_up(text: String) -> String {
+    const RULES: [(&str, &str); 10] = [
+        (" .", "."),
+        (" ?", "?"),
+        (" !", "!"),
+        (" ,", ","),
+        (" ' ", "'"),
+        (" n't", "n't"),
+        (" 'm", "'m"),
+        (" 's", "'s"),
+        (" 've", "'ve"),
+        (" 're", "'re"),
+    ];
+    RULES
+        .iter()
+        .fold(text, |text, (from, to)| text.replace(from, to))
 }

@@ -5,7 +5,9 @@
 //! SentencePiece takes the longest rule, its scores are rounded otherwise, and both it and the charsmap reader
 //! panic on damaged data. T5 was trained with SentencePiece's ids, so its algorithms are followed here.
 
+mod added;
 mod normalizer;
+mod options;
 mod proto;
 mod trie;
 mod unigram;
@@ -17,7 +19,10 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::T5Error;
+use added::Added;
 use normalizer::Normalizer;
+pub use options::{AddedToken, SpecialTokens, SpieceOptions};
+pub(super) use options::{CONFIG, FILES, cleans_up};
 use proto::{Model, PieceKind};
 use unigram::{Unigram, UnigramPiece};
 
@@ -26,27 +31,6 @@ const SPACE: char = '\u{2581}';
 
 /// mT5's file, the largest in the family, has 4.3 MB. The limit keeps a wrong file from filling the memory.
 const MAX_FILE: u64 = 8 << 20;
-
-/// How to use a SentencePiece model; see [`T5Tokenizer::from_spiece_with`](crate::T5Tokenizer::from_spiece_with).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SpieceOptions {
-    /// Whether each part of the text between special tokens starts with a space of its own. T5 was trained like
-    /// this, and it is the default: `<extra_id_0>. Hello` is `<extra_id_0>`, `▁`, `.`, `▁Hello`. Otherwise only the
-    /// text as a whole starts with one: `<extra_id_0>`, `.`, `▁Hello`. It is `legacy` in `tokenizer_config.json`.
-    pub legacy: bool,
-    /// Number of sentinels `<extra_id_0>`, `<extra_id_1>`, …, 100 by default. Their ids follow those of the model in
-    /// reverse, so that `<extra_id_0>` has the largest.
-    pub extra_ids: u32,
-}
-
-impl Default for SpieceOptions {
-    fn default() -> Self {
-        Self {
-            legacy: true,
-            extra_ids: 100,
-        }
-    }
-}
 
 /// A piece of a text.
 #[derive(Clone, Copy)]
@@ -58,13 +42,6 @@ struct Token {
     space: bool,
 }
 
-/// A part of a text.
-#[derive(Clone, Copy)]
-enum Part<'a> {
-    Text(&'a str),
-    Special(u32),
-}
-
 /// A SentencePiece model with T5's special tokens.
 #[derive(Clone, Debug)]
 pub(super) struct Spiece {
@@ -74,10 +51,14 @@ pub(super) struct Spiece {
     unigram: Unigram,
     /// Ids of the 256 bytes, if unknown characters are written as bytes.
     bytes: Option<Box<[u32; 256]>>,
+    added: Added,
+    /// How the token for unknown characters is written, and its id in the model.
+    unk_token: String,
     unk: u32,
     eos: u32,
-    pad: u32,
-    options: SpieceOptions,
+    legacy: bool,
+    add_prefix_space: bool,
+    split_special_tokens: bool,
 }
 
 impl Spiece {
@@ -119,19 +100,25 @@ impl Spiece {
                 )));
             }
         }
-        let id_of = |name: &str, kind: PieceKind, role: &str| match ids.get(name) {
-            Some(&id) if pieces[id as usize].kind == kind => Ok(id),
+        let own = |name: &str, kind: PieceKind, role: &str| match ids.get(name) {
+            Some(&id) if pieces[id as usize].kind == kind => Ok(AddedToken::new(name)),
             _ => Err(format!(
                 "it has no special token {name:?} for {role}: this is no T5 tokenizer"
             )),
         };
-        let eos = id_of(trainer.eos_piece(), PieceKind::Control, "end of sequence")?;
-        let pad = id_of(trainer.pad_piece(), PieceKind::Control, "padding")?;
-        let unk = id_of(
+        let eos = own(trainer.eos_piece(), PieceKind::Control, "end of sequence")?;
+        let pad = own(trainer.pad_piece(), PieceKind::Control, "padding")?;
+        let unknown = own(
             trainer.unk_piece(),
             PieceKind::Unknown,
             "unknown characters",
         )?;
+        let unk = ids.get(unknown.content.as_str()).copied().unwrap_or(0);
+        let mut options = options.clone();
+        let named = &mut options.special_tokens;
+        let eos_token = named.eos_token.get_or_insert(eos).content.clone();
+        let unk_token = named.unk_token.get_or_insert(unknown).content.clone();
+        named.pad_token.get_or_insert(pad);
         let unknown = pieces
             .iter()
             .filter(|piece| piece.kind == PieceKind::Unknown);
@@ -140,21 +127,10 @@ impl Spiece {
         }
         let bytes = byte_ids(&ids, &pieces, trainer.byte_fallback())?;
 
-        if options.extra_ids as usize > proto::MAX_PIECES - pieces.len() {
-            return Err(format!(
-                "it has {} pieces, too many to add {} sentinels; T5 has 100 sentinels",
-                pieces.len(),
-                options.extra_ids
-            ));
-        }
-        let repeated = ids
-            .keys()
-            .find(|text| sentinel(text, options.extra_ids).is_some());
-        if let Some(text) = repeated {
-            return Err(format!(
-                "the model itself has {text:?}; read it with `extra_ids` set to 0"
-            ));
-        }
+        let added = Added::new(&ids, &options)?;
+        let eos = added
+            .id(&eos_token)
+            .ok_or_else(|| damaged("no `eos_token`"))?;
 
         let normalizer = Normalizer::new(&normalizer, &pieces)?;
         let unigram = Unigram::new(pieces.iter().map(|piece| UnigramPiece {
@@ -171,10 +147,13 @@ impl Spiece {
             normalizer,
             unigram,
             bytes,
+            added,
+            unk_token,
             unk,
             eos,
-            pad,
-            options: options.clone(),
+            legacy: options.legacy,
+            add_prefix_space: options.add_prefix_space,
+            split_special_tokens: options.split_special_tokens,
         })
     }
 
@@ -183,41 +162,46 @@ impl Spiece {
     }
 
     pub(super) fn largest_id(&self) -> u32 {
-        self.sentinels_end() - 1
-    }
-
-    /// The sentinels' ids are those from the number of pieces to here.
-    fn sentinels_end(&self) -> u32 {
-        self.pieces.len() as u32 + self.options.extra_ids
+        let last = self.pieces.len() as u32 - 1;
+        self.added.largest_id().map_or(last, |id| id.max(last))
     }
 
     pub(super) fn token_to_id(&self, token: &str) -> Option<u32> {
-        match sentinel(token, self.options.extra_ids) {
-            Some(number) => Some(self.sentinels_end() - 1 - number),
-            None => self.ids.get(token).copied(),
-        }
+        let piece = || self.ids.get(token).copied();
+        self.added.id(token).or_else(piece)
     }
 
     pub(super) fn encode(&self, text: &str) -> Vec<u32> {
         let mut text = Cow::Borrowed(text);
-        if !self.options.legacy && !text.is_empty() {
-            text = Cow::Owned(format!("{SPACE}{}", text.replace(SPACE, " ")));
+        if !self.legacy && !text.is_empty() {
+            let prefix = if self.add_prefix_space {
+                "\u{2581}"
+            } else {
+                ""
+            };
+            text = Cow::Owned(format!("{prefix}{}", text.replace(SPACE, " ")));
         }
+        let parts = if self.split_special_tokens {
+            vec![Cow::Borrowed(&*text)]
+        } else {
+            self.added.split(&text)
+        };
         let mut tokens = Vec::new();
-        for part in self.parts(&text) {
-            match part {
-                Part::Special(id) => tokens.push(Token {
+        for part in parts {
+            let added = self.added.id(&part).filter(|_| !self.split_special_tokens);
+            match added {
+                Some(id) => tokens.push(Token {
                     id,
-                    special: true,
+                    special: self.added.is_special(&part),
                     space: false,
                 }),
-                Part::Text(text) if self.options.legacy => {
-                    self.segment(text, self.normalizer.add_dummy_prefix(), &mut tokens);
+                None if self.legacy => {
+                    self.segment(&part, self.normalizer.add_dummy_prefix(), &mut tokens);
                 }
-                Part::Text(text) => self.segment_as_is(text, &mut tokens),
+                None => self.segment_as_is(&part, &mut tokens),
             }
         }
-        if !self.options.legacy
+        if !self.legacy
             && let [first, second, ..] = tokens[..]
             && first.space
             && second.special
@@ -232,53 +216,6 @@ impl Spiece {
         ids
     }
 
-    /// Split `text` at special tokens. Sentinels take the white space around them along.
-    fn parts<'a>(&self, text: &'a str) -> Vec<Part<'a>> {
-        let mut parts = Vec::new();
-        let mut start = 0;
-        let mut at = 0;
-        while at < text.len() {
-            if let Some((length, id)) = self.special_at(&text[at..]) {
-                parts.push(Part::Text(&text[start..at]));
-                parts.push(Part::Special(id));
-                at += length;
-                start = at;
-            } else {
-                at += text[at..].chars().next().map_or(1, char::len_utf8);
-            }
-        }
-        parts.push(Part::Text(&text[start..]));
-
-        // Texts and special tokens alternate, and a text is at both ends.
-        for special in (1..parts.len()).step_by(2) {
-            if matches!(parts[special], Part::Special(id) if id >= self.pieces.len() as u32) {
-                if let Part::Text(text) = &mut parts[special - 1] {
-                    *text = text.trim_end_matches(is_space);
-                }
-                if let Part::Text(text) = &mut parts[special + 1] {
-                    *text = text.trim_start_matches(is_space);
-                }
-            }
-        }
-        parts
-    }
-
-    /// The special token that `text` starts with, if any: its length and its id.
-    fn special_at(&self, text: &str) -> Option<(usize, u32)> {
-        for id in [self.eos, self.unk, self.pad] {
-            let token = &self.pieces[id as usize].0;
-            if text.starts_with(&**token) {
-                return Some((token.len(), id));
-            }
-        }
-        if !text.starts_with(SENTINEL) {
-            return None;
-        }
-        let length = text.find('>')? + 1;
-        let number = sentinel(&text[..length], self.options.extra_ids)?;
-        Some((length, self.sentinels_end() - 1 - number))
-    }
-
     /// Segment a part of the text without giving it a space in front, but keeping one that it has.
     fn segment_as_is(&self, text: &str, tokens: &mut Vec<Token>) {
         if !text.starts_with([SPACE, ' ']) {
@@ -286,7 +223,7 @@ impl Spiece {
         }
         // SentencePiece drops leading spaces. As in transformers, the unknown token's name goes in front and its
         // pieces come off afterwards, if there are as many of them.
-        let name = &self.pieces[self.unk as usize].0;
+        let name = &self.unk_token;
         let mut pieces = Vec::new();
         self.segment(name, false, &mut pieces);
         let in_front = pieces.len();
@@ -317,7 +254,7 @@ impl Spiece {
                 id = self.token_to_id(&text[range.clone()]).unwrap_or(self.unk);
             }
             tokens.push(Token {
-                id,
+                id: self.added.of_piece(id),
                 special: false,
                 space: text[range].chars().eq([SPACE]),
             });
@@ -325,23 +262,55 @@ impl Spiece {
     }
 
     pub(super) fn decode(&self, ids: &[u32]) -> String {
-        let mut text = String::new();
-        let mut bytes = Vec::new();
+        let mut texts = Vec::new();
+        let mut text = Decoded::default();
         for &id in ids {
-            let Some((piece, kind)) = self.pieces.get(id as usize) else {
+            let added = self.added.name(id);
+            let Some(name) = added.or_else(|| Some(&*self.pieces.get(id as usize)?.0)) else {
                 continue;
             };
-            match kind {
+            if self.added.is_special(name) {
+                continue;
+            }
+            if added.is_some() {
+                texts.extend(text.take());
+                texts.push(name.to_string());
+                continue;
+            }
+            match self.pieces[id as usize].1 {
                 PieceKind::Control | PieceKind::Unknown => {}
-                PieceKind::Byte => bytes.extend(byte_of(piece)),
+                PieceKind::Byte => text.bytes.extend(byte_of(name)),
                 PieceKind::Normal | PieceKind::UserDefined | PieceKind::Unused => {
-                    push_bytes(&mut text, &mut bytes);
-                    text.extend(piece.chars().map(|c| if c == SPACE { ' ' } else { c }));
+                    text.push(name);
                 }
             }
         }
-        push_bytes(&mut text, &mut bytes);
-        text.trim_matches(is_space).to_string()
+        texts.extend(text.take());
+        texts.join(" ")
+    }
+}
+
+/// Text that pieces are put together to.
+#[derive(Default)]
+struct Decoded {
+    text: String,
+    /// Bytes of a character that is not whole.
+    bytes: Vec<u8>,
+}
+
+impl Decoded {
+    fn push(&mut self, piece: &str) {
+        push_bytes(&mut self.text, &mut self.bytes);
+        let spaced = |c| if c == SPACE { ' ' } else { c };
+        self.text.extend(piece.chars().map(spaced));
+    }
+
+    /// The text so far, without surrounding spaces; nothing if there is none.
+    fn take(&mut self) -> Option<String> {
+        push_bytes(&mut self.text, &mut self.bytes);
+        let text = std::mem::take(&mut self.text);
+        let text = text.trim_matches(is_space);
+        (!text.is_empty()).then(|| text.to_string())
     }
 }
 
@@ -389,20 +358,6 @@ fn byte_of(piece: &str) -> Option<u8> {
     let digits = piece.strip_prefix("<0x")?.strip_suffix('>')?;
     let byte = u8::from_str_radix(digits, 16).ok()?;
     (format!("{byte:02X}") == digits).then_some(byte)
-}
-
-const SENTINEL: &str = "<extra_id_";
-
-/// The number of a sentinel, if `text` is one of the first `extra_ids`.
-fn sentinel(text: &str, extra_ids: u32) -> Option<u32> {
-    let digits = text.strip_prefix(SENTINEL)?.strip_suffix('>')?;
-    // `+5`, `05` and the like are no sentinels.
-    if !digits.bytes().all(|byte| byte.is_ascii_digit())
-        || (digits.len() > 1 && digits.starts_with('0'))
-    {
-        return None;
-    }
-    digits.parse().ok().filter(|&number| number < extra_ids)
 }
 
 /// Whether Python's `str.strip` removes it: white space and the four separators among the control characters.

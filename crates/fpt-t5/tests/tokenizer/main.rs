@@ -2,7 +2,9 @@
 //! `compare.rs`).
 #![allow(clippy::unwrap_used)]
 
+mod beside;
 mod cases;
+mod json;
 
 use fpt_t5::{SpieceOptions, T5Config, T5Error, T5Tokenizer};
 

@@ -18,7 +18,7 @@ use crate::{RunConfig, TrainError};
 pub struct Fingerprints {
     /// The model's `config.json` and weights.
     pub model: String,
-    /// The tokenizer's file.
+    /// The tokenizer's files.
     pub tokenizer: String,
     /// What the task is: how examples are made and scored.
     pub task: String,
@@ -198,9 +198,13 @@ impl ModelContent {
         for path in weight_files(directory)? {
             hash.file(path)?;
         }
+        let mut files = Fingerprint::new();
+        for path in tokenizer.files() {
+            files.file(path)?;
+        }
         Ok(Self {
             model: hash.hex(),
-            tokenizer: file(tokenizer.path())?,
+            tokenizer: files.hex(),
             hub: None,
         })
     }

@@ -38,7 +38,9 @@ pub(super) fn name(
     }
     let mut hash = Fingerprint::new();
     hash.text(FORMAT.kind).number(FORMAT.version.into());
-    hash.file(tokenizer.path())?;
+    for path in tokenizer.files() {
+        hash.file(path)?;
+    }
     for limit in [limits.max_source, limits.max_target] {
         hash.number(limit as u64);
     }
