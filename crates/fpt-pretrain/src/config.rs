@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fpt_t5::{FeedForwardKind, T5Config};
+use fpt_t5::{EosTokenId, FeedForwardKind, T5Config};
 use fpt_world::Difficulty;
 use serde::{Deserialize, Serialize};
 
@@ -316,9 +316,10 @@ impl PretrainConfig {
             feed_forward_proj: FeedForwardKind::GatedGelu,
             tie_word_embeddings: false,
             scale_decoder_outputs: None,
-            pad_token_id: 0,
-            eos_token_id: 1,
+            pad_token_id: Some(0),
+            eos_token_id: EosTokenId::default(),
             decoder_start_token_id: 0,
+            others: others(),
         }
     }
 
@@ -333,4 +334,18 @@ impl PretrainConfig {
         };
         warmup * decay.max(self.final_rate)
     }
+}
+
+/// Keys of `config.json` that are none of the model's arithmetic: it is trained without dropout, for one.
+fn others() -> serde_json::Map<String, serde_json::Value> {
+    let pairs = [
+        ("dropout_rate", 0.0.into()),
+        ("initializer_factor", 1.0.into()),
+        ("is_encoder_decoder", true.into()),
+        ("use_cache", true.into()),
+    ];
+    pairs
+        .map(|(key, value)| (key.to_string(), value))
+        .into_iter()
+        .collect()
 }

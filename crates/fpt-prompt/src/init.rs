@@ -106,7 +106,7 @@ impl PromptInit {
             }
             Self::Text { text } => {
                 let mut ids = encode(text).map_err(|error| PromptError::Init(error.to_string()))?;
-                ids.retain(|&id| id != model.config().eos_token_id);
+                ids.retain(|&id| !model.config().eos_token_id.contains(id));
                 if ids.is_empty() {
                     return Err(PromptError::Init(format!("the text {text:?} has no token")));
                 }

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 use crate::T5Error;
 
@@ -21,7 +22,7 @@ pub enum FeedForwardKind {
 
 /// The shape of a T5, with the names of Hugging Face's `config.json`.
 ///
-/// Unknown keys are ignored, as checkpoints carry many that do not concern the model's arithmetic.
+/// Checkpoints carry many keys that do not concern the model's arithmetic; these are kept as they are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct T5Config {
     /// Rows of the embedding, padding rows included.
@@ -57,15 +58,83 @@ pub struct T5Config {
     /// Whether the decoder's output is multiplied by `d_model^-0.5`; absent means exactly when tied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale_decoder_outputs: Option<bool>,
-    /// Padding token.
+    /// Padding token; `null` means none of its own, and what ends a text pads, too. What is padded is never looked at.
+    #[serde(default = "default_pad")]
+    pub pad_token_id: Option<u32>,
+    /// End-of-sequence token, or tokens.
     #[serde(default)]
-    pub pad_token_id: u32,
-    /// End-of-sequence token.
-    #[serde(default = "default_eos")]
-    pub eos_token_id: u32,
-    /// First input of the decoder.
-    #[serde(default)]
+    pub eos_token_id: EosTokenId,
+    /// First input of the decoder; absent or `null` means 0, as in all T5s.
+    #[serde(default, deserialize_with = "or_zero")]
     pub decoder_start_token_id: u32,
+    /// What else the file has: it does not concern the model's arithmetic, and is written as it was.
+    #[serde(flatten)]
+    pub others: Map<String, Value>,
+}
+
+/// The tokens that end a text: one, as a rule, and never none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "WrittenEos", into = "WrittenEos")]
+pub struct EosTokenId(Vec<u32>);
+
+/// A number or a list.
+#[derive(Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "`eos_token_id` must be a token's id, or a list of such"
+)]
+enum WrittenEos {
+    One(u32),
+    Several(Vec<u32>),
+    None(()),
+}
+
+impl EosTokenId {
+    /// Whether this token ends a text.
+    pub fn contains(&self, id: u32) -> bool {
+        self.0.contains(&id)
+    }
+
+    /// All of them.
+    pub fn ids(&self) -> &[u32] {
+        &self.0
+    }
+}
+
+/// T5's, 1.
+impl Default for EosTokenId {
+    fn default() -> Self {
+        Self(vec![1])
+    }
+}
+
+impl TryFrom<WrittenEos> for EosTokenId {
+    type Error = &'static str;
+
+    fn try_from(written: WrittenEos) -> Result<Self, &'static str> {
+        let ids = match written {
+            WrittenEos::One(id) => vec![id],
+            WrittenEos::Several(ids) => ids,
+            WrittenEos::None(()) => Vec::new(),
+        };
+        if ids.is_empty() {
+            return Err("`eos_token_id` names no token, so that no text would end; T5's is 1");
+        }
+        Ok(Self(ids))
+    }
+}
+
+impl From<EosTokenId> for WrittenEos {
+    fn from(EosTokenId(ids): EosTokenId) -> Self {
+        match ids[..] {
+            [id] => Self::One(id),
+            _ => Self::Several(ids),
+        }
+    }
+}
+
+fn or_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(0))
 }
 
 fn default_buckets() -> usize {
@@ -83,8 +152,8 @@ fn default_feed_forward() -> FeedForwardKind {
 fn default_tied() -> bool {
     true
 }
-fn default_eos() -> u32 {
-    1
+fn default_pad() -> Option<u32> {
+    Some(0)
 }
 
 /// What tells the families of T5 apart: mT5's configuration has other defaults.
@@ -220,11 +289,11 @@ impl T5Config {
                     .into(),
             );
         }
-        let tokens = [
-            ("pad_token_id", self.pad_token_id),
-            ("eos_token_id", self.eos_token_id),
+        let eos = self.eos_token_id.ids().iter();
+        let tokens = eos.map(|&id| ("eos_token_id", id)).chain([
+            ("pad_token_id", self.pad_id()),
             ("decoder_start_token_id", self.decoder_start_token_id),
-        ];
+        ]);
         for (key, id) in tokens {
             if id as usize >= self.vocab_size {
                 return Err(format!(
@@ -236,21 +305,24 @@ impl T5Config {
         Ok(())
     }
 
-    /// The `config.json` text that transformers reads as `T5ForConditionalGeneration`.
+    /// The token that pads.
+    pub fn pad_id(&self) -> u32 {
+        let eos = self.eos_token_id.ids();
+        self.pad_token_id.unwrap_or(eos[0])
+    }
+
+    /// The `config.json` text that transformers reads as `T5ForConditionalGeneration`: that of a file that was read has all
+    /// of its keys.
     pub fn to_json(&self) -> String {
-        let mut value = serde_json::json!({
-            "architectures": ["T5ForConditionalGeneration"],
-            "model_type": "t5",
-            "is_encoder_decoder": true,
-            "use_cache": true,
-            "dropout_rate": 0.0,
-            "initializer_factor": 1.0,
-        });
-        if let (Some(object), Ok(serde_json::Value::Object(own))) =
-            (value.as_object_mut(), serde_json::to_value(self))
-        {
-            object.extend(own);
+        let mut json = Map::new();
+        json.insert("model_type".into(), "t5".into());
+        json.insert(
+            "architectures".into(),
+            Value::from(vec!["T5ForConditionalGeneration"]),
+        );
+        if let Ok(Value::Object(own)) = serde_json::to_value(self) {
+            json.extend(own);
         }
-        format!("{value:#}\n")
+        format!("{:#}\n", Value::Object(json))
     }
 }

@@ -22,7 +22,7 @@ mod tokenizer;
 
 pub use attention::{Attention, KeysValues, index};
 pub use checkpoint::{SaveOptions, weight_files};
-pub use config::{FeedForwardKind, T5Config};
+pub use config::{EosTokenId, FeedForwardKind, T5Config};
 pub use decoder::{Decoder, DecoderBlock, KvCache};
 pub use encoder::{Encoder, EncoderBlock};
 pub use error::T5Error;

@@ -146,7 +146,7 @@ impl T5 {
             &labels.device(),
         );
         let ignored: Tensor<2, Bool> = labels.clone().equal_scalar(IGNORED_LABEL);
-        let labels = labels.mask_fill(ignored, self.config.pad_token_id as i32);
+        let labels = labels.mask_fill(ignored, self.config.pad_id() as i32);
         Tensor::cat(vec![start, labels.slice([0..batch, 0..length - 1])], 1)
     }
 

@@ -82,10 +82,15 @@ impl T5 {
             let path = directory.join("model.safetensors.index.json");
             write(path, format!("{index:#}\n"))?;
         }
-        Ok(write(
-            directory.join("config.json"),
-            self.config().to_json(),
-        )?)
+        let mut config = self.config().clone();
+        let dtype = if options.bf16 { "bfloat16" } else { "float32" };
+        // Its older and its newer name.
+        for key in ["torch_dtype", "dtype"] {
+            if let Some(value) = config.others.get_mut(key) {
+                *value = dtype.into();
+            }
+        }
+        Ok(write(directory.join("config.json"), config.to_json())?)
     }
 }
 

@@ -70,7 +70,7 @@ impl T5 {
                     let open = beams.open.get(beam);
                     last[example * count + beam] = open
                         .and_then(|open| open.ids.last().copied())
-                        .unwrap_or(self.config().pad_token_id);
+                        .unwrap_or(self.config().pad_id());
                 }
             }
             let done = |beams: &Beams| {
@@ -110,8 +110,8 @@ impl Beams {
         for (rank, candidate) in candidates.into_iter().enumerate() {
             let mut ids = self.open[candidate.beam].ids.clone();
             ids.push(candidate.id);
-            let ends =
-                candidate.id == model.config().eos_token_id || length == generation.max_new_tokens;
+            let ends = model.config().eos_token_id.contains(candidate.id)
+                || length == generation.max_new_tokens;
             if ends && rank < count && !full {
                 let score = candidate.score / penalty;
                 self.ended.push(Hypothesis { ids, score });

@@ -73,7 +73,8 @@ impl T5 {
         tokens_a_read: usize,
     ) -> Vec<Vec<u32>> {
         let [batch, _, _] = encoded.hidden.dims();
-        let eos = self.config().eos_token_id;
+        let eos = &self.config().eos_token_id;
+        let has_ended = |answer: &[u32]| answer.last().is_some_and(|&id| eos.contains(id));
         let mut answers: Vec<Vec<u32>> = vec![Vec::new(); batch];
         let mut encoded = encoded.clone();
         let mut cache = KvCache::new();
@@ -87,19 +88,15 @@ impl T5 {
             let next = self.most_probable(&last, count, &encoded, &mut cache, generation);
             for ((&row, last), ids) in rows.iter().zip(&mut last).zip(next.chunks_exact(count)) {
                 for &id in ids {
-                    let ended = answers[row].last() == Some(&eos);
-                    *last = if ended {
-                        self.config().pad_token_id
-                    } else {
-                        id
-                    };
+                    let ended = has_ended(&answers[row]);
+                    *last = if ended { self.config().pad_id() } else { id };
                     if !ended {
                         answers[row].push(*last);
                     }
                 }
             }
             let going: Vec<usize> = (0..rows.len())
-                .filter(|&place| answers[rows[place]].last() != Some(&eos))
+                .filter(|&place| !has_ended(&answers[rows[place]]))
                 .collect();
             if going.is_empty() {
                 break;

@@ -183,10 +183,10 @@ impl T5Tokenizer {
             )));
         }
         match eos {
-            Some(id) if id == config.eos_token_id => Ok(()),
+            Some(id) if config.eos_token_id.contains(id) => Ok(()),
             Some(id) => Err(misfit(format!(
-                "`</s>` is {id}, but the model's eos_token_id is {}",
-                config.eos_token_id
+                "`</s>` is {id}, but the model's eos_token_id is {:?}",
+                config.eos_token_id.ids()
             ))),
             None => Err(misfit("it has no `</s>`: this is no T5 tokenizer".into())),
         }

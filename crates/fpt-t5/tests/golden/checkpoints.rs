@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, FloatDType};
-use fpt_t5::{SaveOptions, T5, T5Error};
+use fpt_t5::{SaveOptions, T5, T5Config, T5Error};
 use safetensors::SafeTensors;
 
 fn golden(name: &str) -> PathBuf {
@@ -266,4 +266,57 @@ fn a_pickle_is_data() {
         text.contains("pytorch_model.bin") && text.contains("not a PyTorch"),
         "{text}"
     );
+}
+
+/// What a conversion does not change stays as it was: dropout for a later training, the family, the tokenizer's class.
+#[test]
+fn a_configuration_is_written_with_all_that_it_had() {
+    let source = golden("mt5");
+    let model = load(&source).unwrap();
+    let json = |path: &Path| -> serde_json::Map<String, serde_json::Value> {
+        serde_json::from_slice(&fs::read(path.join("config.json")).unwrap()).unwrap()
+    };
+    for (bf16, dtype) in [(false, "float32"), (true, "bfloat16")] {
+        let out = tempfile::tempdir().unwrap();
+        let options = SaveOptions {
+            bf16,
+            ..SaveOptions::default()
+        };
+        model.save_pretrained(out.path(), options).unwrap();
+        let (mut before, mut after) = (json(&source), json(out.path()));
+        before.insert("dtype".into(), dtype.into());
+        // What MT5Config has by default is written out.
+        assert_eq!(after.remove("feed_forward_proj").unwrap(), "gated-gelu");
+        assert_eq!(after.remove("tie_word_embeddings").unwrap(), false);
+        assert_eq!(after, before);
+    }
+}
+
+#[test]
+fn token_ids_in_a_configuration_may_be_lists_or_null() {
+    let config = |key: &str, value: serde_json::Value| {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.json");
+        let text = fs::read_to_string(golden("gated_tied/config.json")).unwrap();
+        let mut json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        json[key] = value;
+        fs::write(&path, json.to_string()).unwrap();
+        T5Config::from_file(&path)
+    };
+    let of = |key: &str, value: serde_json::Value| config(key, value).unwrap();
+    assert_eq!(of("eos_token_id", 3.into()).eos_token_id.ids(), [3]);
+    assert_eq!(of("eos_token_id", vec![1].into()).eos_token_id.ids(), [1]);
+    let several = of("eos_token_id", vec![1, 5].into());
+    assert!(several.eos_token_id.contains(5) && !several.eos_token_id.contains(2));
+    assert!(several.to_json().contains("\"eos_token_id\": [\n"));
+    assert_eq!(of("pad_token_id", serde_json::Value::Null).pad_id(), 1);
+    let start = of("decoder_start_token_id", serde_json::Value::Null);
+    assert_eq!(start.decoder_start_token_id, 0);
+    for nothing in [serde_json::Value::Null, serde_json::json!([]), "1".into()] {
+        let error = config("eos_token_id", nothing).unwrap_err().to_string();
+        assert!(error.contains("config.json"), "{error}");
+        assert!(error.contains("eos_token_id"), "{error}");
+    }
+    let outside = config("eos_token_id", vec![1, 1 << 20].into()).unwrap_err();
+    assert!(outside.to_string().contains("outside the vocabulary"));
 }

@@ -114,7 +114,7 @@ fn check(case: &str) {
     {
         let mut ours = vec![model.config().decoder_start_token_id];
         ours.extend(row);
-        ours.resize(length, model.config().pad_token_id);
+        ours.resize(length, model.config().pad_id());
         let theirs: Vec<u32> = theirs.iter().map(|&id| id as u32).collect();
         assert_eq!(ours, theirs, "{case}: generated ids");
     }

@@ -96,7 +96,7 @@ fn check_fits_compares_with_the_model() {
     let error = tokenizer.check_fits(&config(8099, 1)).unwrap_err();
     assert!(error.to_string().contains("vocab_size is 8099"), "{error}");
     let error = tokenizer.check_fits(&config(8100, 2)).unwrap_err();
-    assert!(error.to_string().contains("eos_token_id is 2"), "{error}");
+    assert!(error.to_string().contains("eos_token_id is [2]"), "{error}");
 }
 
 #[test]

@@ -48,11 +48,12 @@ enum StoredType {
 }
 
 /// What goes along with the weights.
-const TOKENIZER_FILES: [&str; 5] = [
+const TOKENIZER_FILES: [&str; 6] = [
     "tokenizer.json",
     "spiece.model",
     "tokenizer_config.json",
     "special_tokens_map.json",
+    "added_tokens.json",
     "generation_config.json",
 ];
 

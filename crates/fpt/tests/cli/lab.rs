@@ -57,3 +57,18 @@ pub(crate) fn stderr(output: &Output) -> String {
 pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
+
+/// That it did what it was asked for.
+pub(crate) fn trained(output: &Output) {
+    assert!(output.status.success(), "{}", stderr(output));
+}
+
+/// That it was refused, and why.
+pub(crate) fn refused(output: &Output, parts: &[&str]) {
+    let message = stderr(output);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(!message.contains("panicked"), "{message}");
+    for part in parts {
+        assert!(message.contains(part), "`{part}` is not in: {message}");
+    }
+}

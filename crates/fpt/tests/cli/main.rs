@@ -4,6 +4,7 @@
 mod bad_input;
 mod bench;
 mod commands;
+mod convert;
 mod determinism;
 mod devices;
 mod doctor;

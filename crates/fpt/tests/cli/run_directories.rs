@@ -9,21 +9,7 @@ use std::time::{Duration, Instant};
 use fpt_lab::{assert_same, outcome};
 use serde_json::Value;
 
-use crate::lab::{Lab, stderr, stdout};
-
-fn trained(output: &Output) {
-    assert!(output.status.success(), "{}", stderr(output));
-}
-
-/// That it was refused, and why.
-fn refused(output: &Output, parts: &[&str]) {
-    let message = stderr(output);
-    assert_eq!(output.status.code(), Some(2), "{message}");
-    assert!(!message.contains("panicked"), "{message}");
-    for part in parts {
-        assert!(message.contains(part), "`{part}` is not in: {message}");
-    }
-}
+use crate::lab::{Lab, refused, stderr, stdout, trained};
 
 fn json(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
