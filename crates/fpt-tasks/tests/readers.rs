@@ -241,7 +241,7 @@ fn xsum_reads_the_hubs_json_lines() {
     );
     assert_eq!(
         error("\n{\"document\": \"d\", \"id\": [1]}"),
-        "dir/test.jsonl:2: id is `[1]`; expected a string or a number"
+        "dir/test.jsonl:2:28: the id is neither a string nor a number"
     );
     assert_eq!(
         error(""),

@@ -244,6 +244,10 @@ impl Sink for ReportSink<'_> {
         self.push(Severity::Warning, Some(line), None, message);
     }
 
+    fn note(&mut self, line: usize, note: Warning) {
+        self.push(Severity::Note, Some(line), None, note.reason);
+    }
+
     fn fault(&mut self, error: TaskError) -> Result<(), TaskError> {
         self.error(error);
         Ok(())

@@ -2,10 +2,32 @@
 
 use std::path::Path;
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::{Lines, Sink, TaskError};
+
+/// An id, which some files have as a number.
+#[derive(Deserialize)]
+#[serde(from = "WrittenId")]
+pub(crate) struct Id(pub(crate) String);
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "the id is neither a string nor a number")]
+enum WrittenId {
+    Text(String),
+    Number(serde_json::Number),
+}
+
+impl From<WrittenId> for Id {
+    fn from(id: WrittenId) -> Self {
+        match id {
+            WrittenId::Text(id) => Self(id),
+            WrittenId::Number(id) => Self(id.to_string()),
+        }
+    }
+}
 
 /// Turns serde's error into ours. `line` replaces serde's where each line is a document.
 pub(crate) fn json_error(path: &Path, line: Option<usize>, error: &serde_json::Error) -> TaskError {

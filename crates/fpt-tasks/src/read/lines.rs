@@ -16,6 +16,8 @@ pub(crate) struct Lines<'a> {
     path: &'a Path,
     number: usize,
     buffer: Vec<u8>,
+    /// The line in the buffer was only looked at.
+    peeked: bool,
 }
 
 impl<'a> Lines<'a> {
@@ -25,6 +27,7 @@ impl<'a> Lines<'a> {
             path,
             number: 0,
             buffer: Vec::new(),
+            peeked: false,
         }
     }
 
@@ -34,6 +37,9 @@ impl<'a> Lines<'a> {
 
     /// The next line that is not blank, without its end, and its number from 1.
     pub(crate) fn next_line(&mut self) -> Result<Option<(usize, &str)>, TaskError> {
+        if std::mem::take(&mut self.peeked) {
+            return Ok(Some((self.number, self.current()?)));
+        }
         loop {
             self.buffer.clear();
             let read = self.reader.read_until(b'\n', &mut self.buffer);
@@ -50,6 +56,16 @@ impl<'a> Lines<'a> {
             }
         }
         Ok(Some((self.number, self.current()?)))
+    }
+
+    /// Leave out the line that was peeked at.
+    pub(crate) fn skip_peeked(&mut self) {
+        self.peeked = false;
+    }
+
+    /// What follows, for another kind of reader, and how many lines came before.
+    pub(crate) fn rest(self) -> (&'a mut dyn BufRead, usize) {
+        (self.reader, self.number)
     }
 
     /// The line in the buffer, without its end.
@@ -82,6 +98,19 @@ impl<'a> Lines<'a> {
             }
         }
         Ok(Some((self.number, self.current()?)))
+    }
+
+    /// What [`next_valid`](Self::next_valid) gives; it remains the next line.
+    pub(crate) fn peek_valid(
+        &mut self,
+        sink: &mut dyn Sink,
+    ) -> Result<Option<(usize, &str)>, TaskError> {
+        self.peeked = self.next_valid(sink)?.is_some();
+        if self.peeked {
+            Ok(Some((self.number, self.current()?)))
+        } else {
+            Ok(None)
+        }
     }
 }
 

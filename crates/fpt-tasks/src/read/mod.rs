@@ -10,11 +10,11 @@ mod tsv;
 mod warnings;
 
 pub use error::TaskError;
-pub(crate) use json::{Places, json_error, json_lines};
+pub(crate) use json::{Id, Places, json_error, json_lines};
 pub(crate) use lines::{Lines, read_text, strip_bom};
 pub(crate) use parquet::{TextColumn, read_parquet};
 pub(crate) use sink::Collect;
 pub use sink::Sink;
 pub use table::{LabelColumn, TableFormat};
-pub(crate) use tsv::read_rows;
+pub(crate) use tsv::{Row, read_quoted_rows, read_rows};
 pub use warnings::{Warning, Warnings};

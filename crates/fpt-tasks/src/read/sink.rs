@@ -15,6 +15,9 @@ pub trait Sink {
     /// Something odd that does not stop the reading.
     fn warn(&mut self, line: usize, warning: Warning);
 
+    /// Something that may be odd, for who looks at the file itself.
+    fn note(&mut self, _line: usize, _note: Warning) {}
+
     /// Something wrong. `Ok` asks the reader to go on with the next row.
     ///
     /// # Errors

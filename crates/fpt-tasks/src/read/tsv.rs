@@ -120,7 +120,8 @@ impl Row<'_> {
 pub(crate) type Visit<'v> = &'v mut dyn FnMut(&Row<'_>, &mut dyn Sink) -> Result<(), TaskError>;
 
 /// Reads the remaining lines as rows of `columns` cells each. Rows of another width are skipped
-/// with a warning, unless there are too many of them.
+/// with a warning, unless there are too many of them. Quotes are text; where they look as if they
+/// were not meant to be, that is said.
 pub(crate) fn read_rows(
     mut lines: Lines<'_>,
     columns: usize,
@@ -128,38 +129,162 @@ pub(crate) fn read_rows(
     visit: Visit<'_>,
 ) -> Result<(), TaskError> {
     let path = lines.path();
-    let (mut rows, mut malformed, mut first) = (0, 0, None);
+    let mut rows = Rows::new(path, columns);
+    let mut quotes = Quotes::default();
     while let Some((line, text)) = lines.next_valid(sink)? {
-        rows += 1;
         let cells: Vec<_> = text.split('\t').collect();
-        if cells.len() != columns {
-            malformed += 1;
-            let reason = format!("{} columns instead of {columns}; skipped", cells.len());
-            let warning = Warning::at_line(path, line, reason);
-            first.get_or_insert_with(|| warning.clone());
+        quotes.look_at(line, &cells);
+        rows.visit(line, cells, sink, visit)?;
+    }
+    quotes.tell(path, sink);
+    rows.finish(sink)
+}
+
+/// Reads the rest as rows of `columns` cells each, as programs write tables: a cell in quotes may hold
+/// tabs, line breaks and, doubled, quotes.
+pub(crate) fn read_quoted_rows(
+    lines: Lines<'_>,
+    columns: usize,
+    sink: &mut dyn Sink,
+    visit: Visit<'_>,
+) -> Result<(), TaskError> {
+    let path = lines.path();
+    let (reader, before) = lines.rest();
+    let mut records = csv::ReaderBuilder::new()
+        .delimiter(b'\t')
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(reader);
+    let mut rows = Rows::new(path, columns);
+    let mut record = csv::ByteRecord::new();
+    loop {
+        let more = records.read_byte_record(&mut record);
+        let more = more.map_err(|error| TaskError::Io {
+            path: path.to_owned(),
+            source: error.into(),
+        })?;
+        if !more {
+            return rows.finish(sink);
+        }
+        let line = record.position().map_or(0, |at| at.line() as usize) + before;
+        let cells: Result<Vec<_>, _> = record.iter().map(std::str::from_utf8).collect();
+        match cells {
+            Ok(cells) => rows.visit(line, cells, sink, visit)?,
+            Err(_) => sink.fault(TaskError::Utf8 {
+                path: path.to_owned(),
+                line,
+            })?,
+        }
+    }
+}
+
+/// Rows so far.
+struct Rows<'a> {
+    path: &'a Path,
+    columns: usize,
+    count: usize,
+    malformed: usize,
+    first: Option<Warning>,
+}
+
+impl<'a> Rows<'a> {
+    const fn new(path: &'a Path, columns: usize) -> Self {
+        Self {
+            path,
+            columns,
+            count: 0,
+            malformed: 0,
+            first: None,
+        }
+    }
+
+    fn visit(
+        &mut self,
+        line: usize,
+        cells: Vec<&str>,
+        sink: &mut dyn Sink,
+        visit: Visit<'_>,
+    ) -> Result<(), TaskError> {
+        self.count += 1;
+        if cells.len() != self.columns {
+            self.malformed += 1;
+            let reason = format!(
+                "{} columns instead of {}; skipped",
+                cells.len(),
+                self.columns
+            );
+            let warning = Warning::at_line(self.path, line, reason);
+            self.first.get_or_insert_with(|| warning.clone());
             sink.warn(line, warning);
-            continue;
+            return Ok(());
         }
         let row = Row {
-            path,
+            path: self.path,
             line,
-            index: rows - malformed - 1,
+            index: self.count - self.malformed - 1,
             cells,
         };
-        visit(&row, sink)?;
+        visit(&row, sink)
     }
-    if malformed > TOLERATED_ROWS
-        && malformed * 100 > rows * TOLERATED_PERCENT
-        && let Some(first) = first
-    {
-        return sink.fault(TaskError::Malformed {
-            path: path.to_owned(),
-            malformed,
-            rows,
-            first,
-        });
+
+    fn finish(self, sink: &mut dyn Sink) -> Result<(), TaskError> {
+        if self.malformed > TOLERATED_ROWS
+            && self.malformed * 100 > self.count * TOLERATED_PERCENT
+            && let Some(first) = self.first
+        {
+            return sink.fault(TaskError::Malformed {
+                path: self.path.to_owned(),
+                malformed: self.malformed,
+                rows: self.count,
+                first,
+            });
+        }
+        Ok(())
     }
-    Ok(())
+}
+
+/// Cells that begin and end with a quote, in a table in which quotes are text.
+#[derive(Default)]
+struct Quotes {
+    cells: usize,
+    quoted: usize,
+    /// The line of the first quoted cell that has doubled quotes inside.
+    doubled: Option<usize>,
+    first: Option<usize>,
+}
+
+impl Quotes {
+    fn look_at(&mut self, line: usize, cells: &[&str]) {
+        self.cells += cells.len();
+        for cell in cells {
+            let inside = cell
+                .strip_prefix('"')
+                .and_then(|rest| rest.strip_suffix('"'));
+            let Some(inside) = inside else { continue };
+            self.quoted += 1;
+            self.first.get_or_insert(line);
+            if inside.contains("\"\"") {
+                self.doubled.get_or_insert(line);
+            }
+        }
+    }
+
+    /// Quotes that programs write are a warning; others may be those of a quotation.
+    fn tell(&self, path: &Path, sink: &mut dyn Sink) {
+        let Some(first) = self.first else { return };
+        let reason = format!(
+            "{} cells begin and end with a quote, which is text here; if the table was written with quoting, write it \
+             without",
+            self.quoted
+        );
+        let line = self.doubled.unwrap_or(first);
+        let told = Warning::at_line(path, line, reason);
+        if self.doubled.is_some() || self.quoted == self.cells {
+            sink.warn(line, told);
+        } else {
+            sink.note(line, told);
+        }
+    }
 }
 
 fn empty(path: &Path, expected: &str) -> TaskError {

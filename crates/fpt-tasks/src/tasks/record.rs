@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::GLUE;
 use crate::metrics::{self, paper, record};
-use crate::read::{Lines, json_lines};
+use crate::read::{Id, Lines, json_lines};
 use crate::text::{count_word, distinct};
 use crate::{
     Baseline, Candidate, Example, Gold, PaperFigures, ScoreError, Scores, Sink, Split, Stacks,
@@ -70,7 +70,7 @@ struct Span {
 struct Query {
     query: String,
     answers: Option<Vec<Answer>>,
-    idx: Option<u64>,
+    idx: Option<Id>,
 }
 
 #[derive(Deserialize)]
@@ -196,9 +196,7 @@ impl Line {
             sink.field(line, "query", &query.query);
             sink.field(line, "passage", &self.passage.text);
             let base = Example {
-                id: query
-                    .idx
-                    .map_or_else(|| group.to_string(), |idx| idx.to_string()),
+                id: query.idx.map_or_else(|| group.to_string(), |idx| idx.0),
                 source: format!("query: {} {context}", query.query),
                 target: None,
                 gold: Gold::Hidden,
@@ -210,7 +208,8 @@ impl Line {
                 sink.example(line, base);
                 continue;
             };
-            let answers = distinct(answers.iter().map(|a| &*a.text));
+            let texts = answers.iter().map(|a| &*a.text);
+            let answers = distinct(texts.filter(|text| !text.trim().is_empty()));
             if answers.is_empty() {
                 let reason = format!("query `{}` has no answers; skipped", base.id);
                 sink.warn(line, Warning::at_line(path, line, reason));

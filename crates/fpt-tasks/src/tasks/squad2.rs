@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::metrics::classification::{accuracy, binary_f1};
 use crate::metrics::paper::{self, NO_ANSWER};
 use crate::metrics::{self, squad};
-use crate::read::{Places, json_error, read_text, strip_bom};
+use crate::read::{Id, Places, json_error, read_text, strip_bom};
 use crate::text::distinct;
 use crate::{
     Example, Gold, PaperFigures, ScoreError, Scores, Sink, Split, Stacks, Submission,
@@ -64,7 +64,7 @@ struct Paragraph<'a> {
 
 #[derive(Deserialize)]
 struct Question {
-    id: String,
+    id: Id,
     question: String,
     answers: Option<Vec<Answer>>,
     is_impossible: Option<bool>,
@@ -97,7 +97,8 @@ impl Task for Squad2 {
     }
 
     /// A question is impossible when it has no answers; where `is_impossible` says otherwise, a
-    /// warning is counted. A question without the key `answers` has a hidden answer.
+    /// warning is counted. Answers without words, which the official script does not count either,
+    /// are none, with a warning. A question without the key `answers` has a hidden answer.
     fn scan(
         &self,
         reader: &mut dyn BufRead,
@@ -125,10 +126,13 @@ impl Task for Squad2 {
                     };
                     sink.field(line, "question", &question.question);
                     sink.field(line, "context", &paragraph.context);
-                    if let Some(warning) = contradiction(path, &question) {
-                        sink.warn(line, warning);
+                    let answers = Answers::of(&question);
+                    for reason in answers.oddities(&question) {
+                        let place = format!("{}: question `{}`", path.display(), question.id.0);
+                        sink.warn(line, Warning { place, reason });
                     }
-                    sink.example(line, example(&paragraph.context, question, group));
+                    let gold = answers.gold();
+                    sink.example(line, example(&paragraph.context, question, gold, group));
                     group += 1;
                 }
             }
@@ -220,29 +224,65 @@ fn parse<'a, T: Deserialize<'a>>(
     }
 }
 
-/// Where `is_impossible` says something else than the answers.
-fn contradiction(path: &Path, question: &Question) -> Option<Warning> {
-    let (answers, impossible) = (question.answers.as_ref()?, question.is_impossible?);
-    (answers.is_empty() != impossible).then(|| Warning {
-        place: format!("{}: question `{}`", path.display(), question.id),
-        reason: format!(
-            "is_impossible is {impossible} but there are {} answers; the answers count",
-            answers.len()
-        ),
-    })
+/// What a question has for answers.
+struct Answers<'a> {
+    /// Those with words, each once; `None` where they are hidden.
+    texts: Option<Vec<&'a str>>,
+    /// One that has none, and how many there are.
+    without_words: Option<(&'a str, usize)>,
 }
 
-fn example(context: &str, question: Question, group: usize) -> Example {
-    let gold = question.answers.map_or(Gold::Hidden, |answers| {
-        let texts = distinct(answers.iter().map(|a| &*a.text));
-        Gold::Answers(texts.into_iter().map(str::to_owned).collect())
-    });
+impl<'a> Answers<'a> {
+    fn of(question: &'a Question) -> Self {
+        let Some(answers) = &question.answers else {
+            return Self {
+                texts: None,
+                without_words: None,
+            };
+        };
+        let texts = answers.iter().map(|answer| &*answer.text);
+        let (with, without): (Vec<_>, Vec<_>) =
+            texts.partition(|text| !squad::normalize_answer(text).is_empty());
+        Self {
+            texts: Some(distinct(with)),
+            without_words: without.first().map(|first| (*first, without.len())),
+        }
+    }
+
+    /// What is odd about them, and what is made of it.
+    fn oddities(&self, question: &Question) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if let Some((first, count)) = self.without_words {
+            reasons.push(format!(
+                "{count} of its answers have no words (`{first}`); they count as none"
+            ));
+        }
+        let count = self.texts.as_ref().map(Vec::len);
+        if let (Some(count), Some(impossible)) = (count, question.is_impossible)
+            && (count == 0) != impossible
+        {
+            reasons.push(format!(
+                "is_impossible is {impossible} but there are {count} answers; the answers count"
+            ));
+        }
+        reasons
+    }
+
+    fn gold(&self) -> Gold {
+        let Some(texts) = &self.texts else {
+            return Gold::Hidden;
+        };
+        Gold::Answers(texts.iter().map(|&text| text.to_owned()).collect())
+    }
+}
+
+fn example(context: &str, question: Question, gold: Gold, group: usize) -> Example {
     let target = match &gold {
         Gold::Hidden => None,
         Gold::Answers(texts) => Some(texts.first().map_or(NO_ANSWER, |t| t).to_owned()),
     };
     Example {
-        id: question.id,
+        id: question.id.0,
         source: format!("question: {} context: {context}", question.question),
         target,
         gold,

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::metrics::{self, paper, rouge};
-use crate::read::{Lines, TextColumn, json_lines, read_parquet, read_rows};
+use crate::read::{
+    Id, Lines, Row, TextColumn, json_lines, read_parquet, read_quoted_rows, read_rows,
+};
 use crate::{
     Baseline, Example, Gold, PaperFigures, ScoreError, Scores, Sink, Split, Stacks, Task,
     TaskError, TaskName, Warning, baseline,
@@ -19,7 +20,8 @@ const SEPARATOR: &str = "[SEP]";
 /// Bytes of a summary: more than ten times those of any. ROUGE takes memory with the square of its words.
 const MOST_SUMMARY: usize = 1 << 13;
 
-/// XSum in the authors' tables of two columns, document and summary, without a header, or as on the
+/// XSum in the authors' tables of two columns, document and summary, without a header and without
+/// quoting, in tables with a header that names them, quoted as programs write them, or as on the
 /// Hugging Face hub: JSON lines (`.jsonl`, `.json`) or Parquet (`.parquet`, with the feature
 /// `parquet`) of `document`, `summary` and `id`. The parts of a document are joined by `[SEP]` in
 /// the table, by line breaks on the hub, and by a space in the source.
@@ -159,7 +161,7 @@ impl Task for Xsum {
 struct Article {
     document: String,
     summary: Option<String>,
-    id: Option<Value>,
+    id: Option<Id>,
 }
 
 impl Format {
@@ -173,22 +175,47 @@ impl Format {
     }
 }
 
+/// The authors' table has neither header nor quotes. One that a program wrote has both.
 fn scan_table(reader: &mut dyn BufRead, path: &Path, sink: &mut dyn Sink) -> Result<(), TaskError> {
-    read_rows(Lines::new(reader, path), 2, sink, &mut |row, sink| {
-        let (document, summary) = (row.cells[0], row.cells[1]);
-        row.field(sink, "document", document);
-        row.field(sink, "summary", summary);
-        if document.trim().is_empty() || summary.trim().is_empty() {
-            row.warn(sink, EMPTY);
-            return Ok(());
-        }
-        if let Some(reason) = too_long(summary) {
-            return sink.fault(row.error(reason));
-        }
-        let parts: Vec<_> = document.split(SEPARATOR).map(str::trim).collect();
-        row.example(sink, None, parts.join(" "), Some(summary));
-        Ok(())
+    let mut lines = Lines::new(reader, path);
+    let Some((_, first)) = lines.peek_valid(sink)? else {
+        return Ok(());
+    };
+    let names = first.split('\t').map(|name| name.trim().trim_matches('"'));
+    let names: Vec<String> = names.map(str::to_lowercase).collect();
+    let column = |wanted: &str| names.iter().position(|name| name == wanted);
+    let (Some(document), Some(summary)) = (column("document"), column("summary")) else {
+        return read_rows(lines, 2, sink, &mut |row, sink| {
+            table_row(row, [0, 1], None, sink)
+        });
+    };
+    let id = column("id");
+    lines.skip_peeked();
+    read_quoted_rows(lines, names.len(), sink, &mut |row, sink| {
+        table_row(row, [document, summary], id, sink)
     })
+}
+
+/// Makes an example of a row of a table, whose columns are given.
+fn table_row(
+    row: &Row<'_>,
+    [document, summary]: [usize; 2],
+    id: Option<usize>,
+    sink: &mut dyn Sink,
+) -> Result<(), TaskError> {
+    let (document, summary) = (row.cells[document], row.cells[summary]);
+    row.field(sink, "document", document);
+    row.field(sink, "summary", summary);
+    if document.trim().is_empty() || summary.trim().is_empty() {
+        row.warn(sink, EMPTY);
+        return Ok(());
+    }
+    if let Some(reason) = too_long(summary) {
+        return sink.fault(row.error(reason));
+    }
+    let parts: Vec<_> = document.split(SEPARATOR).map(one_line).collect();
+    row.example(sink, id, parts.join(" "), Some(&one_line(summary)));
+    Ok(())
 }
 
 fn scan_lines(reader: &mut dyn BufRead, path: &Path, sink: &mut dyn Sink) -> Result<(), TaskError> {
@@ -202,15 +229,6 @@ fn scan_lines(reader: &mut dyn BufRead, path: &Path, sink: &mut dyn Sink) -> Res
                 line,
                 reason,
             };
-            let id = match row.id {
-                None => None,
-                Some(Value::String(id)) => Some(id),
-                Some(Value::Number(id)) => Some(id.to_string()),
-                Some(other) => {
-                    let reason = format!("id is `{other}`; expected a string or a number");
-                    return sink.fault(error(reason));
-                }
-            };
             if let Some(reason) = row.summary.as_deref().and_then(too_long) {
                 return sink.fault(error(reason));
             }
@@ -222,7 +240,7 @@ fn scan_lines(reader: &mut dyn BufRead, path: &Path, sink: &mut dyn Sink) -> Res
                 index,
                 &row.document,
                 row.summary.as_deref(),
-                id,
+                row.id.map(|id| id.0),
             );
             index += 1;
             Ok(())
