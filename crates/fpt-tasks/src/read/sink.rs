@@ -15,6 +15,11 @@ pub trait Sink {
     /// Something odd that does not stop the reading.
     fn warn(&mut self, line: usize, warning: Warning);
 
+    /// A row that there will be no example of.
+    fn skip(&mut self, line: usize, warning: Warning) {
+        self.warn(line, warning);
+    }
+
     /// Something that may be odd, for who looks at the file itself.
     fn note(&mut self, _line: usize, _note: Warning) {}
 
@@ -51,6 +56,10 @@ impl Sink for Collect {
 
     fn warn(&mut self, _line: usize, warning: Warning) {
         self.warnings.push(warning);
+    }
+
+    fn skip(&mut self, _line: usize, warning: Warning) {
+        self.warnings.skip(warning);
     }
 
     fn fault(&mut self, error: TaskError) -> Result<(), TaskError> {

@@ -59,7 +59,7 @@ impl TableFormat<'_> {
             }
             let value = label.map(|column| row.cells[column]);
             if let Some(value) = value.filter(|_| value == self.label.unlabelled) {
-                row.warn(sink, format!("no gold label (`{value}`); skipped"));
+                row.skip(sink, format!("no gold label (`{value}`); skipped"));
                 return Ok(());
             }
             let target = match value {

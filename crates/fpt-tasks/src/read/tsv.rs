@@ -73,9 +73,9 @@ pub(crate) struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// Warns about this row.
-    pub(crate) fn warn(&self, sink: &mut dyn Sink, reason: impl Into<String>) {
-        sink.warn(self.line, Warning::at_line(self.path, self.line, reason));
+    /// Says that there will be no example of this row.
+    pub(crate) fn skip(&self, sink: &mut dyn Sink, reason: impl Into<String>) {
+        sink.skip(self.line, Warning::at_line(self.path, self.line, reason));
     }
 
     /// An error about this row.
@@ -215,7 +215,7 @@ impl<'a> Rows<'a> {
             );
             let warning = Warning::at_line(self.path, line, reason);
             self.first.get_or_insert_with(|| warning.clone());
-            sink.warn(line, warning);
+            sink.skip(line, warning);
             return Ok(());
         }
         let row = Row {

@@ -17,6 +17,7 @@ pub struct Warning {
 pub struct Warnings {
     count: usize,
     first: Vec<Warning>,
+    skipped: Option<(usize, Warning)>,
 }
 
 impl Warnings {
@@ -31,6 +32,19 @@ impl Warnings {
     /// The first [`KEPT`](Self::KEPT) of them.
     pub fn first(&self) -> &[Warning] {
         &self.first
+    }
+
+    /// How many rows (of ReCoRD: queries) there are no examples of, and the first of them; `None` if there is an example of
+    /// each.
+    pub fn skipped(&self) -> Option<(usize, &Warning)> {
+        let (count, first) = self.skipped.as_ref()?;
+        Some((*count, first))
+    }
+
+    pub(crate) fn skip(&mut self, warning: Warning) {
+        let (count, _) = self.skipped.get_or_insert_with(|| (0, warning.clone()));
+        *count += 1;
+        self.push(warning);
     }
 
     pub(crate) fn push(&mut self, warning: Warning) {

@@ -212,7 +212,7 @@ impl Line {
             let answers = distinct(texts.filter(|text| !text.trim().is_empty()));
             if answers.is_empty() {
                 let reason = format!("query `{}` has no answers; skipped", base.id);
-                sink.warn(line, Warning::at_line(path, line, reason));
+                sink.skip(line, Warning::at_line(path, line, reason));
             }
             if let Some(answer) = answers.iter().find(|a| !names.contains(a)) {
                 sink.fault(error(format!(

@@ -207,7 +207,7 @@ fn table_row(
     row.field(sink, "document", document);
     row.field(sink, "summary", summary);
     if document.trim().is_empty() || summary.trim().is_empty() {
-        row.warn(sink, EMPTY);
+        row.skip(sink, EMPTY);
         return Ok(());
     }
     if let Some(reason) = too_long(summary) {
@@ -304,7 +304,7 @@ fn article(
     let target = summary.map(one_line);
     if source.is_empty() || target.as_deref() == Some("") {
         let reason = EMPTY.to_owned();
-        sink.warn(line, Warning { place, reason });
+        sink.skip(line, Warning { place, reason });
         return;
     }
     let example = Example {

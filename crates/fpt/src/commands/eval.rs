@@ -69,6 +69,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if !warnings.is_empty() {
         terminal::note(&format!("warning: {warnings}"));
     }
+    if args.submission.is_some()
+        && let Some((count, first)) = data.dataset.warnings.skipped()
+    {
+        anyhow::bail!(
+            "{count} rows of the {} file have no answer to hand in, and leaderboards want one for each; mend them, or leave out \
+             --submission. The first: {first}",
+            args.split
+        );
+    }
     let examples = args.limit.unwrap_or(usize::MAX).min(data.tokens.len());
     let bar = terminal::bar(examples, args.run.task.as_str());
     let labelled = data.examples()[..examples]

@@ -1,5 +1,6 @@
 //! `fpt predict`: answers to texts.
 
+use std::borrow::Cow;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -134,7 +135,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut count = 0;
     let mut texts = Vec::new();
     for (number, line) in input.lines().enumerate() {
-        texts.push(line.with_context(|| format!("failed to read line {} of {name}", number + 1))?);
+        let mut line =
+            line.with_context(|| format!("failed to read line {} of {name}", number + 1))?;
+        if number == 0 && line.starts_with(BYTE_ORDER_MARK) {
+            line.remove(0);
+        }
+        texts.push(line);
         if texts.len() == args.batch_size {
             answering.answer(count, &texts)?;
             count += texts.len();
@@ -204,7 +210,8 @@ impl Answering<'_> {
             if self.args.json {
                 print_json(&serde_json::json!({ "text": text, "answer": answer }))?;
             } else {
-                print_line(&answer)?;
+                // The n-th answer is on the n-th line.
+                print_line(&one_line(&answer))?;
             }
         }
         Ok(())
@@ -219,5 +226,32 @@ impl Answering<'_> {
                 count => format!("{count} texts were cut to {most} tokens"),
             });
         }
+    }
+}
+
+/// What some editors and Excel put before a text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// An answer without its line breaks, whatever they are written with.
+fn one_line(answer: &str) -> Cow<'_, str> {
+    let breaks = [
+        '\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}',
+    ];
+    if !answer.contains(breaks) {
+        return Cow::Borrowed(answer);
+    }
+    let parts = answer.split(breaks).filter(|part| !part.is_empty());
+    Cow::Owned(parts.collect::<Vec<_>>().join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_a_line() {
+        assert_eq!(one_line("a b"), "a b");
+        assert_eq!(one_line("a\r\nb\n"), "a b");
+        assert_eq!(one_line("\u{2028}a\u{85}b"), "a b");
     }
 }
