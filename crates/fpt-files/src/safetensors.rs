@@ -35,7 +35,7 @@ impl SafetensorsFile {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, FileError> {
         let path = path.as_ref();
         let damaged = |reason: String| FileError::damaged(path, reason);
-        let mut file = File::open(path).map_err(FileError::read(path))?;
+        let mut file = crate::open(path).map_err(FileError::read(path))?;
         let length = file.metadata().map_err(FileError::read(path))?.len();
         let mut size = [0; 8];
         file.read_exact(&mut size)

@@ -43,14 +43,14 @@ impl ModelCache {
         is_commit_hash(commit).then(|| commit.to_owned())
     }
 
-    /// Notes which commit the revision stands for.
-    pub(crate) fn set_commit(&self, commit: &str) -> Result<(), HubError> {
+    /// Notes which commit the revision stands for, so that it is known without the hub. In a cache that belongs to somebody
+    /// else, who may have put all files there, there is no such note.
+    pub(crate) fn note_commit(&self, commit: &str) {
         if self.revision == commit || self.commit().as_deref() == Some(commit) {
-            return Ok(());
+            return;
         }
         let path = self.reference();
-        create_parents(&path)?;
-        Ok(fpt_files::write(&path, commit)?)
+        let _ = create_parents(&path).and_then(|()| fpt_files::write(&path, commit));
     }
 
     /// The file that says which commit the revision stands for.
@@ -109,11 +109,12 @@ impl ModelCache {
         Ok(pointer)
     }
 
-    /// Notes that a commit has no such file, so that it need not be asked again.
-    pub(crate) fn set_absent(&self, commit: &str, file: &str) -> Result<(), HubError> {
+    /// Notes that a commit has no such file, so that it need not be asked again. Where that can't be written, it will be.
+    pub(crate) fn note_absent(&self, commit: &str, file: &str) {
         let path = self.absent(commit, file);
-        create_parents(&path)?;
-        File::create(&path).map(drop).map_err(io_error(&path))
+        if create_parents(&path).is_ok() {
+            let _ = File::create(&path);
+        }
     }
 
     fn absent(&self, commit: &str, file: &str) -> PathBuf {

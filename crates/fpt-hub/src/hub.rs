@@ -138,7 +138,7 @@ impl Hub {
                 }
                 None => {
                     for name in &choice.names {
-                        cache.set_absent(&commit, name)?;
+                        cache.note_absent(&commit, name);
                     }
                 }
             }
@@ -151,7 +151,7 @@ impl Hub {
                 }
             }
         }
-        cache.set_commit(&commit)?;
+        cache.note_commit(&commit);
         Ok(Snapshot {
             dir: cache.snapshot(&commit),
             commit,

@@ -207,7 +207,7 @@ impl T5Config {
     /// unsupported value, or makes no sense.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, T5Error> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(|source| T5Error::Read {
+        let bytes = fpt_files::read(path).map_err(|source| T5Error::Read {
             path: path.to_path_buf(),
             source,
         })?;
@@ -216,9 +216,9 @@ impl T5Config {
             reason,
         };
         let parse_error = |error: serde_json::Error| config_error(error.to_string());
-        let family: Family = serde_json::from_str(&text).map_err(parse_error)?;
+        let family: Family = serde_json::from_slice(&bytes).map_err(parse_error)?;
         family.check().map_err(config_error)?;
-        let mut config: Self = serde_json::from_str(&text).map_err(parse_error)?;
+        let mut config: Self = serde_json::from_slice(&bytes).map_err(parse_error)?;
         family.fill_in(&mut config);
         config.check().map_err(config_error)?;
         Ok(config)

@@ -41,6 +41,9 @@ pub fn read_split(dir: &Path, task: &dyn Task, split: Split) -> Result<Dataset, 
     })
 }
 
+/// What the text begins with that Git LFS puts in place of a large file.
+const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v";
+
 /// Opens a file for reading.
 pub(crate) fn open(path: &Path) -> Result<BufReader<File>, TaskError> {
     let file = File::open(path).map_err(|source| TaskError::Io {
@@ -57,6 +60,15 @@ pub(crate) fn scan_whole<T: Task + ?Sized>(
     path: &Path,
     sink: &mut dyn Sink,
 ) -> Result<(), TaskError> {
+    let start = reader.fill_buf().map_err(|source| TaskError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    if start.starts_with(LFS_POINTER) {
+        return Err(TaskError::LfsPointer {
+            path: path.to_owned(),
+        });
+    }
     task.scan(reader, path, sink)?;
     if sink.found() > 0 {
         return Ok(());

@@ -32,5 +32,6 @@ pub use submit::{Submission, SubmissionFormat, SubmitError, Submitted, write_sub
 pub use task::{Stacks, Task};
 pub use tasks::{Mnli, Qqp, Record, Squad2, Xsum};
 pub use tokenize::{
-    Lengths, PAPER_SOURCE_LENGTH, SENTINEL, TokenizeError, TokenizedExample, cut, tokenize,
+    Cut, Cuts, Lengths, PAPER_SOURCE_LENGTH, SENTINEL, TokenizeError, Tokenized, TokenizedExample,
+    cut, tokenize,
 };

@@ -29,6 +29,73 @@ pub struct TokenizedExample {
     pub target: Vec<u32>,
 }
 
+/// Texts that were longer than their limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// How many there were.
+    pub texts: usize,
+    /// Tokens of the longest.
+    pub longest: usize,
+}
+
+/// What tokenizing cut.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cuts {
+    /// Of the sources.
+    pub sources: Cut,
+    /// Of the targets.
+    pub targets: Cut,
+}
+
+/// Examples as token ids, in their order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tokenized {
+    /// The ids.
+    pub examples: Vec<TokenizedExample>,
+    /// What was cut of them.
+    pub cuts: Cuts,
+}
+
+impl Cut {
+    fn see(&mut self, length: usize, max: usize) {
+        if length > max.max(1) {
+            self.texts += 1;
+            self.longest = self.longest.max(length);
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.texts += other.texts;
+        self.longest = self.longest.max(other.longest);
+    }
+
+    /// `3 of 20 sources were cut to 492 tokens; the longest has 700`; `None` where none was.
+    fn describe(&self, what: &str, of: usize, max: usize) -> Option<String> {
+        let Self { texts, longest } = *self;
+        (texts > 0).then(|| {
+            format!("{texts} of {of} {what} were cut to {max} tokens; the longest has {longest}")
+        })
+    }
+}
+
+impl Cuts {
+    /// A line for sources and one for targets, of so many examples, where any were cut.
+    pub fn describe(&self, of: usize, limits: Lengths) -> Vec<String> {
+        let sources = self.sources.describe("sources", of, limits.max_source);
+        let targets = self.targets.describe("targets", of, limits.max_target);
+        sources.into_iter().chain(targets).collect()
+    }
+}
+
+impl Tokenized {
+    /// Append what follows.
+    pub fn extend(&mut self, more: Self) {
+        self.examples.extend(more.examples);
+        self.cuts.sources.add(more.cuts.sources);
+        self.cuts.targets.add(more.cuts.targets);
+    }
+}
+
 /// An example that the tokenizer refused.
 #[derive(Debug, Error)]
 #[error("cannot tokenize example `{id}`: {source}")]
@@ -48,7 +115,7 @@ pub fn tokenize<E>(
     examples: &[Example],
     encode: impl Fn(&str) -> Result<Vec<u32>, E> + Sync,
     limits: Lengths,
-) -> Result<Vec<TokenizedExample>, TokenizeError<E>>
+) -> Result<Tokenized, TokenizeError<E>>
 where
     E: std::error::Error + Send + 'static,
 {
@@ -58,21 +125,30 @@ where
             None => Vec::new(),
         };
         Ok(TokenizedExample {
-            source: cut(encode(&example.source)?, limits.max_source),
-            target: cut(target, limits.max_target),
+            source: encode(&example.source)?,
+            target,
         })
     };
     // Collected before the search for errors, so that the first one is always the same.
     let results: Vec<_> = examples.par_iter().map(one).collect();
+    let mut cuts = Cuts::default();
     let pairs = results.into_iter().zip(examples);
-    pairs
-        .map(|(result, example)| {
-            result.map_err(|source| TokenizeError {
-                id: example.id.clone(),
-                source,
-            })
+    let tokenized = pairs.map(|(result, example)| {
+        let TokenizedExample { source, target } = result.map_err(|source| TokenizeError {
+            id: example.id.clone(),
+            source,
+        })?;
+        cuts.sources.see(source.len(), limits.max_source);
+        cuts.targets.see(target.len(), limits.max_target);
+        Ok(TokenizedExample {
+            source: cut(source, limits.max_source),
+            target: cut(target, limits.max_target),
         })
-        .collect()
+    });
+    Ok(Tokenized {
+        examples: tokenized.collect::<Result<_, _>>()?,
+        cuts,
+    })
 }
 
 /// Cuts to `max` tokens (0 counts as 1), the last of which stays the last.

@@ -187,6 +187,7 @@ fn lengths_have_percentiles() {
     let options = CheckOptions {
         tokens: Some(&refuse),
         max_problems: 3,
+        ..CheckOptions::default()
     };
     let report = check_from(&Xsum, &mut text.as_bytes(), path, &options).unwrap();
     assert_eq!((report.errors, report.problems.len()), (200, 3));

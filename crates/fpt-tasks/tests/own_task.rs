@@ -206,7 +206,7 @@ fn it_is_batched_scored_and_handed_in() {
         max_source: 8,
         max_target: task.max_target_length(),
     };
-    let tokens = tokenize(&data.examples, encode, limits).unwrap();
+    let tokens = tokenize(&data.examples, encode, limits).unwrap().examples;
     let lengths: Vec<_> = tokens.iter().map(|t| t.source.len()).collect();
     let batches: Vec<_> = EvalBatches::new(&lengths, 2)
         .unwrap()

@@ -390,14 +390,30 @@ fn tokens_begin_with_the_sentinel_and_end_with_the_last_one() {
         max_source: 11,
         max_target: 19,
     };
-    let tokens = tokenize(&data.examples, encode, limits).unwrap();
+    let tokenized = tokenize(&data.examples, encode, limits).unwrap();
+    assert_eq!(
+        tokenized.cuts.describe(data.examples.len(), limits),
+        [
+            format!(
+                "{0} of {0} sources were cut to 11 tokens; the longest has {1}",
+                data.examples.len(),
+                data.examples
+                    .iter()
+                    .map(|e| e.source.len() + 1)
+                    .max()
+                    .unwrap()
+            ),
+            "1 of 2 targets were cut to 19 tokens; the longest has 21".to_owned(),
+        ]
+    );
+    let tokens = tokenized.examples;
     let ids = |text: &str| text.bytes().map(u32::from).chain([1]).collect::<Vec<_>>();
     assert_eq!(tokens[0].source, ids("question: "));
     assert_eq!(tokens[0].target, ids("<extra_id_0>France"));
     assert_eq!(tokens[1].target, ids("<extra_id_0>no ans"));
 
     let hidden = read(&Squad2, Split::Test);
-    let tokens = tokenize(&hidden.examples, encode, limits).unwrap();
+    let tokens = tokenize(&hidden.examples, encode, limits).unwrap().examples;
     assert!(tokens[0].target.is_empty());
 
     let refuse = |text: &str| -> Result<Vec<u32>, std::fmt::Error> {

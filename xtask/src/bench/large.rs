@@ -102,7 +102,7 @@ impl LargeData {
             max_target: self.task.max_target_length(),
         };
         let encode = |text: &str| self.tokenizer.encode(text);
-        let tokens = tokenize(&data.examples, encode, limits)?;
+        let tokens = tokenize(&data.examples, encode, limits)?.examples;
         let lengths = tokens.iter().map(|e| e.source.len()).collect();
         let batches = TrainBatches::new(lengths, BATCH, 0)?;
         for step in 0..batches.steps_per_epoch() {

@@ -34,3 +34,19 @@ fn the_cache_is_laid_out_as_pythons() {
         COMMIT
     );
 }
+
+/// As in a cache that belongs to somebody else and has all files: root can write everywhere, so that something else is in
+/// the way here.
+#[cfg(unix)]
+#[test]
+fn notes_that_cannot_be_written_stop_no_fetch() {
+    let setup = Setup::new(&repository());
+    setup.fetch().unwrap();
+    for notes in [".no_exist", "refs"] {
+        let directory = setup.repository().join(notes);
+        std::fs::remove_dir_all(&directory).unwrap();
+        std::fs::write(&directory, "").unwrap();
+    }
+    let snapshot = setup.fetch().unwrap();
+    assert!(snapshot.dir.join("config.json").is_file());
+}

@@ -39,7 +39,7 @@ pub fn load_adapter(
         path: path.clone(),
         reason,
     };
-    let bytes = std::fs::read(&path).map_err(|source| PromptError::Read {
+    let bytes = fpt_files::read(&path).map_err(|source| PromptError::Read {
         path: path.clone(),
         source,
     })?;

@@ -1,6 +1,5 @@
 //! The tensor of an adapter. Only its own bytes are read: an adapter may hold the model's embedding too.
 
-use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -122,7 +121,7 @@ fn safetensors(path: &Path, layout: &Layout) -> Result<Vec<f32>, PromptError> {
 /// `torch.save` of a state dictionary. The pickle is interpreted as data: nothing in it is ever called.
 fn pytorch(path: &Path, layout: &Layout) -> Result<Vec<f32>, PromptError> {
     let unusable = |reason: String| unusable(path, reason);
-    let length = File::open(path)
+    let length = fpt_files::open(path)
         .and_then(|file| file.metadata())
         .map_err(|source| read_error(path, source))?
         .len();

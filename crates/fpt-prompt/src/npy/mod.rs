@@ -2,7 +2,6 @@
 
 mod header;
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -33,7 +32,7 @@ pub fn load_npy(
         path: path.to_path_buf(),
         source,
     };
-    let mut file = File::open(path).map_err(read_error)?;
+    let mut file = fpt_files::open(path).map_err(read_error)?;
     let length = file.metadata().map_err(read_error)?.len();
 
     // A header is a hundred bytes long. What a file has after it is read only once the header is believed.

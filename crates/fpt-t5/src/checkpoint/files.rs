@@ -3,7 +3,6 @@
 //! Nothing but names, types and shapes is read here; every tensor knows how to read its own values later, a few rows
 //! at a time, so that loading a model from safetensors never holds more than the model.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -80,7 +79,7 @@ pub(super) fn tensors(path: &Path, not_finite: &NotFinite) -> Result<Vec<PackTen
 
 /// `torch.save` of a state dictionary. The pickle is interpreted as data: nothing in it is ever called.
 fn pytorch(path: &Path, not_finite: &NotFinite) -> Result<Vec<PackTensor>, T5Error> {
-    File::open(path).map_err(|source| T5Error::Read {
+    fpt_files::open(path).map_err(|source| T5Error::Read {
         path: path.to_path_buf(),
         source,
     })?;

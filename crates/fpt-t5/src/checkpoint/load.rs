@@ -7,7 +7,7 @@ use burn::store::{ApplyError, ApplyResult, KeyRemapper, ModuleSnapshot};
 use burn::tensor::{Device, FloatDType, Shape, Tensor};
 
 use super::files;
-use super::keys::{TO_MODULE, to_hugging_face};
+use super::keys::{TO_MODULE, by_own_names, to_hugging_face};
 use crate::{FeedForwardKind, T5, T5Config, T5Error};
 
 impl T5 {
@@ -31,7 +31,10 @@ impl T5 {
     /// | `{s}.block.{i}.layer.{1 or 2}.layer_norm.weight` | `{s}.block[i].feed_forward_norm` |
     /// | `{s}.final_layer_norm.weight` | `{s}.final_norm` |
     /// | `lm_head.weight` | `lm_head`; dropped where it equals `shared.weight` and the config ties them |
-    /// | `{s}.embed_tokens.weight` | passed over: duplicates of `shared.weight` |
+    /// | `{s}.embed_tokens.weight` | passed over: duplicates of `shared.weight`, for which one stands where that is missing |
+    /// | `decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight` | passed over: of the first checkpoints, unused |
+    ///
+    /// A `transformer.` before all names is taken off. All this is as transformers does it.
     ///
     /// `{s}` is `encoder` or `decoder`. Linear weights are stored `[out, in]` and
     /// held as `[in, out]` views of that.
@@ -63,7 +66,9 @@ impl T5 {
         let to_module = KeyRemapper::from_patterns(TO_MODULE.to_vec())
             .map_err(|error| damaged(error.to_string()))?;
         let not_finite = files::NotFinite::default();
-        let (mut tensors, _) = to_module.remap(files::tensors(path, &not_finite)?);
+        let tensors = files::tensors(path, &not_finite)?;
+        let tensors = by_own_names(tensors, config.tie_word_embeddings).map_err(damaged)?;
+        let (mut tensors, _) = to_module.remap(tensors);
         let own_head =
             !config.tie_word_embeddings || tensors.iter().any(|t| t.name == "lm_head.weight");
 

@@ -39,7 +39,7 @@ impl T5Tokenizer {
     /// [`T5Error::Read`] if there is no such file, [`T5Error::Tokenizer`] if it is damaged.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, T5Error> {
         let path = path.as_ref().to_path_buf();
-        let bytes = std::fs::read(&path).map_err(|source| T5Error::Read {
+        let bytes = fpt_files::read(&path).map_err(|source| T5Error::Read {
             path: path.clone(),
             source,
         })?;

@@ -14,7 +14,6 @@ mod unigram;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -67,7 +66,7 @@ impl Spiece {
             path: path.to_path_buf(),
             source,
         };
-        let file = File::open(path).map_err(unreadable)?;
+        let file = fpt_files::open(path).map_err(unreadable)?;
         let mut bytes = Vec::new();
         file.take(MAX_FILE + 1)
             .read_to_end(&mut bytes)

@@ -320,3 +320,113 @@ fn token_ids_in_a_configuration_may_be_lists_or_null() {
     let outside = config("eos_token_id", vec![1, 1 << 20].into()).unwrap_err();
     assert!(outside.to_string().contains("outside the vocabulary"));
 }
+
+/// The weights of `source` under other names, in one file or in two shards.
+fn renamed(
+    source: &str,
+    sharded: bool,
+    rename: impl Fn(&str) -> Option<String>,
+) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("config.json");
+    fs::copy(golden(source).join("config.json"), config).unwrap();
+    let bytes = fs::read(golden(source).join("model.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let tensors: Vec<_> = file
+        .tensors()
+        .into_iter()
+        .filter_map(|(name, view)| Some((rename(&name)?, view)))
+        .collect();
+    let write = |name: &str, part: &[(String, safetensors::tensor::TensorView<'_>)]| {
+        let path = directory.path().join(name);
+        safetensors::serialize_to_file(part.to_vec(), None, &path).unwrap();
+    };
+    if !sharded {
+        write("model.safetensors", &tensors);
+        return directory;
+    }
+    let (first, second) = tensors.split_at(tensors.len() / 2);
+    let mut map = serde_json::Map::new();
+    for (name, part) in [("a.safetensors", first), ("b.safetensors", second)] {
+        write(name, part);
+        map.extend(part.iter().map(|(tensor, _)| (tensor.clone(), name.into())));
+    }
+    let index = serde_json::json!({"metadata": {}, "weight_map": map});
+    let path = directory.path().join("model.safetensors.index.json");
+    fs::write(path, index.to_string()).unwrap();
+    directory
+}
+
+/// As transformers 4.57.1 loads them.
+#[test]
+fn names_that_files_really_have_are_those_of_transformers() {
+    const UNUSED: &str = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight";
+    for source in ["gated_tied", "gated_untied", "relu_tied"] {
+        let expected = weights(&load(&golden(source)).unwrap());
+        let tied = source.ends_with("_tied") && !source.ends_with("untied");
+        for sharded in [false, true] {
+            let same = |what: &str, rename: &dyn Fn(&str) -> Option<String>| {
+                let directory = renamed(source, sharded, rename);
+                let model = load(directory.path());
+                let found = weights(&model.unwrap_or_else(|error| panic!("{what}: {error}")));
+                assert_eq!(found, expected, "{source}, {what}, {sharded}");
+            };
+            // safetensors' `save_model` writes a tensor that is there under several names once.
+            for other in ["decoder.embed_tokens.weight", "encoder.embed_tokens.weight"] {
+                same(other, &|name| match name {
+                    "shared.weight" => Some(other.into()),
+                    "lm_head.weight" if tied => None,
+                    name => Some(name.into()),
+                });
+            }
+            if tied {
+                same("the head", &|name| match name {
+                    "shared.weight" => Some("lm_head.weight".into()),
+                    "lm_head.weight" => None,
+                    name => Some(name.into()),
+                });
+            }
+            same("the base's prefix", &|name| {
+                Some(format!("transformer.{name}"))
+            });
+        }
+    }
+    // A tensor more.
+    let source = golden("gated_tied");
+    let bytes = fs::read(source.join("model.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let mut tensors = file.tensors();
+    let (_, bias) = tensors
+        .iter()
+        .find(|(name, _)| name.ends_with("relative_attention_bias.weight"))
+        .unwrap();
+    tensors.push((UNUSED.into(), bias.clone()));
+    let directory = with_config("sharded");
+    let path = directory.path().join("model.safetensors");
+    safetensors::serialize_to_file(tensors, None, &path).unwrap();
+    assert_eq!(
+        weights(&load(directory.path()).unwrap()),
+        weights(&load(&source).unwrap())
+    );
+}
+
+#[test]
+fn a_prefix_that_all_names_have_is_one_line() {
+    for (prefix, way_out) in [
+        ("_orig_mod.", "torch.compile"),
+        ("module.", "DataParallel"),
+        ("model.", "save the model inside"),
+        ("a.b.", "rename them"),
+    ] {
+        for sharded in [false, true] {
+            let directory = renamed("gated_untied", sharded, |name| {
+                Some(format!("{prefix}{name}"))
+            });
+            let error = load(directory.path()).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{prefix}`")), "{error}");
+            assert!(error.contains(way_out), "{error}");
+            assert!(error.contains(".safetensors"), "{error}");
+            assert_eq!(error.lines().count(), 1, "{error}");
+        }
+    }
+}

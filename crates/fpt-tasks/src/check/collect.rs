@@ -9,7 +9,7 @@ use super::{
     CheckOptions, CountTokens, Distribution, Duplicates, Problem, Report, Severity, TextLengths,
 };
 use crate::text::split_whitespace;
-use crate::{Example, Gold, PAPER_SOURCE_LENGTH, SENTINEL, Sink, Task, TaskError, Warning};
+use crate::{Example, Gold, SENTINEL, Sink, Task, TaskError, Warning};
 
 /// The lengths of one side so far.
 #[derive(Default)]
@@ -203,7 +203,7 @@ impl<'a> ReportSink<'a> {
             queries: self.queries,
             unlabelled: self.unlabelled,
             labels: self.labels,
-            source: self.source.lengths(PAPER_SOURCE_LENGTH, counted),
+            source: self.source.lengths(self.options.max_source, counted),
             target: self.target.lengths(self.task.max_target_length(), counted),
             duplicates: self.duplicates,
             empty_fields: self.empty_fields,

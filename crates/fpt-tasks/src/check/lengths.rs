@@ -30,7 +30,7 @@ pub struct TextLengths {
     pub words: Distribution,
     /// In tokens, if they were counted.
     pub tokens: Option<Distribution>,
-    /// The paper's limit, in tokens.
+    /// The limit, in tokens.
     pub limit: usize,
     /// How many are longer than the limit and will be cut, if tokens were counted.
     pub over_limit: Option<usize>,

@@ -13,7 +13,7 @@ pub use lengths::{Distribution, TextLengths};
 pub use report::{Duplicates, Problem, Report, Severity};
 
 use crate::files::{open, scan_whole};
-use crate::{Task, TaskError};
+use crate::{PAPER_SOURCE_LENGTH, Task, TaskError};
 
 /// Counts the tokens of a text, `</s>` included, or says why it can't.
 pub type CountTokens<'a> = &'a dyn Fn(&str) -> Result<usize, String>;
@@ -23,6 +23,8 @@ pub type CountTokens<'a> = &'a dyn Fn(&str) -> Result<usize, String>;
 pub struct CheckOptions<'a> {
     /// For lengths in tokens.
     pub tokens: Option<CountTokens<'a>>,
+    /// Tokens that sources are cut to, the paper's by default.
+    pub max_source: usize,
     /// How many problems are kept in full; all of them are counted. No limit by default.
     pub max_problems: usize,
 }
@@ -31,6 +33,7 @@ impl Default for CheckOptions<'_> {
     fn default() -> Self {
         Self {
             tokens: None,
+            max_source: PAPER_SOURCE_LENGTH,
             max_problems: usize::MAX,
         }
     }
@@ -40,6 +43,7 @@ impl fmt::Debug for CheckOptions<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CheckOptions")
             .field("tokens", &self.tokens.is_some())
+            .field("max_source", &self.max_source)
             .field("max_problems", &self.max_problems)
             .finish()
     }

@@ -19,6 +19,15 @@ pub enum TaskError {
         /// What the operating system says.
         source: io::Error,
     },
+    /// The file is elsewhere.
+    #[error(
+        "{} is a pointer of Git LFS, not the file itself; get that with `git lfs pull` in its repository, or download it",
+        path.display()
+    )]
+    LfsPointer {
+        /// The pointer.
+        path: PathBuf,
+    },
     /// The file is not UTF-8 text.
     #[error("{}:{line}: invalid UTF-8; convert the file to UTF-8", path.display())]
     Utf8 {

@@ -85,14 +85,17 @@ impl Inputs {
             load: since.elapsed().as_secs_f64(),
             ..Seconds::default()
         };
-        let mut of_data = vec![&train, &dev];
+        let mut of_data = vec![(Split::Train, &train), (Split::Dev, &dev)];
         if plan.report == Split::Test {
-            of_data.push(&reported);
+            of_data.push((Split::Test, &reported));
         }
-        let warnings = of_data.into_iter().map(|data| &data.dataset.warnings);
+        let warnings = of_data.into_iter().flat_map(|(split, data)| {
+            let cut = data.cut.iter().map(move |line| format!("{split}: {line}"));
+            describe(&data.dataset.warnings).into_iter().chain(cut)
+        });
         log.emit(Event::Loaded {
             steps: plan.steps,
-            warnings: warnings.filter_map(describe).collect(),
+            warnings: warnings.collect(),
         })?;
         let clock = Instant::now();
         let both = [&*train, &*dev];

@@ -7,7 +7,8 @@ use burn::tensor::Device;
 use fpt_prompt::{PromptInit, SoftPrompt};
 use fpt_t5::{Generation, T5, T5Tokenizer};
 use fpt_tasks::{
-    Dataset, Example, Lengths, Scores, Split, Task, TokenizedExample, read_split, task, tokenize,
+    Dataset, Example, Lengths, Scores, Split, Task, Tokenized, TokenizedExample, read_split, task,
+    tokenize,
 };
 
 use super::cache::Cache;
@@ -24,6 +25,8 @@ pub struct SplitData {
     pub dataset: Dataset,
     /// Their token ids, in the same order.
     pub tokens: Vec<TokenizedExample>,
+    /// What of them was longer than the limits, and cut: a line each.
+    pub cut: Vec<String>,
 }
 
 impl SplitData {
@@ -108,8 +111,8 @@ impl Session {
     /// [`TrainError::Task`] names file and line.
     pub fn read(&self, split: Split) -> Result<SplitData, TrainError> {
         let dataset = self.examples(split)?;
-        let tokens = self.tokenize(&dataset.examples, &mut |_, _| Ok(()))?;
-        Ok(SplitData { dataset, tokens })
+        let tokenized = self.tokenize(&dataset.examples, &mut |_, _| Ok(()))?;
+        Ok(self.split_data(dataset, tokenized))
     }
 
     /// [`Session::read`]; the tokens of large data are taken from `cache`, or else kept there for other runs. While
@@ -133,18 +136,27 @@ impl Session {
                 token_cache::read(bytes, examples.len(), vocabulary)
             })
         });
-        let tokens = match known {
-            Some(tokens) => tokens,
+        let tokenized = match known {
+            Some(tokenized) => tokenized,
             None => {
-                let tokens =
+                let tokenized =
                     self.tokenize(examples, &mut |done, of| on_tokenized(split, done, of))?;
                 if let Some(name) = name {
-                    cache.keep(&name, token_cache::FORMAT, token_cache::write(&tokens));
+                    cache.keep(&name, token_cache::FORMAT, token_cache::write(&tokenized));
                 }
-                tokens
+                tokenized
             }
         };
-        Ok(SplitData { dataset, tokens })
+        Ok(self.split_data(dataset, tokenized))
+    }
+
+    fn split_data(&self, dataset: Dataset, tokenized: Tokenized) -> SplitData {
+        let count = dataset.examples.len();
+        SplitData {
+            dataset,
+            cut: tokenized.cuts.describe(count, self.limits()),
+            tokens: tokenized.examples,
+        }
     }
 
     fn limits(&self) -> Lengths {
@@ -159,16 +171,16 @@ impl Session {
         &self,
         examples: &[Example],
         on_tokenized: &mut dyn FnMut(usize, usize) -> Result<(), TrainError>,
-    ) -> Result<Vec<TokenizedExample>, TrainError> {
-        let mut tokens = Vec::with_capacity(examples.len());
+    ) -> Result<Tokenized, TrainError> {
+        let mut tokenized = Tokenized::default();
         for part in examples.chunks(TOKENIZED_AT_ONCE) {
             let encode = |text: &str| self.tokenizer.encode(text);
-            tokens.extend(tokenize(part, encode, self.limits())?);
+            tokenized.extend(tokenize(part, encode, self.limits())?);
             if examples.len() > TOKENIZED_AT_ONCE {
-                on_tokenized(tokens.len(), examples.len())?;
+                on_tokenized(tokenized.examples.len(), examples.len())?;
             }
         }
-        Ok(tokens)
+        Ok(tokenized)
     }
 
     /// An untrained prompt, as the configuration wants it.

@@ -1,11 +1,12 @@
 //! Token ids of large data, kept on disk so that one tokenizing serves all runs.
 //!
-//! A sealed file has a safetensors file of four arrays: `source` and `target`, the ids of all examples one after the other,
-//! and `source_lengths` and `target_lengths`.
+//! A sealed file has a safetensors file of five arrays: `source` and `target`, the ids of all examples one after the other,
+//! `source_lengths` and `target_lengths`, and `cuts`: how many sources were cut, of how many tokens the longest was, and both
+//! of targets.
 
 use fpt_files::{Fingerprint, SealedFormat};
 use fpt_t5::T5Tokenizer;
-use fpt_tasks::{Example, Lengths, Split, TaskName, TokenizedExample};
+use fpt_tasks::{Cut, Cuts, Example, Lengths, Split, TaskName, Tokenized, TokenizedExample};
 use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
@@ -15,11 +16,17 @@ use crate::TrainError;
 /// The format of the files, and part of every key: changes whenever the same texts would give other ids.
 pub(super) const FORMAT: SealedFormat = SealedFormat {
     kind: "fpt-tokens",
-    version: 3,
-    oldest: 3,
+    version: 4,
+    oldest: 4,
 };
 /// The arrays of a file.
-const ARRAYS: [&str; 4] = ["source", "source_lengths", "target", "target_lengths"];
+const ARRAYS: [&str; 5] = [
+    "source",
+    "source_lengths",
+    "target",
+    "target_lengths",
+    "cuts",
+];
 /// Less text than this is tokenized faster than anyone would notice.
 const WORTHWHILE: usize = 8 << 20;
 
@@ -55,11 +62,7 @@ pub(super) fn name(
 
 /// What [`write`] wrote of so many examples, with ids below `vocabulary`, or what is wrong with it: a file of another
 /// program may be whole, and not that.
-pub(super) fn read(
-    bytes: &[u8],
-    examples: usize,
-    vocabulary: usize,
-) -> Result<Vec<TokenizedExample>, String> {
+pub(super) fn read(bytes: &[u8], examples: usize, vocabulary: usize) -> Result<Tokenized, String> {
     let failed = |error: SafeTensorError| error.to_string();
     let file = SafeTensors::deserialize(bytes).map_err(failed)?;
     let lengths = "its lengths are not those of its rows";
@@ -72,10 +75,24 @@ pub(super) fn read(
     if ids().any(|&id| id as usize >= vocabulary) {
         return Err(format!("it has ids beyond the vocabulary of {vocabulary}"));
     }
+    let cuts = numbers(&file, "cuts").unwrap_or_default();
+    let [sources, longest_source, targets, longest_target] = cuts[..] else {
+        return Err("it does not say what was cut".to_string());
+    };
+    let cut = |texts, longest| Cut {
+        texts: texts as usize,
+        longest: longest as usize,
+    };
     let pairs = source.into_iter().zip(target);
-    Ok(pairs
-        .map(|(source, target)| TokenizedExample { source, target })
-        .collect())
+    Ok(Tokenized {
+        examples: pairs
+            .map(|(source, target)| TokenizedExample { source, target })
+            .collect(),
+        cuts: Cuts {
+            sources: cut(sources, longest_source),
+            targets: cut(targets, longest_target),
+        },
+    })
 }
 
 fn rows(file: &SafeTensors<'_>, ids: &str, lengths: &str) -> Option<Vec<Vec<u32>>> {
@@ -100,8 +117,11 @@ fn numbers(file: &SafeTensors<'_>, name: &str) -> Option<Vec<u32>> {
     }
 }
 
-/// The content of a file of `tokens`.
-pub(super) fn write(tokens: &[TokenizedExample]) -> Result<Vec<u8>, SafeTensorError> {
+/// The content of a file of these tokens.
+pub(super) fn write(tokenized: &Tokenized) -> Result<Vec<u8>, SafeTensorError> {
+    let tokens = &tokenized.examples;
+    let Cuts { sources, targets } = tokenized.cuts;
+    let cuts = [sources, targets].map(|cut| [cut.texts, cut.longest]);
     let ids = |of: fn(&TokenizedExample) -> &Vec<u32>| array(tokens.iter().flat_map(of).copied());
     let lengths = |of: fn(&TokenizedExample) -> &Vec<u32>| {
         // Rows are cut to lengths that fit.
@@ -112,6 +132,7 @@ pub(super) fn write(tokens: &[TokenizedExample]) -> Result<Vec<u8>, SafeTensorEr
         lengths(|e| &e.source),
         ids(|e| &e.target),
         lengths(|e| &e.target),
+        array(cuts.into_iter().flatten().map(|number| number as u32)),
     ];
     let mut views = Vec::new();
     for (name, (dtype, count, bytes)) in ARRAYS.into_iter().zip(&arrays) {
@@ -137,12 +158,19 @@ mod tests {
     use super::*;
 
     /// Two examples, and beyond which ids they go.
-    fn tokens(largest: u32) -> Vec<TokenizedExample> {
+    fn tokens(largest: u32) -> Tokenized {
         let example = |source, target| TokenizedExample { source, target };
-        vec![
-            example(vec![5, largest, 1], vec![]),
-            example(vec![1], vec![7, 1]),
-        ]
+        let cut = |texts, longest| Cut { texts, longest };
+        Tokenized {
+            examples: vec![
+                example(vec![5, largest, 1], vec![]),
+                example(vec![1], vec![7, 1]),
+            ],
+            cuts: Cuts {
+                sources: cut(1, 70_000),
+                targets: cut(0, 0),
+            },
+        }
     }
 
     #[test]

@@ -6,9 +6,10 @@ use clap::{Args as ClapArgs, Subcommand};
 use fpt::model;
 use fpt_t5::T5Tokenizer;
 use fpt_tasks::check::{CheckOptions, check};
-use fpt_tasks::{TaskName, task};
+use fpt_tasks::{PAPER_SOURCE_LENGTH, TaskName, task};
+use fpt_train::Experiment;
 
-use super::{print_json, print_line};
+use super::{numbers, print_json, print_line};
 
 /// Look at task data.
 #[derive(Subcommand)]
@@ -21,7 +22,8 @@ pub(crate) enum Command {
 /// Shows counts, the balance of labels, percentiles of lengths, duplicates, and every problem with its line, not
 /// only the first. The exit status is 2 if training could not use the file.
 ///
-/// Example: fpt data check --task mnli data/mnli/train.tsv --model google/t5-large-lm-adapt
+/// Examples: fpt data check --task mnli data/mnli/train.tsv --model google/t5-large-lm-adapt
+///           fpt data check --task mnli data/mnli/train.tsv --config configs/t5-large.toml
 #[derive(ClapArgs)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct CheckArgs {
@@ -33,9 +35,17 @@ pub(crate) struct CheckArgs {
     #[arg(value_name = "FILE")]
     path: PathBuf,
 
+    /// An experiment: lengths are counted with its model's tokenizer, and compared with where it cuts sources.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
     /// Model, by directory or name, with whose tokenizer lengths are counted in tokens as well.
     #[arg(long, value_name = "DIR|NAME")]
     model: Option<PathBuf>,
+
+    /// Tokens that sources will be cut to; by default as --config says, or the paper's 492.
+    #[arg(long, value_name = "N", value_parser = numbers::at_least_one)]
+    max_source: Option<usize>,
 
     /// Show at most so many problems; all are counted.
     #[arg(long, default_value_t = 100, value_name = "N")]
@@ -48,7 +58,14 @@ pub(crate) struct CheckArgs {
 
 pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
     let Command::Check(args) = command;
-    let tokenizer = match &args.model {
+    let run = match &args.config {
+        Some(path) => Some(Experiment::from_file(path)?.run(&args.task, 0, &[])?),
+        None => None,
+    };
+    let of_run = run.as_ref();
+    let model = args.model.as_ref().or(of_run.map(|run| &run.model));
+    let max_source = args.max_source.or(of_run.map(|run| run.lengths.max_source));
+    let tokenizer = match model {
         Some(model) => Some(T5Tokenizer::from_directory(model::directory(model)?)?),
         None => None,
     };
@@ -61,6 +78,7 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
     };
     let options = CheckOptions {
         tokens: tokenizer.is_some().then_some(&count),
+        max_source: max_source.unwrap_or(PAPER_SOURCE_LENGTH),
         max_problems: args.problems,
     };
     let report = check(&*task(&args.task)?, &args.path, &options)?;

@@ -69,6 +69,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if !warnings.is_empty() {
         terminal::note(&format!("warning: {warnings}"));
     }
+    for line in &data.cut {
+        terminal::note(&format!("warning: {line}"));
+    }
     if args.submission.is_some()
         && let Some((count, first)) = data.dataset.warnings.skipped()
     {

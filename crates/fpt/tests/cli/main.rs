@@ -19,3 +19,4 @@ mod schedules;
 mod stops;
 mod t5_large_layout;
 mod whole_files;
+mod wild;

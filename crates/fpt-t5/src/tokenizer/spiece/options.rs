@@ -250,7 +250,7 @@ pub(crate) fn cleans_up(directory: &Path) -> Result<bool, T5Error> {
 
 /// A file of JSON; `None` if it isn't there.
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, T5Error> {
-    let bytes = match std::fs::read(path) {
+    let bytes = match fpt_files::read(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         bytes => bytes.map_err(|source| T5Error::Read {
             path: path.to_path_buf(),
