@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use fpt_t5::T5;
+use fpt_t5::{T5, T5Config};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -47,7 +47,12 @@ pub(crate) fn go_on(
     device: &Device,
 ) -> Result<T5, PretrainError> {
     let model = T5::from_pretrained(start, &device.clone().without_autodiff())?;
-    if *model.config() != config.model_config(vocab_size) {
+    // What else a file says is none of the model's shape.
+    let wanted = T5Config {
+        others: model.config().others.clone(),
+        ..config.model_config(vocab_size)
+    };
+    if *model.config() != wanted {
         return Err(PretrainError::Config {
             path: start.to_path_buf(),
             reason: "the model to go on from has another shape than [model]".into(),

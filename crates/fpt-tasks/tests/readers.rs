@@ -403,7 +403,7 @@ fn tokens_begin_with_the_sentinel_and_end_with_the_last_one() {
                     .max()
                     .unwrap()
             ),
-            "1 of 2 targets were cut to 19 tokens; the longest has 21".to_owned(),
+            "1 of 2 targets were cut to 19 tokens; the longest has 22".to_owned(),
         ]
     );
     let tokens = tokenized.examples;

@@ -335,6 +335,7 @@ fn renamed(
     let tensors: Vec<_> = file
         .tensors()
         .into_iter()
+        .filter(|(name, _)| !name.ends_with("embed_tokens.weight"))
         .filter_map(|(name, view)| Some((rename(&name)?, view)))
         .collect();
     let write = |name: &str, part: &[(String, safetensors::tensor::TensorView<'_>)]| {

@@ -22,8 +22,8 @@ pub(crate) enum Command {
 /// Shows counts, the balance of labels, percentiles of lengths, duplicates, and every problem with its line, not
 /// only the first. The exit status is 2 if training could not use the file.
 ///
-/// Examples: fpt data check --task mnli data/mnli/train.tsv --model google/t5-large-lm-adapt
-///           fpt data check --task mnli data/mnli/train.tsv --config configs/t5-large.toml
+/// Example: fpt data check --task mnli data/mnli/train.tsv --model google/t5-large-lm-adapt
+///          fpt data check --task mnli data/mnli/train.tsv --config configs/t5-large.toml
 #[derive(ClapArgs)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct CheckArgs {
