@@ -119,31 +119,32 @@ pub fn tokenize<E>(
 where
     E: std::error::Error + Send + 'static,
 {
-    let one = |example: &Example| -> Result<TokenizedExample, E> {
+    // The ids, cut, and how many there were of the source and of the target.
+    let one = |example: &Example| -> Result<(TokenizedExample, [usize; 2]), E> {
         let target = match &example.target {
             Some(target) => encode(&format!("{SENTINEL}{target}"))?,
             None => Vec::new(),
         };
-        Ok(TokenizedExample {
-            source: encode(&example.source)?,
-            target,
-        })
+        let source = encode(&example.source)?;
+        let lengths = [source.len(), target.len()];
+        let tokenized = TokenizedExample {
+            source: cut(source, limits.max_source),
+            target: cut(target, limits.max_target),
+        };
+        Ok((tokenized, lengths))
     };
     // Collected before the search for errors, so that the first one is always the same.
     let results: Vec<_> = examples.par_iter().map(one).collect();
     let mut cuts = Cuts::default();
     let pairs = results.into_iter().zip(examples);
     let tokenized = pairs.map(|(result, example)| {
-        let TokenizedExample { source, target } = result.map_err(|source| TokenizeError {
+        let (tokenized, [source, target]) = result.map_err(|source| TokenizeError {
             id: example.id.clone(),
             source,
         })?;
-        cuts.sources.see(source.len(), limits.max_source);
-        cuts.targets.see(target.len(), limits.max_target);
-        Ok(TokenizedExample {
-            source: cut(source, limits.max_source),
-            target: cut(target, limits.max_target),
-        })
+        cuts.sources.see(source, limits.max_source);
+        cuts.targets.see(target, limits.max_target);
+        Ok(tokenized)
     });
     Ok(Tokenized {
         examples: tokenized.collect::<Result<_, _>>()?,
