@@ -8,7 +8,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion};
 use fpt_partial::partial;
 use fpt_t5::T5;
-use fpt_tasks::{Lengths, PadTo, Split, TaskName, TokenBatch, TrainBatches, tokenize};
+use fpt_tasks::{Lengths, PadTo, Split, TaskName, Tasks, TokenBatch, TrainBatches, tokenize};
 use fpt_train::{Session, model_directory};
 use xtask::bench::work::{BASE, Batches, SMALL, Work, mini_config, quarter};
 
@@ -93,7 +93,14 @@ fn loading(criterion: &mut Criterion) {
     let config = mini_config(&TaskName::MNLI).expect("configuration");
     let device = Device::flex();
     group.bench_function("mini: model and tokenizer", |b| {
-        b.iter(|| black_box(Session::load(&config, model_directory, &device)));
+        b.iter(|| {
+            black_box(Session::load(
+                &config,
+                &Tasks::paper(),
+                model_directory,
+                &device,
+            ))
+        });
     });
     let directory = tempfile::tempdir().expect("directory");
     let work = Work::random(&SMALL, 1).expect("random");
@@ -107,7 +114,8 @@ fn loading(criterion: &mut Criterion) {
 fn data(criterion: &mut Criterion) {
     let mut group = group(criterion, "data");
     let config = mini_config(&TaskName::MNLI).expect("configuration");
-    let session = Session::load(&config, model_directory, &Device::flex()).expect("model");
+    let session =
+        Session::load(&config, &Tasks::paper(), model_directory, &Device::flex()).expect("model");
     let data = session.read(Split::Train).expect("data");
     let limits = Lengths {
         max_source: 492,

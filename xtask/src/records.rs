@@ -8,7 +8,7 @@ use clap::Args as ClapArgs;
 use fpt::{model, terminal};
 use fpt_report::{Arm, Claim, Evidence, MarkdownTable, Pair, Run, Verdict};
 use fpt_tasks::TaskName;
-use fpt_train::{Experiment, Fingerprinter};
+use fpt_train::Experiment;
 
 use crate::grid::{
     Failed, Planned, RunArgs, find_finished, open, retain_current, retain_possible, start_settings,
@@ -201,7 +201,7 @@ impl<'a> Campaign<'a> {
     fn run(mut self, args: &Args) -> anyhow::Result<Outcome> {
         let devices = args.run.device.resolve()?;
         let _claim = open(&self.out, &self.experiment)?;
-        let mut fingerprinter = Fingerprinter::new(model::find);
+        let mut fingerprinter = model::fingerprinter();
         find_finished(&mut self.runs, &mut fingerprinter, args.run.force_new)?;
         let is_open = |run: &Planned| run.finished.is_none();
         let mut failures = Vec::new();
@@ -212,7 +212,7 @@ impl<'a> Campaign<'a> {
                 .run
                 .with_executor(self.config, devices, count, |executor| {
                     let mut failures = executor.run_all(runs)?;
-                    let mut now = Fingerprinter::new(model::find);
+                    let mut now = model::fingerprinter();
                     failures.extend(retain_current(runs, &mut now));
                     retain_possible(starts, runs);
                     find_finished(starts, &mut now, args.run.force_new)?;
@@ -220,7 +220,7 @@ impl<'a> Campaign<'a> {
                     Ok(failures)
                 })?;
         }
-        let mut now = Fingerprinter::new(model::find);
+        let mut now = model::fingerprinter();
         failures.extend(retain_current(&mut self.runs, &mut now));
         failures.extend(retain_current(&mut self.starts, &mut now));
         self.judge(failures)

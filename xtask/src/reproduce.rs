@@ -10,7 +10,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use fpt::{model, stop, terminal};
 use fpt_schedule::{Method, Reduction};
 use fpt_tasks::TaskName;
-use fpt_train::{Experiment, Fingerprinter};
+use fpt_train::Experiment;
 
 use crate::grid::{
     Executor, Failed, Grid, Planned, RunArgs, find_finished, open, prompts, retain_current,
@@ -96,7 +96,7 @@ impl Args {
     fn tasks(&self, experiment: &Experiment) -> Vec<TaskName> {
         let mut tasks = match (self.task.is_empty(), self.quick) {
             (true, true) => (experiment.methods.quick.iter())
-                .chain(&experiment.tasks)
+                .chain(experiment.tasks.names())
                 .take(1)
                 .cloned()
                 .collect(),
@@ -167,11 +167,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let _claim = open(&out, &experiment)?;
     // What was killed while it wrote them.
     fpt_files::remove_stale(&out, Duration::ZERO, is_comparison_or_report);
-    find_finished(
-        &mut runs,
-        &mut Fingerprinter::new(model::find),
-        args.run.force_new,
-    )?;
+    find_finished(&mut runs, &mut model::fingerprinter(), args.run.force_new)?;
 
     args.run
         .with_executor(&args.config, devices, runs.len(), |executor| {
@@ -204,13 +200,13 @@ impl Work<'_> {
         let total = runs.len() + starts.len();
         let mut failures = self.executor.run_all(&runs)?;
         // What a failed run would have made is missing to others, too; and what was read may be another now.
-        let mut now = Fingerprinter::new(model::find);
+        let mut now = model::fingerprinter();
         failures.extend(retain_current(&mut runs, &mut now));
         until_stopped("prompts were compared", || self.compare_all(&runs))?;
         retain_possible(&mut starts, &runs);
         find_finished(&mut starts, &mut now, args.run.force_new)?;
         failures.extend(self.executor.run_all(&starts)?);
-        let mut now = Fingerprinter::new(model::find);
+        let mut now = model::fingerprinter();
         failures.extend(retain_current(&mut starts, &mut now));
         let failed = failures.len();
         if failed < total {

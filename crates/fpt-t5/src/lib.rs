@@ -16,6 +16,7 @@ mod model;
 mod norm;
 pub mod parity;
 mod position;
+mod rank;
 mod recompute;
 mod taps;
 mod tokenizer;

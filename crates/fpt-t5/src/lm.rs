@@ -2,7 +2,9 @@
 
 use burn::tensor::{Device, Int, Tensor};
 
-use crate::{Generation, KvCache, Loss, MacCounter, Recompute, T5, Taps, fused, prepend_visible};
+use crate::{
+    Generation, KvCache, Loss, MacCounter, Recompute, T5, Taps, fused, prepend_visible, rank,
+};
 
 /// Token ids of some examples, on the device of the model.
 #[derive(Clone, Debug)]
@@ -61,6 +63,18 @@ pub trait Lm {
         mask: Tensor<2>,
         generation: &Generation,
     ) -> Vec<Vec<u32>>;
+
+    /// The log-likelihood in nats of each of `labels`, token ids with the end-of-sequence token, as the answer to each row of
+    /// `source`, `[batch, length]`, under `mask`: `[batch, labels]`.
+    fn score_labels(
+        &self,
+        prefix: Option<Tensor<2>>,
+        source: Tensor<2, Int>,
+        mask: Tensor<2>,
+        labels: &[Vec<u32>],
+    ) -> Tensor<2> {
+        rank::one_by_one(self, prefix.as_ref(), &source, &mask, labels)
+    }
 }
 
 impl Lm for T5 {
@@ -102,6 +116,17 @@ impl Lm for T5 {
     ) -> Vec<Vec<u32>> {
         let (embeddings, mask) = prepend(prefix, self.embed(source), mask);
         self.generate(&self.encode(embeddings, mask), generation)
+    }
+
+    fn score_labels(
+        &self,
+        prefix: Option<Tensor<2>>,
+        source: Tensor<2, Int>,
+        mask: Tensor<2>,
+        labels: &[Vec<u32>],
+    ) -> Tensor<2> {
+        let (embeddings, mask) = prepend(prefix, self.embed(source), mask);
+        T5::score_labels(self, &self.encode(embeddings, mask), labels)
     }
 }
 

@@ -2,31 +2,23 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::{Dataset, Sink, Split, Task, TaskError};
 
-/// Where a split lies: `<dir>/<task>/<file>`, for example `data/squad2/dev-v2.0.json`. Where that
-/// file is missing but one of [`Task::other_files`] is there, that one.
-pub fn split_path(dir: &Path, task: &dyn Task, split: Split) -> PathBuf {
-    let dir = dir.join(task.name().as_str());
-    let path = dir.join(task.file(split));
-    if path.exists() {
-        return path;
-    }
-    let others = task.other_files(split).into_iter();
-    let mut others = others.map(|name| dir.join(name));
-    others.find(|other| other.exists()).unwrap_or(path)
-}
-
-/// Reads a split from [`split_path`]. Dev and test come as
+/// Reads a split from [where it lies](Task::path). Dev and test come as
 /// [evaluation sets](Dataset::evaluation), every query once.
 ///
 /// # Errors
 /// As [`Task::read`], and when an example of train or dev has no label.
 pub fn read_split(dir: &Path, task: &dyn Task, split: Split) -> Result<Dataset, TaskError> {
-    let path = split_path(dir, task, split);
-    let dataset = task.read(&path)?;
+    let Some(path) = task.path(dir, split) else {
+        return Err(TaskError::NoSplit {
+            task: task.name(),
+            split,
+        });
+    };
+    let dataset = task.of_split(task.read(&path)?, &path, split)?;
     if split != Split::Test
         && let Some(example) = dataset.examples.iter().find(|e| e.target.is_none())
     {

@@ -3,6 +3,7 @@
 mod baseline;
 pub mod batch;
 pub mod check;
+pub mod declared;
 mod example;
 mod files;
 pub mod metrics;
@@ -21,15 +22,16 @@ pub use batch::{
     BatchError, BatchLimits, EvalBatches, IGNORED_LABEL, PAD_ID, PadTo, TokenBatch, TrainBatches,
 };
 pub use check::{CheckOptions, Report, check, check_from};
+pub use declared::{Declaration, DeclarationError, DeclaredTask};
 pub use example::{Candidate, Dataset, Example, Gold};
-pub use files::{read_split, split_path};
+pub use files::read_split;
 pub use metrics::{ScoreError, Scores};
 pub use name::{InvalidName, Split, TaskName, UnknownName};
 pub use paper::PaperFigures;
 pub use read::{LabelColumn, Sink, TableFormat, TaskError, Warning, Warnings};
-pub use registry::{TakenName, Tasks, task};
+pub use registry::{TakenName, Tasks};
 pub use submit::{Submission, SubmissionFormat, SubmitError, Submitted, write_submission};
-pub use task::{Stacks, Task};
+pub use task::{Answers, Stacks, Task};
 pub use tasks::{Mnli, Qqp, Record, Squad2, Xsum};
 pub use tokenize::{
     Cut, Cuts, Lengths, PAPER_SOURCE_LENGTH, SENTINEL, TokenizeError, Tokenized, TokenizedExample,

@@ -8,12 +8,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::Tasks;
-
 /// The name of a task, which is also that of its directory: ASCII letters, digits, `-` and `_`.
 ///
-/// The paper's five sort in the order of its tables, any others after them by their letters. Parsing and
-/// deserialising accept only names that [`Tasks::paper`] has; [`TaskName::new`] makes any other.
+/// The paper's five sort in the order of its tables, any others after them by their letters. Whether there is a task of
+/// that name, a registry knows: [`Tasks::get`](crate::Tasks::get).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TaskName(Cow<'static, str>);
@@ -71,7 +69,7 @@ impl TaskName {
         Self::XSUM,
     ];
 
-    /// A name for a task of one's own.
+    /// The name that is written so.
     ///
     /// # Errors
     /// When it is empty or has a character that is no ASCII letter, digit, `-` or `_`.
@@ -151,17 +149,17 @@ impl fmt::Display for Split {
 }
 
 impl FromStr for TaskName {
-    type Err = UnknownName;
+    type Err = InvalidName;
 
-    fn from_str(name: &str) -> Result<Self, UnknownName> {
-        Tasks::paper().parse(name)
+    fn from_str(name: &str) -> Result<Self, InvalidName> {
+        Self::new(name)
     }
 }
 
 impl TryFrom<String> for TaskName {
-    type Error = UnknownName;
+    type Error = InvalidName;
 
-    fn try_from(name: String) -> Result<Self, UnknownName> {
+    fn try_from(name: String) -> Result<Self, InvalidName> {
         name.parse()
     }
 }

@@ -51,16 +51,10 @@ impl Tasks {
     /// When there is none; the message lists those that there are.
     pub fn get(&self, name: &TaskName) -> Result<Arc<dyn Task>, UnknownName> {
         let found = self.0.get(name).map(Arc::clone);
-        found.ok_or_else(|| self.unknown(name.as_str()))
-    }
-
-    /// The name that is written so.
-    ///
-    /// # Errors
-    /// As [`get`](Self::get).
-    pub fn parse(&self, name: &str) -> Result<TaskName, UnknownName> {
-        let found = self.0.keys().find(|known| known.as_str() == name);
-        found.cloned().ok_or_else(|| self.unknown(name))
+        found.ok_or_else(|| {
+            let names = self.names().map(TaskName::as_str);
+            UnknownName::new("task", name.as_str(), names)
+        })
     }
 
     /// The names.
@@ -72,16 +66,4 @@ impl Tasks {
     pub fn iter(&self) -> impl Iterator<Item = &dyn Task> {
         self.0.values().map(|task| &**task)
     }
-
-    fn unknown(&self, name: &str) -> UnknownName {
-        UnknownName::new("task", name, self.names().map(TaskName::as_str))
-    }
-}
-
-/// The task of that name among the paper's.
-///
-/// # Errors
-/// As [`Tasks::get`].
-pub fn task(name: &TaskName) -> Result<Arc<dyn Task>, UnknownName> {
-    Tasks::paper().get(name)
 }

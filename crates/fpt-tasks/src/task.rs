@@ -2,22 +2,34 @@
 
 use std::fmt;
 use std::io::BufRead;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 use crate::files::{open, scan_whole};
 use crate::read::Collect;
 use crate::{
-    Baseline, Dataset, Example, PaperFigures, ScoreError, Scores, Sink, Split, Submission,
+    Baseline, Dataset, Example, Gold, PaperFigures, ScoreError, Scores, Sink, Split, Submission,
     TaskError, TaskName, baseline,
 };
 
 /// The stacks of a model that its partial models reduce.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Stacks {
     /// Only the encoder: where targets are a few tokens, the decoder costs next to nothing.
     Encoder,
     /// Both.
     Both,
+}
+
+/// How the answer to an example is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answers {
+    /// It is generated.
+    Generated,
+    /// It is the most probable of the task's [labels](Task::labels).
+    Ranked,
 }
 
 /// A text-to-text task: how its files become examples, how predictions are scored, and whatever else
@@ -33,9 +45,23 @@ pub trait Task: fmt::Debug + Send + Sync {
     /// The name of a split's file, as its publishers have it.
     fn file(&self, split: Split) -> &str;
 
-    /// Other names under which [`split_path`](crate::split_path) looks for a split's file.
+    /// Other names under which [`path`](Self::path) looks for a split's file.
     fn other_files(&self, _split: Split) -> Vec<&str> {
         Vec::new()
+    }
+
+    /// Where a split lies, or is to be put: `<data>/<name>/<file>`, for example `data/squad2/dev-v2.0.json`. Where that
+    /// file is missing but one of [`other_files`](Self::other_files) is there, that one. `None` where the task has no such
+    /// split.
+    fn path(&self, data: &Path, split: Split) -> Option<PathBuf> {
+        let directory = data.join(self.name().as_str());
+        let path = directory.join(self.file(split));
+        if path.exists() {
+            return Some(path);
+        }
+        let others = self.other_files(split).into_iter();
+        let mut others = others.map(|name| directory.join(name));
+        Some(others.find(|other| other.exists()).unwrap_or(path))
     }
 
     /// The format of a file in a few words, for the error about one without examples; where a task has several
@@ -73,6 +99,19 @@ pub trait Task: fmt::Debug + Send + Sync {
         self.read_from(&mut open(path)?, path)
     }
 
+    /// The examples of a split among those of its file, at `path`: all of them, unless several splits share the file.
+    ///
+    /// # Errors
+    /// When there are none that can be used.
+    fn of_split(
+        &self,
+        dataset: Dataset,
+        _path: &Path,
+        _split: Split,
+    ) -> Result<Dataset, TaskError> {
+        Ok(dataset)
+    }
+
     /// The limit on the target, in tokens with the sentinel and `</s>`; of the paper's tasks the paper's.
     fn max_target_length(&self) -> usize;
 
@@ -83,6 +122,25 @@ pub trait Task: fmt::Debug + Send + Sync {
     /// like.
     fn label<'a>(&self, _example: &'a Example) -> Option<&'a str> {
         None
+    }
+
+    /// The targets that there are, where they are labels; else none.
+    fn labels(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    /// How answers are found.
+    fn answers(&self) -> Answers {
+        Answers::Generated
+    }
+
+    /// Whether an answer is right; `None` where the right one is hidden. Unless a task knows better, one that is a right
+    /// answer character by character, but for blanks around it.
+    fn is_right(&self, example: &Example, answer: &str) -> Option<bool> {
+        match &example.gold {
+            Gold::Hidden => None,
+            Gold::Answers(right) => Some(right.iter().any(|gold| gold.trim() == answer.trim())),
+        }
     }
 
     /// Scores one prediction for each example, in percent. Predictions are compared after

@@ -9,7 +9,7 @@ use fpt_partial::PartialError;
 use fpt_prompt::PromptError;
 use fpt_schedule::ScheduleError;
 use fpt_t5::T5Error;
-use fpt_tasks::{BatchError, ScoreError, TaskError, TokenizeError, UnknownName};
+use fpt_tasks::{BatchError, DeclarationError, ScoreError, TaskError, TokenizeError, UnknownName};
 
 /// Of what a device has to say.
 const MOST_WORDS: usize = 60;
@@ -95,6 +95,18 @@ pub enum TrainError {
         /// What differs, a phrase each.
         differences: Vec<String>,
     },
+    /// Two labels that are one to the model.
+    #[error(
+        "the labels `{}` and `{}` have the same tokens within the limit of {most}; take other words, or a larger `max_target`",
+        labels[0],
+        labels[1]
+    )]
+    SameLabel {
+        /// The words.
+        labels: [String; 2],
+        /// The limit of targets, in tokens.
+        most: usize,
+    },
     /// The run was told to stop.
     #[error("stopped")]
     Stopped,
@@ -177,6 +189,9 @@ pub enum TrainError {
     /// No such task.
     #[error(transparent)]
     Name(#[from] UnknownName),
+    /// A declaration that makes no task.
+    #[error(transparent)]
+    Declaration(#[from] DeclarationError),
     /// Task data.
     #[error(transparent)]
     Task(#[from] TaskError),

@@ -62,4 +62,36 @@ impl Predictor<'_> {
         }
         Ok(answers)
     }
+
+    /// The most probable of `labels`, token ids with the end-of-sequence token, for each example, in their order: its place;
+    /// the first of equals. As [T0](https://arxiv.org/abs/2110.08207) ranks: by the sum of the log-probabilities, whatever
+    /// the length.
+    ///
+    /// # Errors
+    /// As [`predict`](Self::predict).
+    pub fn rank(
+        &self,
+        examples: &[TokenizedExample],
+        labels: &[Vec<u32>],
+        limits: impl Into<BatchLimits>,
+        on_batch: &mut dyn FnMut(usize) -> Result<(), TrainError>,
+    ) -> Result<Vec<usize>, TrainError> {
+        let lengths: Vec<usize> = examples.iter().map(|e| e.source.len()).collect();
+        let device = self.model.device();
+        let mut chosen = vec![0; examples.len()];
+        for indices in EvalBatches::new(&lengths, limits)?.iter() {
+            let batch = TokenBatch::new(examples, indices, PadTo::Multiple(1));
+            let tensors = batch_tensors(&batch, &device);
+            let prefix = self.prompt.map(|prompt| prompt.weight.val());
+            let scores = self
+                .model
+                .score_labels(prefix, tensors.source, tensors.mask, labels);
+            let best = scores.argmax(1).into_data();
+            for (&index, best) in batch.indices.iter().zip(best.iter::<i64>()) {
+                chosen[index] = best as usize;
+            }
+            on_batch(batch.size)?;
+        }
+        Ok(chosen)
+    }
 }

@@ -1,5 +1,7 @@
 //! What a library does not ask the system itself.
 
+use fpt_tasks::Tasks;
+
 use crate::{Conduct, FindModel};
 
 /// What the caller knows of the machine.
@@ -11,6 +13,8 @@ pub struct Host {
     pub device: String,
     /// Peak memory of the process in bytes, where the system tells.
     pub peak_memory: fn() -> Option<u64>,
+    /// The tasks that are programmed; a configuration may declare its own.
+    pub tasks: Tasks,
     /// Where models are.
     pub find_model: FindModel,
     /// How runs are conducted there.

@@ -36,7 +36,7 @@ pub use conduct::{Begun, Conduct};
 pub use config::{
     EvalConfig, EvalModel, Experiment, GenerateConfig, LengthConfig, MOST_EXAMPLES, MOST_STEPS,
     MOST_TOKENS, MethodLists, OnNonfinite, PromptConfig, RunConfig, ScoreConfig, SelectionConfig,
-    TrainConfig, TransferConfig,
+    TaskList, TrainConfig, TransferConfig,
 };
 pub use error::TrainError;
 pub use evaluate::{Predictor, batch_tensors};

@@ -92,7 +92,7 @@ impl Plan {
                 .eval
                 .reference
                 .unwrap_or_else(|| schedule.stages().iter().all(is_full)),
-            report: config.eval.report,
+            report: config.eval.reported(task),
             limits: config.limits(task),
             largest_batch: config.largest_batch(task),
             evaluate_every: config.eval.every,

@@ -120,7 +120,7 @@ fn execute(
 ) -> Result<RunResult, TrainError> {
     let start = Instant::now();
     let (first, further) = devices.split_first().ok_or_else(no_devices)?;
-    let session = Session::load(config, host.find_model, first)?;
+    let session = Session::load(config, &host.tasks, host.find_model, first)?;
     let replicas = further.iter().map(|device| session.replica(device));
     let replicas: Vec<T5> = replicas.collect::<Result<_, _>>()?;
     let plan = Plan::new(config, &*session.task, &shape(session.model.config()))?;
@@ -191,7 +191,7 @@ mod tests {
     use std::fs;
 
     use fpt_lab::Lab;
-    use fpt_tasks::TaskName;
+    use fpt_tasks::{TaskName, Tasks};
 
     use super::*;
     use crate::{Conduct, Experiment, MetricRecord, model_directory};
@@ -210,6 +210,7 @@ mod tests {
             revision: "none".into(),
             device: "cpu".into(),
             peak_memory: || None,
+            tasks: Tasks::paper(),
             find_model: model_directory,
             conduct: Conduct::default(),
         };

@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use fpt_partial::{Selection, partial};
 use fpt_prompt::{Activations, Similarity, SoftPrompt, load_adapter, similarity};
 use fpt_t5::T5;
-use fpt_tasks::{Split, TaskName};
+use fpt_tasks::{Split, TaskName, Tasks};
 use serde::{Deserialize, Serialize};
 
 use crate::inputs::{content_of_examples, content_of_model};
@@ -52,10 +52,11 @@ pub struct TransferReport {
 /// another one now.
 pub fn similarities(
     runs: &[FinishedRun],
+    tasks: &Tasks,
     find: FindModel,
     device: &Device,
 ) -> Result<SimilarityReport, TrainError> {
-    let session = session(runs, find, device)?;
+    let session = session(runs, tasks, find, device)?;
     let prompts = prompts(runs, &session)?;
     let activations: Vec<Activations> = prompts
         .iter()
@@ -91,11 +92,12 @@ pub fn similarities(
 pub fn transfers(
     runs: &[FinishedRun],
     examples: usize,
+    tasks: &Tasks,
     find: FindModel,
     device: &Device,
     on_cell: &mut dyn FnMut(),
 ) -> Result<TransferReport, TrainError> {
-    let session = session(runs, find, device)?;
+    let session = session(runs, tasks, find, device)?;
     let task = session.config.task.clone();
     if let Some(other) = runs.iter().find(|run| run.config.task != task) {
         return Err(TrainError::Value {
@@ -157,7 +159,12 @@ pub fn transfers(
 }
 
 /// Model and data of the first run, which the others must share.
-fn session(runs: &[FinishedRun], find: FindModel, device: &Device) -> Result<Session, TrainError> {
+fn session(
+    runs: &[FinishedRun],
+    tasks: &Tasks,
+    find: FindModel,
+    device: &Device,
+) -> Result<Session, TrainError> {
     let first = runs.first().ok_or_else(|| TrainError::Value {
         key: "runs",
         reason: "are none; name at least one run directory".into(),
@@ -177,7 +184,7 @@ fn session(runs: &[FinishedRun], find: FindModel, device: &Device) -> Result<Ses
             ),
         });
     }
-    let session = Session::load(&first.config, find, device)?;
+    let session = Session::load(&first.config, tasks, find, device)?;
     let content = content_of_model(&session)?;
     check_inputs(runs, |inputs| {
         let same = inputs.model == content.model && inputs.tokenizer == content.tokenizer;

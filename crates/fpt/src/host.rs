@@ -1,5 +1,6 @@
 //! What only a program may ask the system.
 
+use fpt_tasks::Tasks;
 use fpt_train::{Conduct, Host};
 
 use crate::device::Devices;
@@ -11,6 +12,7 @@ pub fn host(devices: &Devices, conduct: Conduct) -> Host {
         revision: revision().into(),
         device: devices.name(),
         peak_memory,
+        tasks: Tasks::paper(),
         find_model: model::find,
         conduct,
     }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use fpt_hub::{FileSet, Hub, HubConfig, HubError, ModelSource, SourceError};
-use fpt_train::{FoundModel, HubModel, TrainError};
+use fpt_tasks::Tasks;
+use fpt_train::{Fingerprinter, FoundModel, HubModel, TrainError};
 
 use crate::terminal;
 
@@ -66,6 +67,11 @@ fn found(model: &Path) -> anyhow::Result<FoundModel> {
             commit: snapshot.commit,
         }),
     })
+}
+
+/// Finds what runs read, on this machine or on the hub.
+pub fn fingerprinter() -> Fingerprinter {
+    Fingerprinter::new(find, Tasks::paper())
 }
 
 /// Finds the models of runs.

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use fpt_t5::T5Tokenizer;
 use fpt_tasks::{
-    Lengths, Mnli, PadTo, Split, Squad2, Task, TokenBatch, TrainBatches, Xsum, read_split,
-    split_path, tokenize,
+    Lengths, Mnli, PadTo, Split, Squad2, Task, TokenBatch, TrainBatches, Xsum, read_split, tokenize,
 };
 use fpt_world::world::{World, sentences};
 use fpt_world::{TaskOptions, write_mnli};
@@ -73,7 +72,8 @@ impl LargeData {
         if copy.exists() {
             return Ok(());
         }
-        let path = split_path(directory, large.task, Split::Train);
+        let path = large.task.path(directory, Split::Train);
+        let path = path.context("there is no training split")?;
         let parent = directory.join(large.task.name().as_str());
         std::fs::create_dir_all(&parent)
             .with_context(|| format!("failed to create {}", parent.display()))?;
@@ -85,7 +85,10 @@ impl LargeData {
 
     /// What [`LargeData::save`] wrote.
     pub(super) fn load(directory: &Path) -> anyhow::Result<Self> {
-        let found = |task: &&'static dyn Task| split_path(directory, *task, Split::Train).exists();
+        let found = |task: &&'static dyn Task| {
+            let path = task.path(directory, Split::Train);
+            path.is_some_and(|path| path.exists())
+        };
         let mut tasks = [MNLI, SQUAD2, XSUM].into_iter().map(|large| large.task);
         Ok(Self {
             task: tasks.find(found).context("there are no large data")?,

@@ -12,7 +12,7 @@ use fpt_partial::{PartialSize, Selection, even_layers, full_size, shape};
 use fpt_prompt::{PromptInit, SoftPrompt};
 use fpt_schedule::cost::{BatchShape, true_macs};
 use fpt_t5::{Generation, Lm, SaveOptions, T5, T5Config};
-use fpt_tasks::{EvalBatches, PadTo, Split, TaskName, TokenBatch, TrainBatches};
+use fpt_tasks::{EvalBatches, PadTo, Split, TaskName, Tasks, TokenBatch, TrainBatches};
 use fpt_train::{
     Experiment, RunConfig, Session, Step, TrainConfig, adafactor, batch_tensors, model_directory,
 };
@@ -146,7 +146,7 @@ impl Work {
     ) -> anyhow::Result<Self> {
         let device = Device::flex();
         let config = mini_config(task)?;
-        let session = Session::load(&config, model_directory, &device)?;
+        let session = Session::load(&config, &Tasks::paper(), model_directory, &device)?;
         let data = session.read(match kind {
             Batches::Train => Split::Train,
             Batches::Evaluate => Split::Dev,

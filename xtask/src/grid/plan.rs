@@ -7,7 +7,7 @@ use fpt::finished;
 use fpt_partial::shape;
 use fpt_prompt::PromptInit;
 use fpt_schedule::Method;
-use fpt_tasks::{TaskName, task};
+use fpt_tasks::{TaskName, Tasks};
 use fpt_train::{Experiment, Fingerprinter, Plan, RunConfig, RunResult, TrainError, finished_run};
 
 /// A run of the experiment.
@@ -48,7 +48,7 @@ impl Grid<'_> {
                     let overrides = self.overrides.to_vec();
                     let run =
                         Planned::new(experiment, task, Some(method), seed, overrides, directory)?;
-                    Plan::new(&run.config, &*self::task(task)?, &model)
+                    Plan::new(&run.config, &*run.config.task(&Tasks::paper())?, &model)
                         .with_context(|| format!("{method} on {task}"))?;
                     runs.push(run);
                 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use fpt::terminal;
-use fpt_tasks::{SENTINEL, Split, Task, read_split, task};
+use fpt_tasks::{SENTINEL, Split, Task, Tasks, read_split};
 use fpt_train::RunConfig;
 use serde::{Deserialize, Serialize};
 
@@ -91,7 +91,7 @@ impl<'a> Exchange<'a> {
         let versions = python.versions()?;
         terminal::note(&versions);
         let texts = args.out.join("texts.txt");
-        let task = task(&args.task)?;
+        let task = config.task(&Tasks::paper())?;
         Ok(Self {
             args,
             config,

@@ -134,7 +134,11 @@ fn timed(
     every: Option<NonZeroUsize>,
     out: &Path,
 ) -> anyhow::Result<Seconds> {
-    let tasks = experiment.methods.quick.iter().chain(&experiment.tasks);
+    let tasks = experiment
+        .methods
+        .quick
+        .iter()
+        .chain(experiment.tasks.names());
     let mut command = Command::new(fpt);
     command.args(["train", "--json", "--method", "pt", "--config"]);
     command.arg(config).arg("--out").arg(out);

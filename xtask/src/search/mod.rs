@@ -11,7 +11,7 @@ use fpt_partial::shape;
 use fpt_report::{Frontier, FrontierPoint, MarkdownTable};
 use fpt_schedule::Method;
 use fpt_tasks::TaskName;
-use fpt_train::{Experiment, Fingerprinter, RunResult};
+use fpt_train::{Experiment, RunResult};
 use serde::Serialize;
 
 use self::draw::{Candidate, candidates};
@@ -151,7 +151,7 @@ impl Search<'_> {
         let plan = |candidate| pairs.iter().map(move |pair| self.plan(candidate, pair));
         let runs = wanted.iter().flat_map(|&candidate| plan(candidate));
         let mut runs = runs.collect::<anyhow::Result<Vec<_>>>()?;
-        let mut fingerprinter = Fingerprinter::new(model::find);
+        let mut fingerprinter = model::fingerprinter();
         find_finished(&mut runs, &mut fingerprinter, self.force_new)?;
         let failures = executor.run_all(&runs)?;
         anyhow::ensure!(

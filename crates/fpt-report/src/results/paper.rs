@@ -1,7 +1,7 @@
 //! What the paper reports for T5-Large (Tables 1 and 2), to set beside ours.
 
 use fpt_schedule::Method;
-use fpt_tasks::{TaskName, task};
+use fpt_tasks::{TaskName, Tasks};
 
 /// A row of the paper's tables.
 pub(crate) struct PaperRow {
@@ -26,7 +26,7 @@ impl PaperRow {
 
     /// The score of a task, if it is one of the paper's.
     pub(crate) fn score(&self, name: &TaskName) -> Option<f64> {
-        task(name).ok()?.paper()?.score(self.method)
+        Tasks::paper().get(name).ok()?.paper()?.score(self.method)
     }
 }
 

@@ -283,3 +283,48 @@ fn so_is_a_model_without_an_encoder() {
     };
     assert_eq!(first(8), first(20));
 }
+
+#[test]
+fn labels_are_as_probable_as_their_loss_says() {
+    let (t5, expected) = t5();
+    let toy = ToyDecoder::new(&t5.device());
+    let models: [(&dyn Lm, LmBatch, usize); 2] = [
+        (
+            &t5,
+            fixture_batch(&expected, &t5.device()),
+            t5.config().d_model,
+        ),
+        (&toy, toy_batch(&toy.device()), 8),
+    ];
+    let sets: [Vec<Vec<u32>>; 3] = [
+        vec![vec![5, 9, 1], vec![5, 9, 7, 1], vec![5, 1]],
+        // Nothing in common, one that begins as another, a single one.
+        vec![vec![4, 1], vec![9, 9, 1], vec![1], vec![9, 9, 9, 1]],
+        vec![vec![7, 3, 1]],
+    ];
+    for (model, batch, width) in models {
+        let device = model.device();
+        let prefix = Tensor::<2>::random([3, width], Distribution::Normal(0.0, 1.0), &device);
+        let [rows, _] = batch.source.dims();
+        for (labels, prefix) in sets.iter().zip([Some(prefix.clone()), None, Some(prefix)]) {
+            let (source, mask) = (batch.source.clone(), batch.mask.clone());
+            let scores = model.score_labels(prefix.clone(), source, mask, labels);
+            assert_eq!(scores.dims(), [rows, labels.len()]);
+            let scores = values(scores);
+            for row in 0..rows {
+                for (place, label) in labels.iter().enumerate() {
+                    let ids: Vec<i32> = label.iter().map(|&id| id as i32).collect();
+                    let data = TensorData::new(ids, [1, label.len()]);
+                    let one = LmBatch {
+                        labels: Tensor::from_data(data, &device),
+                        ..part(&batch, row..row + 1)
+                    };
+                    let loss = number(model.loss(prefix.clone(), &one, &mut NoTaps).sum);
+                    let score = f64::from(scores[row * labels.len() + place]);
+                    let near = (score + loss).abs() < 1e-4 * loss.max(1.0);
+                    assert!(near, "row {row}, {label:?}: {score} and {loss}");
+                }
+            }
+        }
+    }
+}

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::Warning;
+use crate::{Split, TaskName};
 
 /// Why a file could not be read. Messages name the file and, where there is one, the line.
 #[derive(Debug, Error)]
@@ -43,6 +44,30 @@ pub enum TaskError {
         path: PathBuf,
         /// The format in a few words.
         expected: String,
+    },
+    /// The extension is none that is known.
+    #[error("{}: the extension says no format; rename the file to .csv, .tsv, .jsonl, .json or .parquet", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The task has no such split.
+    #[error(
+        "the task {task} has no {split} split; name a file for it, or set a part aside with `holdout`"
+    )]
+    NoSplit {
+        /// The task.
+        task: TaskName,
+        /// The split.
+        split: Split,
+    },
+    /// Nothing to train on, or to choose the best prompt on.
+    #[error("{}: no row has a target, which is made of {columns}", path.display())]
+    NoTarget {
+        /// The file.
+        path: PathBuf,
+        /// The columns of the target.
+        columns: String,
     },
     /// The header line lacks a column.
     #[error("{}:1: no column `{column}` in the header ({found}); is this the task's own file?", path.display())]

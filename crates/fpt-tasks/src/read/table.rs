@@ -76,7 +76,12 @@ impl TableFormat<'_> {
     }
 }
 
-impl LabelColumn<'_> {
+impl<'a> LabelColumn<'a> {
+    /// The targets that there are.
+    pub(crate) fn targets(&self) -> Vec<&'a str> {
+        self.labels.iter().map(|&(_, target)| target).collect()
+    }
+
     fn target(&self, value: &str) -> Option<&str> {
         let found = self.labels.iter().find(|(label, _)| *label == value);
         found.map(|&(_, target)| target)

@@ -1,5 +1,6 @@
 //! Tab-separated tables as GLUE has them: no quoting, so `"` is an ordinary character.
 
+use std::io::{self, BufRead, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -148,33 +149,113 @@ pub(crate) fn read_quoted_rows(
     sink: &mut dyn Sink,
     visit: Visit<'_>,
 ) -> Result<(), TaskError> {
-    let path = lines.path();
-    let (reader, before) = lines.rest();
-    let mut records = csv::ReaderBuilder::new()
-        .delimiter(b'\t')
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(reader);
-    let mut rows = Rows::new(path, columns);
-    let mut record = csv::ByteRecord::new();
-    loop {
-        let more = records.read_byte_record(&mut record);
+    QuotedTable::new(lines, b'\t').rows(columns, sink, visit)
+}
+
+/// A table as programs write them, record by record.
+pub(crate) struct QuotedTable<'a> {
+    path: &'a Path,
+    /// Lines before the first record.
+    before: usize,
+    records: csv::Reader<Quoted<'a>>,
+}
+
+impl<'a> QuotedTable<'a> {
+    /// Of the rest of `lines`, whose cells `delimiter` separates.
+    pub(crate) fn new(lines: Lines<'a>, delimiter: u8) -> Self {
+        let path = lines.path();
+        let (reader, before) = lines.rest();
+        let records = csv::ReaderBuilder::new()
+            .delimiter(delimiter)
+            .has_headers(false)
+            .flexible(true)
+            .from_reader(Quoted {
+                reader,
+                open: false,
+            });
+        Self {
+            path,
+            before,
+            records,
+        }
+    }
+
+    /// The next record, its line, and whether it has more than that one.
+    fn next(&mut self, record: &mut csv::ByteRecord) -> Result<Option<(usize, bool)>, TaskError> {
+        let more = self.records.read_byte_record(record);
         let more = more.map_err(|error| TaskError::Io {
-            path: path.to_owned(),
+            path: self.path.to_owned(),
             source: error.into(),
         })?;
-        if !more {
-            return rows.finish(sink);
-        }
-        let line = record.position().map_or(0, |at| at.line() as usize) + before;
-        let cells: Result<Vec<_>, _> = record.iter().map(std::str::from_utf8).collect();
-        match cells {
-            Ok(cells) => rows.visit(line, cells, sink, visit)?,
-            Err(_) => sink.fault(TaskError::Utf8 {
-                path: path.to_owned(),
+        let line = record.position().map_or(0, |at| at.line() as usize);
+        let lines = (self.records.position().line() as usize).saturating_sub(line);
+        Ok(more.then_some((line + self.before, lines > 1)))
+    }
+
+    /// The names of the columns, trimmed, which the next record has; `None` where there is nothing.
+    pub(crate) fn header(&mut self) -> Result<Option<Vec<String>>, TaskError> {
+        let mut record = csv::ByteRecord::new();
+        let Some((line, _)) = self.next(&mut record)? else {
+            return Ok(None);
+        };
+        let names = record.iter().map(|name| {
+            let name = std::str::from_utf8(name).map_err(|_| TaskError::Utf8 {
+                path: self.path.to_owned(),
                 line,
-            })?,
+            })?;
+            Ok(name.trim().to_owned())
+        });
+        names.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// The rest as rows of so many cells.
+    pub(crate) fn rows(
+        mut self,
+        columns: usize,
+        sink: &mut dyn Sink,
+        visit: Visit<'_>,
+    ) -> Result<(), TaskError> {
+        let mut rows = Rows::new(self.path, columns);
+        let mut record = csv::ByteRecord::new();
+        let mut last = None;
+        while let Some((line, is_long)) = self.next(&mut record)? {
+            last = is_long.then_some(line);
+            let cells: Result<Vec<_>, _> = record.iter().map(std::str::from_utf8).collect();
+            match cells {
+                Ok(cells) => rows.visit(line, cells, sink, visit)?,
+                Err(_) => sink.fault(TaskError::Utf8 {
+                    path: self.path.to_owned(),
+                    line,
+                })?,
+            }
         }
+        // Of all that follows a quote that is never closed there is one cell.
+        if let Some(line) = last.filter(|_| self.records.get_ref().open) {
+            sink.fault(TaskError::Row {
+                path: self.path.to_owned(),
+                line,
+                reason: "a quote is opened here or below and never closed; double quotes that are text, and put the cell in \
+                         quotes"
+                    .into(),
+            })?;
+        }
+        rows.finish(sink)
+    }
+}
+
+/// Knows whether a quote is open, in a table whose quotes are all in quoted cells.
+struct Quoted<'a> {
+    reader: &'a mut dyn BufRead,
+    open: bool,
+}
+
+impl Read for Quoted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        for byte in &buffer[..count] {
+            self.open ^= *byte == b'"';
+        }
+        Ok(count)
     }
 }
 

@@ -94,6 +94,10 @@ impl Task for Mnli {
         example.target.as_deref()
     }
 
+    fn labels(&self) -> Vec<&str> {
+        TABLE.label.targets()
+    }
+
     /// `accuracy`, which is also the mean.
     fn score(&self, examples: &[Example], predictions: &[String]) -> Result<Scores, ScoreError> {
         let pairs = metrics::single_answers(examples, predictions)?;

@@ -93,6 +93,10 @@ impl Task for Qqp {
         example.target.as_deref()
     }
 
+    fn labels(&self) -> Vec<&str> {
+        TABLE.label.targets()
+    }
+
     /// `accuracy`; `f1` of `is_duplicate`; `paper_f1`, the same but with every prediction that is
     /// neither label counted as `is_duplicate`, as the authors do; the mean is that of `accuracy`
     /// and `paper_f1`.

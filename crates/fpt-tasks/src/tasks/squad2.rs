@@ -198,6 +198,15 @@ impl Task for Squad2 {
         }
     }
 
+    /// By the authors' exact match.
+    fn is_right(&self, example: &Example, answer: &str) -> Option<bool> {
+        match &example.gold {
+            Gold::Hidden => None,
+            Gold::Answers(right) if right.is_empty() => Some(answer.trim() == NO_ANSWER),
+            Gold::Answers(right) => Some(paper::exact_match(answer, right)),
+        }
+    }
+
     fn how_to_get(&self, data: &Path) -> Option<String> {
         let data = data.display();
         Some(format!(

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::metrics::rouge::MOST_BYTES;
 use crate::metrics::{self, paper, rouge};
 use crate::read::{
     Id, Lines, Row, TextColumn, json_lines, read_parquet, read_quoted_rows, read_rows,
@@ -17,8 +18,6 @@ use crate::{
 
 const EMPTY: &str = "empty document or summary; skipped";
 const SEPARATOR: &str = "[SEP]";
-/// Bytes of a summary: more than ten times those of any. ROUGE takes memory with the square of its words.
-const MOST_SUMMARY: usize = 1 << 13;
 
 /// XSum in the authors' tables of two columns, document and summary, without a header and without
 /// quoting, in tables with a header that names them, quoted as programs write them, or as on the
@@ -277,9 +276,9 @@ fn scan_parquet(
 /// What is wrong with a summary that can't be scored.
 fn too_long(summary: &str) -> Option<String> {
     let length = summary.len();
-    (length > MOST_SUMMARY).then(|| {
+    (length > MOST_BYTES).then(|| {
         format!(
-            "the summary has {length} bytes, more than the {MOST_SUMMARY} that ROUGE is computed of; \
+            "the summary has {length} bytes, more than the {MOST_BYTES} that ROUGE is computed of; \
              is it the document? Give one sentence, or leave the row out"
         )
     })

@@ -1,6 +1,8 @@
 //! Values that make no sense.
 
-use fpt_tasks::PadTo;
+use std::sync::Arc;
+
+use fpt_tasks::{DeclaredTask, PadTo, TaskName, Tasks};
 
 use super::limits::{MOST_AVERAGED, MOST_MULTIPLE};
 use super::{Experiment, MOST_EXAMPLES, MOST_STEPS, MOST_TOKENS, RunConfig, TrainConfig};
@@ -169,6 +171,42 @@ impl Experiment {
             );
         }
         check_bounds(&bounds)
+    }
+
+    /// The tasks that there are: those that are programmed, and those that are declared here.
+    ///
+    /// # Errors
+    /// [`TrainError::Declaration`] or [`TrainError::Value`] if a declaration makes no task.
+    pub fn registry(&self, programmed: &Tasks) -> Result<Tasks, TrainError> {
+        let mut known = programmed.clone();
+        for (name, declaration) in self.tasks.declared() {
+            let task = DeclaredTask::new(name.clone(), declaration.clone())?;
+            known
+                .add(Arc::new(task))
+                .map_err(|taken| TrainError::Value {
+                    key: "tasks",
+                    reason: format!("declares one that is known: {taken}"),
+                })?;
+        }
+        Ok(known)
+    }
+
+    /// That there is each task that is named: among `programmed`, or declared.
+    pub(super) fn check_tasks(&self, programmed: &Tasks) -> Result<(), TrainError> {
+        let known = self.registry(programmed)?;
+        let named = self.tasks.names().iter().chain(self.task.keys());
+        let compared = self.methods.quick.iter().chain(&self.transfer.tasks);
+        for name in named.chain(compared) {
+            known.get(name)?;
+        }
+        let needs_data = |name: &&TaskName| !self.tasks.declared().contains_key(*name);
+        match self.tasks.names().iter().find(needs_data) {
+            Some(task) if self.data.as_os_str().is_empty() => Err(TrainError::Value {
+                key: "data",
+                reason: format!("is missing: the directory in which the files of {task} lie"),
+            }),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use fpt_prompt::PromptInit;
 use fpt_schedule::{Method, ScheduleConfig};
 use fpt_t5::T5Config;
-use fpt_tasks::TaskName;
+use fpt_tasks::{TaskName, Tasks};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use super::merge::{join, join_model, join_value, merge, parse_assignment};
-use super::{EvalConfig, LengthConfig, PromptConfig, RunConfig, SelectionConfig, TrainConfig};
+use super::{
+    EvalConfig, LengthConfig, PromptConfig, RunConfig, SelectionConfig, TaskList, TrainConfig,
+};
 use crate::{Precision, TrainError};
 
 /// An experiment file: settings for all tasks, and under `[task.NAME]` what differs for one.
@@ -25,20 +27,25 @@ pub struct Experiment {
     /// not there; relative to the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_config: Option<PathBuf>,
-    /// Directory of the tasks' data; relative to the file.
+    /// Directory of the paper's tasks' data; relative to the file. Declared tasks name their own files.
+    #[serde(default)]
     pub data: PathBuf,
     /// The tasks of the experiment.
-    pub tasks: Vec<TaskName>,
+    pub tasks: TaskList,
     /// Numbers that the model computes with.
     #[serde(default)]
     pub precision: Precision,
     /// The prompt.
+    #[serde(default)]
     pub prompt: PromptConfig,
     /// Training.
+    #[serde(default)]
     pub train: TrainConfig,
     /// Evaluation.
+    #[serde(default)]
     pub eval: EvalConfig,
     /// Lengths and padding.
+    #[serde(default)]
     pub lengths: LengthConfig,
     /// Which partial models are trained on, and for how long; absent means prompt tuning on the full model.
     #[serde(default)]
@@ -133,11 +140,20 @@ impl MethodLists {
 }
 
 impl Experiment {
-    /// Read an experiment file; its paths become relative to the working directory.
+    /// Read an experiment file; its paths become relative to the working directory. Its tasks are the paper's and those
+    /// that it declares.
     ///
     /// # Errors
     /// [`TrainError::Config`] names file, line and key.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, TrainError> {
+        Self::from_file_with(path, &Tasks::paper())
+    }
+
+    /// [`from_file`](Self::from_file), with these tasks instead of the paper's.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_file_with(path: impl AsRef<Path>, tasks: &Tasks) -> Result<Self, TrainError> {
         let path = path.as_ref();
         let fail = |reason: String| TrainError::Config {
             path: path.to_path_buf(),
@@ -149,6 +165,7 @@ impl Experiment {
         let base = path.parent().unwrap_or(Path::new(""));
         experiment.model = join_model(base, &experiment.model);
         experiment.data = join(base, &experiment.data);
+        experiment.tasks.join(base);
         if let Some(config) = &mut experiment.model_config {
             *config = join(base, config);
         }
@@ -171,6 +188,7 @@ impl Experiment {
         }
         experiment
             .check()
+            .and_then(|()| experiment.check_tasks(tasks))
             .map_err(|error| fail(error.to_string()))?;
         // A mistake in the settings of any task is reported now, not when its turn comes.
         for task in experiment.task.keys() {
@@ -184,7 +202,7 @@ impl Experiment {
     /// The tasks that are asked for; all of the experiment where none is.
     pub fn tasks_or_all<'a>(&'a self, asked: &'a [TaskName]) -> &'a [TaskName] {
         match asked {
-            [] => &self.tasks,
+            [] => self.tasks.names(),
             asked => asked,
         }
     }
@@ -224,6 +242,7 @@ impl Experiment {
             lengths: self.lengths.clone(),
             schedule: self.schedule.clone(),
             selection: self.selection.clone(),
+            declared: self.tasks.declared().get(task).cloned(),
         };
         if i64::try_from(seed).is_err() {
             return Err(TrainError::Value {

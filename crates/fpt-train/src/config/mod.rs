@@ -6,6 +6,7 @@ mod experiment;
 mod limits;
 mod merge;
 mod run;
+mod tasks;
 
 pub use experiment::{Experiment, GenerateConfig, MethodLists, TransferConfig};
 pub use limits::{MOST_EXAMPLES, MOST_STEPS, MOST_TOKENS};
@@ -13,3 +14,4 @@ pub use run::{
     EvalConfig, EvalModel, LengthConfig, OnNonfinite, PromptConfig, RunConfig, ScoreConfig,
     SelectionConfig, TrainConfig,
 };
+pub use tasks::TaskList;

@@ -1,15 +1,19 @@
 //! One run, fully resolved.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fpt_partial::SelectionRules;
 use fpt_prompt::PromptInit;
 use fpt_schedule::{ScheduleConfig, Share};
 use fpt_t5::Recompute;
-use fpt_tasks::{BatchLimits, PadTo, Split, TaskName};
+use fpt_tasks::{
+    BatchLimits, Declaration, DeclaredTask, PAPER_SOURCE_LENGTH, PadTo, Split, Task, TaskName,
+    Tasks,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::{Average, Precision, RateSchedule};
+use crate::{Average, Precision, RateSchedule, TrainError};
 
 /// One run, fully resolved; written into its directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,11 +44,30 @@ pub struct RunConfig {
     /// What stays of the model in them.
     #[serde(default)]
     pub selection: SelectionConfig,
+    /// What the task is, where it is declared and not programmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<Declaration>,
+}
+
+impl RunConfig {
+    /// The task: as declared, or else the programmed one of that name.
+    ///
+    /// # Errors
+    /// [`TrainError::Name`] if there is none of that name, [`TrainError::Declaration`] if the declaration makes none.
+    pub fn task(&self, programmed: &Tasks) -> Result<Arc<dyn Task>, TrainError> {
+        match &self.declared {
+            Some(declaration) => {
+                let task = DeclaredTask::new(self.task.clone(), declaration.clone())?;
+                Ok(Arc::new(task))
+            }
+            None => Ok(programmed.get(&self.task)?),
+        }
+    }
 }
 
 /// The prompt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct PromptConfig {
     /// Number of vectors; the paper has 20.
     pub length: usize,
@@ -54,7 +77,7 @@ pub struct PromptConfig {
 
 /// Training. The paper's optimizer is Adafactor without relative steps and parameter scaling.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
     /// Optimizer steps.
     pub steps: usize,
@@ -67,7 +90,7 @@ pub struct TrainConfig {
     /// Parts in which a batch is computed, one after the other, for less memory: a part has so many times fewer examples
     /// and is padded to its own longest. The gradients add up to that of the whole batch, within rounding. Absent means 1.
     /// On several devices it is rounded up to a multiple of them.
-    #[serde(default = "one", skip_serializing_if = "is_one")]
+    #[serde(skip_serializing_if = "is_one")]
     pub accumulate: usize,
     /// What the backward pass computes again instead of keeping it, for less memory: `"attention"`, the probabilities of
     /// all attentions; `"layers"`, the encoder layer by layer. The results are the same. Absent means `"none"`.
@@ -127,17 +150,13 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-fn one() -> usize {
-    1
-}
-
 fn is_one(parts: &usize) -> bool {
     *parts == 1
 }
 
 /// Evaluation by greedy decoding.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct EvalConfig {
     /// Steps between evaluations on dev examples; the paper has 500.
     pub every: usize,
@@ -151,10 +170,10 @@ pub struct EvalConfig {
     /// evaluated on all of dev and of the reported split at the end in any case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dev_examples: Option<usize>,
-    /// The split whose scores are reported. The test files of GLUE, SQuAD and SuperGLUE have no answers:
-    /// the paper reports dev.
-    #[serde(default = "test_split", skip_serializing_if = "is_test_split")]
-    pub report: Split,
+    /// The split whose scores are reported; absent means test, and of a task without one dev. The test files of GLUE,
+    /// SQuAD and SuperGLUE have no answers: the paper reports dev.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<Split>,
     /// What is evaluated; absent means the full model, unless the schedule ends with a partial one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<EvalModel>,
@@ -162,14 +181,6 @@ pub struct EvalConfig {
     /// reported score of every prompt that was the best so far. Absent means only in plain prompt tuning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<bool>,
-}
-
-fn test_split() -> Split {
-    Split::Test
-}
-
-fn is_test_split(split: &Split) -> bool {
-    *split == Split::Test
 }
 
 /// Which model is evaluated.
@@ -222,7 +233,7 @@ impl Default for ScoreConfig {
 
 /// Lengths, in tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct LengthConfig {
     /// Longest source, `</s>` included, prompt excluded; the paper has 492.
     pub max_source: usize,
@@ -231,6 +242,66 @@ pub struct LengthConfig {
     pub max_target: Option<usize>,
     /// How far batches are padded.
     pub pad_to: PadTo,
+}
+
+impl Default for PromptConfig {
+    /// The paper's length, and vectors drawn uniformly.
+    fn default() -> Self {
+        Self {
+            length: 20,
+            init: PromptInit::Uniform,
+        }
+    }
+}
+
+impl Default for TrainConfig {
+    /// The paper's.
+    fn default() -> Self {
+        Self {
+            steps: 30_000,
+            batch_size: 32,
+            batch_tokens: None,
+            accumulate: 1,
+            recompute: Recompute::default(),
+            learning_rate: 0.3,
+            schedule: RateSchedule::default(),
+            warmup: 0,
+            stage_warmup: 0,
+            average: None,
+            patience: None,
+            weight_decay: 1e-5,
+            gradient_clip: 1.0,
+            reset_prompt: false,
+            reset_optimizer: false,
+            on_nonfinite: OnNonfinite::default(),
+        }
+    }
+}
+
+impl Default for EvalConfig {
+    /// The paper's, on all of dev.
+    fn default() -> Self {
+        Self {
+            every: 500,
+            batch_size: 32,
+            batch_tokens: None,
+            dev_examples: None,
+            report: None,
+            model: None,
+            reference: None,
+        }
+    }
+}
+
+impl Default for LengthConfig {
+    /// The paper's limits; batches are padded to a multiple of 8 beyond their longest example.
+    fn default() -> Self {
+        Self {
+            max_source: PAPER_SOURCE_LENGTH,
+            max_target: None,
+            pad_to: PadTo::Multiple(8),
+        }
+    }
 }
 
 impl TrainConfig {
@@ -244,6 +315,17 @@ impl TrainConfig {
 }
 
 impl EvalConfig {
+    /// The split of `task` whose scores are reported.
+    pub fn reported(&self, task: &dyn Task) -> Split {
+        // Where it lies does not matter here.
+        let has_test = || task.path(Path::new(""), Split::Test).is_some();
+        match self.report {
+            Some(split) => split,
+            None if has_test() => Split::Test,
+            None => Split::Dev,
+        }
+    }
+
     /// How large a batch may be.
     pub fn batch_limits(&self) -> BatchLimits {
         BatchLimits {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use fpt_files::Fingerprint;
 use fpt_prompt::{PromptInit, adapter_weights};
 use fpt_t5::{T5Tokenizer, weight_files};
-use fpt_tasks::{Dataset, Example, Gold, Split, Task, TaskName, read_split, task};
+use fpt_tasks::{Dataset, Example, Gold, Split, Task, Tasks, read_split};
 use serde::{Deserialize, Serialize};
 
 use super::{FindModel, FoundModel, HubModel, Session};
@@ -127,16 +127,18 @@ fn phrases<const N: usize>(compared: [(bool, &str); N]) -> Vec<String> {
 pub struct Fingerprinter {
     find: FindModel,
     models: HashMap<PathBuf, ModelContent>,
-    splits: HashMap<(PathBuf, TaskName, Split), String>,
+    splits: HashMap<(Option<PathBuf>, String, Split), String>,
+    tasks: Tasks,
 }
 
 impl Fingerprinter {
-    /// One that has seen nothing; `find` finds models.
-    pub fn new(find: FindModel) -> Self {
+    /// One that has seen nothing; `find` finds models, and `tasks` are those that are programmed.
+    pub fn new(find: FindModel, tasks: Tasks) -> Self {
         Self {
             find,
             models: HashMap::new(),
             splits: HashMap::new(),
+            tasks,
         }
     }
 
@@ -155,10 +157,11 @@ impl Fingerprinter {
             self.models.insert(config.model.clone(), found);
         }
         let model = self.models[&config.model].clone();
-        let task = task(&config.task)?;
+        let task = config.task(&self.tasks)?;
         let mut splits = BTreeMap::new();
-        for split in [Split::Train, Split::Dev, config.eval.report] {
-            let place = (config.data.clone(), config.task.clone(), split);
+        for split in [Split::Train, Split::Dev, config.eval.reported(&*task)] {
+            let path = task.path(&config.data, split);
+            let place = (path, task.declaration(), split);
             let known = match self.splits.get(&place) {
                 Some(known) => known.clone(),
                 None => {

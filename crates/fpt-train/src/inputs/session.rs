@@ -7,8 +7,8 @@ use burn::tensor::Device;
 use fpt_prompt::{PromptInit, SoftPrompt};
 use fpt_t5::{Generation, T5, T5Tokenizer};
 use fpt_tasks::{
-    Dataset, Example, Lengths, Scores, Split, Task, Tokenized, TokenizedExample, read_split, task,
-    tokenize,
+    Answers, BatchLimits, Dataset, Example, Lengths, SENTINEL, Scores, Split, Task, Tasks,
+    Tokenized, TokenizedExample, cut, read_split, tokenize,
 };
 
 use super::cache::Cache;
@@ -52,23 +52,36 @@ pub struct Session {
     pub model: T5,
     /// Its tokenizer.
     pub tokenizer: T5Tokenizer,
+    /// The token ids of the labels, where answers are chosen among them.
+    labels: Vec<Vec<u32>>,
 }
 
 impl Session {
-    /// Load model and tokenizer onto `device`, frozen, from where `find` says.
+    /// Load model and tokenizer onto `device`, frozen, from where `find` says. The task is declared in `config`, or one of
+    /// `tasks`.
     ///
     /// # Errors
-    /// Those of `find`, [`TrainError::Name`] if there is no such task, and [`TrainError::Model`] if model and tokenizer
+    /// Those of `find` and of [`RunConfig::task`], and [`TrainError::Model`] if model and tokenizer
     /// can't be read or do not fit each other.
-    pub fn load(config: &RunConfig, find: FindModel, device: &Device) -> Result<Self, TrainError> {
+    pub fn load(
+        config: &RunConfig,
+        tasks: &Tasks,
+        find: FindModel,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
         let compute = Compute::new(config, device);
-        let task = task(&config.task)?;
+        let task = config.task(tasks)?;
         let FoundModel { directory, hub } = find(&config.model)?;
         let tokenizer = T5Tokenizer::from_directory(&directory)?;
         let model = frozen(config, &directory, &compute)?;
         tokenizer.check_fits(model.config())?;
+        let labels = match task.answers() {
+            Answers::Generated => Vec::new(),
+            Answers::Ranked => label_ids(&*task, &tokenizer, config.limits(&*task).max_target)?,
+        };
         Ok(Self {
             config: config.clone(),
+            labels,
             task,
             compute,
             directory,
@@ -95,7 +108,7 @@ impl Session {
         if data.examples().iter().all(|e| e.target.is_some()) {
             return Ok(());
         }
-        let split = self.config.eval.report;
+        let split = self.config.eval.reported(&*self.task);
         Err(TrainError::Value {
             key: "eval.report",
             reason: format!(
@@ -237,11 +250,30 @@ impl Session {
             prompt,
             generation: self.generation(),
         };
-        predictor.predict(
-            &data.tokens[..limit],
-            self.config.eval.batch_limits(),
-            on_batch,
-        )
+        let (tokens, limits) = (&data.tokens[..limit], self.config.eval.batch_limits());
+        self.answers(&predictor, tokens, limits, on_batch)
+    }
+
+    /// The answers of `predictor`, generated or chosen among the labels, as the task wants it.
+    ///
+    /// # Errors
+    /// As [`Predictor::predict`].
+    pub fn answers(
+        &self,
+        predictor: &Predictor<'_>,
+        tokens: &[TokenizedExample],
+        limits: impl Into<BatchLimits>,
+        on_batch: &mut dyn FnMut(usize) -> Result<(), TrainError>,
+    ) -> Result<Vec<String>, TrainError> {
+        if self.labels.is_empty() {
+            return predictor.predict(tokens, limits, on_batch);
+        }
+        let words = self.task.labels();
+        let chosen = predictor.rank(tokens, &self.labels, limits, on_batch)?;
+        Ok(chosen
+            .into_iter()
+            .map(|label| words[label].to_owned())
+            .collect())
     }
 
     /// [`Session::answer`], and the scores of the answers.
@@ -261,6 +293,26 @@ impl Session {
         let scores = self.task.score(answered, &answers)?;
         Ok((scores, answers))
     }
+}
+
+/// The ids of a task's labels, as targets are tokenized.
+fn label_ids(
+    task: &dyn Task,
+    tokenizer: &T5Tokenizer,
+    most: usize,
+) -> Result<Vec<Vec<u32>>, TrainError> {
+    let mut found: Vec<(&str, Vec<u32>)> = Vec::new();
+    for label in task.labels() {
+        let ids = cut(tokenizer.encode(&format!("{SENTINEL}{label}"))?, most);
+        if let Some((other, _)) = found.iter().find(|(_, known)| *known == ids) {
+            return Err(TrainError::SameLabel {
+                labels: [(*other).to_owned(), label.to_owned()],
+                most,
+            });
+        }
+        found.push((label, ids));
+    }
+    Ok(found.into_iter().map(|(_, ids)| ids).collect())
 }
 
 /// The model in `directory` where `compute` says, as `config` wants it.

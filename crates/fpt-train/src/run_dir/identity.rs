@@ -9,11 +9,14 @@ use crate::{Fingerprinter, RunConfig, RunResult, TrainError};
 
 /// Keys of paths. What lies there is compared by content, so that a run is the same from whichever directory its paths
 /// are written.
-const PATHS: [&[&str]; 4] = [
+const PATHS: [&[&str]; 7] = [
     &["model"],
     &["data"],
     &["prompt", "init", "path"],
     &["selection", "scores"],
+    &["declared", "files", "train"],
+    &["declared", "files", "dev"],
+    &["declared", "files", "test"],
 ];
 
 /// The result of a finished run in `directory`, if there is one; `None` if the directory does not exist.

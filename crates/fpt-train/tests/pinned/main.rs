@@ -14,7 +14,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use fpt_files::Fingerprint;
 use fpt_lab::{Lab, assert_pinned};
-use fpt_tasks::Scores;
+use fpt_tasks::{Scores, Tasks};
 use fpt_train::{Conduct, Experiment, Host, MetricRecord, RunResult, model_directory, train};
 
 /// Task, method and settings.
@@ -60,6 +60,7 @@ fn a_small_grid_of_runs_gives_the_pinned_numbers() {
             revision: "none".into(),
             device: "cpu".into(),
             peak_memory: || None,
+            tasks: Tasks::paper(),
             find_model: model_directory,
             conduct: Conduct::default(),
         };

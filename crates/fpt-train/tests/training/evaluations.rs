@@ -5,7 +5,7 @@ use std::fs;
 
 use burn::tensor::Device;
 use fpt_lab::Lab;
-use fpt_tasks::TaskName;
+use fpt_tasks::{TaskName, Tasks};
 use fpt_train::{
     Begun, Conduct, Event, Experiment, Host, MetricRecord, TrainError, model_directory, train,
 };
@@ -36,6 +36,7 @@ fn run(lab: &Lab, settings: &[&str]) -> (Training, usize) {
         revision: "none".into(),
         device: "cpu".into(),
         peak_memory: || None,
+        tasks: Tasks::paper(),
         find_model: model_directory,
         conduct: Conduct {
             begun: Begun::SetAside,

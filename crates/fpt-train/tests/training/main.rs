@@ -12,7 +12,7 @@ use burn::module::Param;
 use burn::tensor::Device;
 use fpt_lab::Lab;
 use fpt_t5::{SaveOptions, T5};
-use fpt_tasks::TaskName;
+use fpt_tasks::{TaskName, Tasks};
 use fpt_train::{
     Conduct, Event, Experiment, FinishedRun, Host, MetricRecord, RunResult, TrainError,
     model_directory, train,
@@ -41,6 +41,7 @@ fn run_on(
         revision: "none".into(),
         device: "cpu".into(),
         peak_memory: || None,
+        tasks: Tasks::paper(),
         find_model: model_directory,
         conduct: Conduct::default(),
     };

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use burn::tensor::Device;
 use fpt_files::unseal;
 use fpt_lab::{Lab, assert_same, outcome};
-use fpt_tasks::TaskName;
+use fpt_tasks::{TaskName, Tasks};
 use fpt_train::{
     Begun, Conduct, Event, Experiment, Host, RunResult, TrainError, model_directory, train,
 };
@@ -46,6 +46,7 @@ fn run(
         revision: "none".into(),
         device: "cpu".into(),
         peak_memory: || None,
+        tasks: Tasks::paper(),
         find_model: model_directory,
         conduct,
     };

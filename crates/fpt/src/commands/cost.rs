@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 use fpt_partial::shape;
 use fpt_report::MarkdownTable;
 use fpt_schedule::{Method, ModelShape};
-use fpt_tasks::{TaskName, task};
+use fpt_tasks::{TaskName, Tasks};
 use fpt_train::{Experiment, Plan};
 use serde::Serialize;
 
@@ -91,7 +91,7 @@ fn row(
     let mut label = String::new();
     for name in tasks {
         let config = experiment.run(name, 0, overrides)?;
-        let task = task(name)?;
+        let task = config.task(&Tasks::paper())?;
         let plan = Plan::new(&config, &*task, model)?;
         let price = price(&*task, &plan, config.precision);
         linear += price.linear_share;

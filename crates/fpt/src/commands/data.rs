@@ -6,7 +6,7 @@ use clap::{Args as ClapArgs, Subcommand};
 use fpt::model;
 use fpt_t5::T5Tokenizer;
 use fpt_tasks::check::{CheckOptions, check};
-use fpt_tasks::{PAPER_SOURCE_LENGTH, TaskName, task};
+use fpt_tasks::{PAPER_SOURCE_LENGTH, TaskName, Tasks};
 use fpt_train::Experiment;
 
 use super::{numbers, print_json, print_line};
@@ -81,7 +81,11 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
         max_source: max_source.unwrap_or(PAPER_SOURCE_LENGTH),
         max_problems: args.problems,
     };
-    let report = check(&*task(&args.task)?, &args.path, &options)?;
+    let task = match of_run {
+        Some(run) => run.task(&Tasks::paper())?,
+        None => Tasks::paper().get(&args.task)?,
+    };
+    let report = check(&*task, &args.path, &options)?;
     if args.json {
         print_json(&report)?;
     } else {

@@ -8,7 +8,7 @@ use fpt_hub::ModelSource;
 use fpt_partial::shape;
 use fpt_schedule::{Share, Stage};
 use fpt_t5::T5Config;
-use fpt_tasks::{Split, Task, split_path, task};
+use fpt_tasks::{Split, Task, Tasks};
 use fpt_train::{Experiment, Plan, RunConfig};
 use serde::Serialize;
 
@@ -84,7 +84,7 @@ pub(super) fn show(
         Some(directory) => T5Config::from_file(directory.join("config.json"))?,
         None => experiment.model_config()?,
     };
-    let task = task(&config.task)?;
+    let task = config.task(&Tasks::paper())?;
     let data = data_plan(config, &*task, &mut missing);
     let plan = Plan::new(config, &*task, &shape(&model_config))?;
     let price = price(&*task, &plan, config.precision);
@@ -120,8 +120,10 @@ pub(super) fn show(
 /// The files of the splits that a run reads, each once.
 fn data_plan(config: &RunConfig, task: &dyn Task, missing: &mut Vec<Missing>) -> Vec<DataPlan> {
     let mut data = Vec::new();
-    for split in [Split::Train, Split::Dev, config.eval.report] {
-        let path = split_path(&config.data, task, split);
+    for split in [Split::Train, Split::Dev, config.eval.reported(task)] {
+        let Some(path) = task.path(&config.data, split) else {
+            continue;
+        };
         if data.iter().any(|known: &DataPlan| known.path == path) {
             continue;
         }

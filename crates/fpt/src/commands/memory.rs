@@ -7,7 +7,7 @@ use fpt_schedule::PartialSize;
 use fpt_schedule::cost::BatchShape;
 use fpt_schedule::memory::{Layout, Numbers, PeakBytes, Recompute, StepSettings, fit, peak};
 use fpt_t5::T5Config;
-use fpt_tasks::{PadTo, task};
+use fpt_tasks::{PadTo, Tasks};
 use fpt_train::{Plan, Precision, RunConfig};
 use serde::Serialize;
 
@@ -82,7 +82,7 @@ pub(super) fn suffices_for_one(
     model: &T5Config,
     devices: &Devices,
 ) -> anyhow::Result<()> {
-    let plan = Plan::new(config, &*task(&config.task)?, &shape(model))?;
+    let plan = Plan::new(config, &*config.task(&Tasks::paper())?, &shape(model))?;
     let (source, target) = match config.lengths.pad_to {
         PadTo::Fixed { source, target } => (source, target),
         _ => (1, 1),

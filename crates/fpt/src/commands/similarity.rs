@@ -6,6 +6,7 @@ use clap::Args as ClapArgs;
 use fpt::{DeviceName, model};
 use fpt_prompt::Similarity;
 use fpt_report::MarkdownTable;
+use fpt_tasks::Tasks;
 use fpt_train::{FinishedRun, similarities};
 
 use super::{Parent, print_json, print_line};
@@ -42,7 +43,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         .iter()
         .map(FinishedRun::read)
         .collect::<Result<Vec<_>, _>>()?;
-    let report = similarities(&runs, model::find, &args.device.open_single()?)?;
+    let report = similarities(
+        &runs,
+        &Tasks::paper(),
+        model::find,
+        &args.device.open_single()?,
+    )?;
     if args.json {
         return print_json(&report);
     }

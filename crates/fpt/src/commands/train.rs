@@ -9,9 +9,7 @@ use fpt::verdict::{self, Patient, Verdicts};
 use fpt::{DeviceName, finished, host, model, notes, stop, terminal};
 use fpt_t5::T5Config;
 use fpt_tasks::Split;
-use fpt_train::{
-    Begun, Conduct, Event, Fingerprinter, MetricRecord, RunConfig, RunResult, TrainError, train,
-};
+use fpt_train::{Begun, Conduct, Event, MetricRecord, RunConfig, RunResult, TrainError, train};
 use indicatif::ProgressBar;
 
 use super::{Parent, RunArgs, dry_run, memory, print_json, print_line};
@@ -119,7 +117,7 @@ impl Args {
     /// error, or, if `force_new`, set aside.
     fn is_finished(&self, config: &RunConfig, force_new: bool) -> anyhow::Result<bool> {
         // What is there now counts.
-        let mut fingerprinter = Fingerprinter::new(model::find);
+        let mut fingerprinter = model::fingerprinter();
         let Some(result) = finished(&self.out, config, &mut fingerprinter, force_new)? else {
             return Ok(false);
         };

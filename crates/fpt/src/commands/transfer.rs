@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use fpt::{DeviceName, model, terminal};
+use fpt_tasks::Tasks;
 use fpt_train::{FinishedRun, transfers};
 
 use super::similarity::matrix;
@@ -46,9 +47,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         .collect::<Result<Vec<_>, _>>()?;
     let bar = terminal::bar(runs.len() * runs.len(), "transfer");
     let device = args.device.open_single()?;
-    let report = transfers(&runs, args.examples, model::find, &device, &mut || {
-        bar.inc(1);
-    })?;
+    let report = transfers(
+        &runs,
+        args.examples,
+        &Tasks::paper(),
+        model::find,
+        &device,
+        &mut || {
+            bar.inc(1);
+        },
+    )?;
     bar.finish_and_clear();
     if args.json {
         return print_json(&report);

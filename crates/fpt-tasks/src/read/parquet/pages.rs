@@ -11,7 +11,7 @@ use super::guard::GuardedPages;
 /// of some ten thousand rows.
 const MOST_TEXTS: u64 = 1 << 20;
 
-/// The pages of a column of text.
+/// The pages of a column.
 pub(super) struct CheckedPages {
     pub(super) pages: SerializedPageReader<GuardedPages>,
     /// Whether a page has levels before its values: which of them are there.
@@ -32,7 +32,7 @@ impl PageReader for CheckedPages {
         if let Some(page) = &page
             && !is_believable(page, self.optional)
         {
-            let reason = "a page claims more texts than it can have".to_owned();
+            let reason = "a page claims more values than it can have".to_owned();
             return Err(ParquetError::General(reason));
         }
         Ok(page)
@@ -84,7 +84,9 @@ fn is_believable(page: &Page, optional: bool) -> bool {
     // What texts share with the one before, then the lengths of the rest; or lengths alone.
     match encoding {
         Encoding::DELTA_BYTE_ARRAY => values.and_then(after_numbers).and_then(after_numbers),
-        Encoding::DELTA_LENGTH_BYTE_ARRAY => values.and_then(after_numbers),
+        Encoding::DELTA_LENGTH_BYTE_ARRAY | Encoding::DELTA_BINARY_PACKED => {
+            values.and_then(after_numbers)
+        }
         _ => values,
     }
     .is_some()

@@ -1,0 +1,13 @@
+//! Tasks that are declared, not programmed.
+
+mod declaration;
+mod error;
+mod holdout;
+mod metric;
+mod task;
+mod template;
+
+pub use declaration::{AnswerBy, Declaration, Files, Holdout, Labels, Part};
+pub use error::DeclarationError;
+pub use metric::Metric;
+pub use task::DeclaredTask;
