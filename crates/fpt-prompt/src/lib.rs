@@ -8,7 +8,9 @@ mod npy;
 mod prompt;
 mod similarity;
 
-pub use adapter::{AdapterInfo, InitKind, adapter_weights, load_adapter, save_adapter};
+pub use adapter::{
+    AdapterInfo, InitKind, adapter_base_model, adapter_weights, load_adapter, save_adapter,
+};
 pub use error::PromptError;
 pub use init::PromptInit;
 pub use load::load_prompt;

@@ -26,7 +26,9 @@ fn without_the_feature_the_way_out_is_named() {
 
 #[cfg(feature = "parquet")]
 mod with_feature {
-    use fpt_tasks::{CheckOptions, Dataset, Gold, Split, check, read_split, split_path};
+    use fpt_tasks::{
+        CheckOptions, Dataset, Declaration, DeclaredTask, Gold, Split, TaskName, check, read_split,
+    };
     use proptest::prelude::*;
 
     use super::*;
@@ -175,9 +177,47 @@ mod with_feature {
         std::fs::create_dir(dir.path().join("xsum")).unwrap();
         let hub = dir.path().join("xsum/xsum_train.parquet");
         std::fs::copy(path("hub"), &hub).unwrap();
-        assert_eq!(split_path(dir.path(), &Xsum, Split::Train), hub);
+        assert_eq!(Xsum.path(dir.path(), Split::Train), Some(hub));
         let data = read_split(dir.path(), &Xsum, Split::Train).unwrap();
         assert_eq!(data.examples.len(), 4);
+    }
+
+    #[test]
+    fn declared_tasks_read_texts_and_numbers() {
+        let declared = |columns: &str| {
+            let json = format!(
+                r#"{{"files": "a.parquet", "holdout": {{"dev": 1}}, "target": "{{{{ summary }}}}", {columns}}}"#
+            );
+            let declaration: Declaration = serde_json::from_str(&json).unwrap();
+            DeclaredTask::new(TaskName::new("own").unwrap(), declaration).unwrap()
+        };
+        let task = declared(
+            r#""source": "{{ document }}", "labels": {"1": "a", "2": "b", "3": "c", "4": "d", "5": "e"}"#,
+        );
+        let data = task.read(&path("numbers")).unwrap();
+        let targets: Vec<_> = data
+            .examples
+            .iter()
+            .map(|e| e.target.clone().unwrap())
+            .collect();
+        assert_eq!(targets, ["a", "b", "c", "d", "e"]);
+        assert_eq!(data.examples[2].source, "東京 won.");
+        // All columns, an id among them; null is nothing.
+        let task = declared(r#""source": "{{ row.document }}""#);
+        let data = task.read(&path("null_summary")).unwrap();
+        assert_eq!(
+            (data.examples[0].id.as_str(), &data.examples[0].target),
+            ("35232142", &None)
+        );
+        assert_eq!(data.examples[4].source, "");
+        let error = |columns: &str, file: &str| {
+            let error = declared(columns).read(&path(file)).unwrap_err();
+            error.to_string()
+        };
+        let message = error(r#""source": "{{ body }}""#, "hub");
+        assert!(message.contains("no column `body`"), "{message}");
+        let message = error(r#""source": "{{ document }}""#, "lists");
+        assert!(message.contains("lists.parquet"), "{message}");
     }
 
     fn any_file() -> impl Strategy<Value = Vec<u8>> {

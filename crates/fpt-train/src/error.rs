@@ -34,6 +34,14 @@ pub enum TrainError {
         /// Why.
         reason: String,
     },
+    /// A file of a run or of an adapter is not what was written.
+    #[error("cannot read {}: {reason}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The output directory can't be used.
     #[error("cannot use {} for the run: {reason}", path.display())]
     Output {

@@ -5,7 +5,7 @@ use fpt_prompt::SoftPrompt;
 use fpt_t5::{Generation, Lm, LmBatch, T5Tokenizer};
 use fpt_tasks::{BatchLimits, EvalBatches, PadTo, TokenBatch, TokenizedExample};
 
-use crate::TrainError;
+use crate::{Answering, TrainError};
 
 /// A padded batch on `device`.
 pub fn batch_tensors(batch: &TokenBatch, device: &Device) -> LmBatch {
@@ -20,7 +20,7 @@ pub fn batch_tensors(batch: &TokenBatch, device: &Device) -> LmBatch {
     }
 }
 
-/// Generates answers with a frozen model and, if given, a prompt.
+/// Finds answers with a frozen model and, if given, a prompt.
 pub struct Predictor<'a> {
     /// The model.
     pub model: &'a dyn Lm,
@@ -30,11 +30,14 @@ pub struct Predictor<'a> {
     pub prompt: Option<&'a SoftPrompt>,
     /// How to generate.
     pub generation: Generation,
+    /// Whether to generate at all.
+    pub answering: &'a Answering,
 }
 
 impl Predictor<'_> {
-    /// The answer to each example, in their order. `on_batch` is told how many more are done;
-    /// an error of it ends the work.
+    /// The answer to each example, in their order: generated, or else the most probable label, the first of equals. As
+    /// [T0](https://arxiv.org/abs/2110.08207) ranks labels: by the sum of the log-probabilities, whatever the length.
+    /// `on_batch` is told how many more are done; an error of it ends the work.
     ///
     /// # Errors
     /// [`TrainError::Batch`] if a limit of the batches is 0, [`TrainError::Model`] if ids can't be decoded, and those
@@ -51,47 +54,34 @@ impl Predictor<'_> {
         for indices in EvalBatches::new(&lengths, limits)?.iter() {
             let batch = TokenBatch::new(examples, indices, PadTo::Multiple(1));
             let tensors = batch_tensors(&batch, &device);
-            let prefix = self.prompt.map(|prompt| prompt.weight.val());
-            let ids = self
-                .model
-                .answer(prefix, tensors.source, tensors.mask, &self.generation);
-            for (&index, ids) in batch.indices.iter().zip(&ids) {
-                answers[index] = self.tokenizer.decode(ids)?;
+            let found = self.answers(tensors)?;
+            for (&index, answer) in batch.indices.iter().zip(found) {
+                answers[index] = answer;
             }
             on_batch(batch.size)?;
         }
         Ok(answers)
     }
 
-    /// The most probable of `labels`, token ids with the end-of-sequence token, for each example, in their order: its place;
-    /// the first of equals. As [T0](https://arxiv.org/abs/2110.08207) ranks: by the sum of the log-probabilities, whatever
-    /// the length.
-    ///
-    /// # Errors
-    /// As [`predict`](Self::predict).
-    pub fn rank(
-        &self,
-        examples: &[TokenizedExample],
-        labels: &[Vec<u32>],
-        limits: impl Into<BatchLimits>,
-        on_batch: &mut dyn FnMut(usize) -> Result<(), TrainError>,
-    ) -> Result<Vec<usize>, TrainError> {
-        let lengths: Vec<usize> = examples.iter().map(|e| e.source.len()).collect();
-        let device = self.model.device();
-        let mut chosen = vec![0; examples.len()];
-        for indices in EvalBatches::new(&lengths, limits)?.iter() {
-            let batch = TokenBatch::new(examples, indices, PadTo::Multiple(1));
-            let tensors = batch_tensors(&batch, &device);
-            let prefix = self.prompt.map(|prompt| prompt.weight.val());
-            let scores = self
+    /// The answers to a batch.
+    fn answers(&self, batch: LmBatch) -> Result<Vec<String>, TrainError> {
+        let prefix = self.prompt.map(|prompt| prompt.weight.val());
+        let labels = self.answering.labels();
+        if labels.is_empty() {
+            let ids = self
                 .model
-                .score_labels(prefix, tensors.source, tensors.mask, labels);
-            let best = scores.argmax(1).into_data();
-            for (&index, best) in batch.indices.iter().zip(best.iter::<i64>()) {
-                chosen[index] = best as usize;
-            }
-            on_batch(batch.size)?;
+                .answer(prefix, batch.source, batch.mask, &self.generation);
+            let decoded = ids.iter().map(|ids| self.tokenizer.decode(ids));
+            return Ok(decoded.collect::<Result<_, _>>()?);
         }
-        Ok(chosen)
+        let ids: Vec<Vec<u32>> = labels.iter().map(|(_, ids)| ids.clone()).collect();
+        let scores = self
+            .model
+            .score_labels(prefix, batch.source, batch.mask, &ids);
+        let best = scores.argmax(1).into_data();
+        let words = best
+            .iter::<i64>()
+            .map(|best| labels[best as usize].0.clone());
+        Ok(words.collect())
     }
 }

@@ -4,7 +4,7 @@ use fpt_files::without_revision;
 use fpt_prompt::{AdapterInfo, save_adapter};
 use fpt_tasks::{Example, Split};
 
-use crate::record::{Log, RunResult};
+use crate::record::{Log, Purpose, RunResult};
 use crate::run_dir::RunDir;
 use crate::state::{Best, State};
 use crate::trainer::{Stage, Trainer, no_steps};
@@ -43,13 +43,14 @@ pub(crate) fn finish(
         num_layers: full.config().num_layers,
         init: config.prompt.init.kind(),
     };
-    save_adapter(&prompt, &info, directory.path().join("adapter"))?;
+    let adapter = directory.path().join("adapter");
+    save_adapter(&prompt, &info, &adapter)?;
     write_predictions(directory, plan.report, inputs.reported.examples(), &answers)?;
 
     let mut seconds = inputs.seconds;
     seconds.train = state.counters.training.as_secs_f64();
     seconds.evaluate = state.counters.evaluating.as_secs_f64();
-    Ok(RunResult {
+    let result = RunResult {
         task: config.task.clone(),
         method: config.schedule.label(),
         seed: config.seed,
@@ -72,7 +73,10 @@ pub(crate) fn finish(
         revision: host.revision.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
         device: host.device.clone(),
-    })
+    };
+    let purpose = Purpose::of(config, &*inputs.session.task);
+    purpose.write(&adapter, &info.base_model, &result)?;
+    Ok(result)
 }
 
 /// `predictions.<split>.jsonl`: id and answer, a line an example.

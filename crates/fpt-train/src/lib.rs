@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod answering;
 mod average;
 mod checkpoint;
 mod compute;
@@ -30,6 +31,7 @@ pub mod fuzzing {
     pub use crate::inputs::fuzzing::{scores, tokens};
 }
 
+pub use answering::Answering;
 pub use average::Average;
 pub use compute::{Compute, Precision};
 pub use conduct::{Begun, Conduct};
@@ -48,7 +50,7 @@ pub use inputs::{
 pub use optimizer::adafactor;
 pub use plan::{Plan, PlannedStage};
 pub use rate::RateSchedule;
-pub use record::{BaselineScore, Event, MetricRecord, RunResult, Seconds, StageRecord};
+pub use record::{BaselineScore, Event, MetricRecord, Purpose, RunResult, Seconds, StageRecord};
 pub use run_dir::{Claim, FinishedRun, finished_run};
 pub use step::Step;
 pub use train::train;

@@ -8,7 +8,7 @@ use fpt_prompt::SoftPrompt;
 use fpt_schedule::memory::{AnswerShape, Numbers, StepSettings, answering};
 use fpt_t5::{Generation, T5, T5Tokenizer};
 use fpt_tasks::TokenizedExample;
-use fpt_train::Predictor;
+use fpt_train::{Answering, Predictor};
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]
@@ -46,6 +46,7 @@ fn the_predicted_memory_suffices_for_answers() {
         };
         let examples: Vec<_> = (0..rows).map(example).collect();
         let predictor = Predictor {
+            answering: &Answering::generated(),
             model: &model,
             tokenizer: &tokenizer,
             prompt: Some(&prompt),

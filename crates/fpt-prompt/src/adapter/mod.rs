@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use read::load_adapter;
+pub use read::{adapter_base_model, load_adapter};
 pub use write::save_adapter;
 
 /// What describes an adapter.

@@ -17,6 +17,30 @@ struct Config {
     num_transformer_submodules: Option<usize>,
 }
 
+/// The model that the adapter in `directory` was trained for, as its `adapter_config.json` names it: a path or a model of
+/// the hub; `None` if it names none.
+///
+/// # Errors
+/// [`PromptError::Read`] if the file is absent, [`PromptError::Adapter`] if it is damaged.
+pub fn adapter_base_model(directory: impl AsRef<Path>) -> Result<Option<String>, PromptError> {
+    #[derive(Deserialize)]
+    struct Named {
+        base_model_name_or_path: Option<String>,
+    }
+    let path = directory.as_ref().join(CONFIG);
+    let bytes = fpt_files::read(&path).map_err(|source| PromptError::Read {
+        path: path.clone(),
+        source,
+    })?;
+    let named: Named = serde_json::from_slice(&bytes).map_err(|error| PromptError::Adapter {
+        path,
+        reason: error.to_string(),
+    })?;
+    Ok(named
+        .base_model_name_or_path
+        .filter(|name| !name.is_empty()))
+}
+
 /// Read a PEFT prompt-tuning adapter for a model of width `d_model`.
 ///
 /// The weights are `adapter_model.safetensors`, or `adapter_model.bin` (`torch.save`, which PEFT wrote before 0.7)

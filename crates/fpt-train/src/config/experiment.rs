@@ -10,7 +10,7 @@ use fpt_tasks::{TaskName, Tasks};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use super::merge::{join, join_model, join_value, merge, parse_assignment};
+use super::merge::{join, join_model, join_value};
 use super::{
     EvalConfig, LengthConfig, PromptConfig, RunConfig, SelectionConfig, TaskList, TrainConfig,
 };
@@ -253,20 +253,7 @@ impl Experiment {
                 ),
             });
         }
-        let invalid = |key: &'static str| move |reason: String| TrainError::Value { key, reason };
-        let mut table = Table::try_from(&config)
-            .map_err(|error| invalid("task")(format!("can't be merged: {error}")))?;
-        if let Some(settings) = self.task.get(task) {
-            merge(&mut table, settings);
-        }
-        for assignment in overrides {
-            let parsed: Table = parse_assignment(assignment).map_err(invalid("--set"))?;
-            merge(&mut table, &parsed);
-        }
-        let config: RunConfig = table
-            .try_into()
-            .map_err(|error| invalid("task or --set")(format!("does not fit: {error}")))?;
-        config.check()?;
-        Ok(config)
+        let settings = self.task.get(task);
+        config.with(settings, overrides)
     }
 }

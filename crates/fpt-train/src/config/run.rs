@@ -12,6 +12,9 @@ use fpt_tasks::{
     Tasks,
 };
 use serde::{Deserialize, Serialize};
+use toml::Table;
+
+use super::merge::{merge, parse_assignment};
 
 use crate::{Average, Precision, RateSchedule, TrainError};
 
@@ -50,6 +53,44 @@ pub struct RunConfig {
 }
 
 impl RunConfig {
+    /// Read the `config.toml` of a run. Its paths are as they were when it ran.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] names file, line and key.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, TrainError> {
+        let path = path.as_ref();
+        let fail = |reason: String| TrainError::Config {
+            path: path.to_path_buf(),
+            reason,
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+        let config: Self = toml::from_str(&text).map_err(|error| fail(error.to_string()))?;
+        config.check().map_err(|error| fail(error.to_string()))?;
+        Ok(config)
+    }
+
+    /// The same with other settings: those of a task, and over them `key=value`, with a dotted key and a TOML value.
+    ///
+    /// # Errors
+    /// [`TrainError::Value`] names the key.
+    pub fn with(&self, settings: Option<&Table>, overrides: &[String]) -> Result<Self, TrainError> {
+        let invalid = |key: &'static str| move |reason: String| TrainError::Value { key, reason };
+        let mut table = Table::try_from(self)
+            .map_err(|error| invalid("task")(format!("can't be merged: {error}")))?;
+        if let Some(settings) = settings {
+            merge(&mut table, settings);
+        }
+        for assignment in overrides {
+            let parsed: Table = parse_assignment(assignment).map_err(invalid("--set"))?;
+            merge(&mut table, &parsed);
+        }
+        let config: Self = table
+            .try_into()
+            .map_err(|error| invalid("task or --set")(format!("does not fit: {error}")))?;
+        config.check()?;
+        Ok(config)
+    }
+
     /// The task: as declared, or else the programmed one of that name.
     ///
     /// # Errors

@@ -7,14 +7,14 @@ use burn::tensor::Device;
 use fpt_prompt::{PromptInit, SoftPrompt};
 use fpt_t5::{Generation, T5, T5Tokenizer};
 use fpt_tasks::{
-    Answers, BatchLimits, Dataset, Example, Lengths, SENTINEL, Scores, Split, Task, Tasks,
-    Tokenized, TokenizedExample, cut, read_split, tokenize,
+    Dataset, Example, Lengths, Scores, Split, Task, Tasks, Tokenized, TokenizedExample, read_split,
+    tokenize,
 };
 
 use super::cache::Cache;
 use super::token_cache;
 use super::{FindModel, FoundModel, HubModel};
-use crate::{Compute, Predictor, RunConfig, TrainError};
+use crate::{Answering, Compute, Predictor, RunConfig, TrainError};
 
 /// So many examples between two signs of life.
 const TOKENIZED_AT_ONCE: usize = 1 << 14;
@@ -52,8 +52,8 @@ pub struct Session {
     pub model: T5,
     /// Its tokenizer.
     pub tokenizer: T5Tokenizer,
-    /// The token ids of the labels, where answers are chosen among them.
-    labels: Vec<Vec<u32>>,
+    /// How its answers are found.
+    pub answering: Answering,
 }
 
 impl Session {
@@ -75,13 +75,10 @@ impl Session {
         let tokenizer = T5Tokenizer::from_directory(&directory)?;
         let model = frozen(config, &directory, &compute)?;
         tokenizer.check_fits(model.config())?;
-        let labels = match task.answers() {
-            Answers::Generated => Vec::new(),
-            Answers::Ranked => label_ids(&*task, &tokenizer, config.limits(&*task).max_target)?,
-        };
+        let answering = Answering::of(&*task, &tokenizer, config.limits(&*task).max_target)?;
         Ok(Self {
             config: config.clone(),
-            labels,
+            answering,
             task,
             compute,
             directory,
@@ -249,31 +246,13 @@ impl Session {
             tokenizer: &self.tokenizer,
             prompt,
             generation: self.generation(),
+            answering: &self.answering,
         };
-        let (tokens, limits) = (&data.tokens[..limit], self.config.eval.batch_limits());
-        self.answers(&predictor, tokens, limits, on_batch)
-    }
-
-    /// The answers of `predictor`, generated or chosen among the labels, as the task wants it.
-    ///
-    /// # Errors
-    /// As [`Predictor::predict`].
-    pub fn answers(
-        &self,
-        predictor: &Predictor<'_>,
-        tokens: &[TokenizedExample],
-        limits: impl Into<BatchLimits>,
-        on_batch: &mut dyn FnMut(usize) -> Result<(), TrainError>,
-    ) -> Result<Vec<String>, TrainError> {
-        if self.labels.is_empty() {
-            return predictor.predict(tokens, limits, on_batch);
-        }
-        let words = self.task.labels();
-        let chosen = predictor.rank(tokens, &self.labels, limits, on_batch)?;
-        Ok(chosen
-            .into_iter()
-            .map(|label| words[label].to_owned())
-            .collect())
+        predictor.predict(
+            &data.tokens[..limit],
+            self.config.eval.batch_limits(),
+            on_batch,
+        )
     }
 
     /// [`Session::answer`], and the scores of the answers.
@@ -293,26 +272,6 @@ impl Session {
         let scores = self.task.score(answered, &answers)?;
         Ok((scores, answers))
     }
-}
-
-/// The ids of a task's labels, as targets are tokenized.
-fn label_ids(
-    task: &dyn Task,
-    tokenizer: &T5Tokenizer,
-    most: usize,
-) -> Result<Vec<Vec<u32>>, TrainError> {
-    let mut found: Vec<(&str, Vec<u32>)> = Vec::new();
-    for label in task.labels() {
-        let ids = cut(tokenizer.encode(&format!("{SENTINEL}{label}"))?, most);
-        if let Some((other, _)) = found.iter().find(|(_, known)| *known == ids) {
-            return Err(TrainError::SameLabel {
-                labels: [(*other).to_owned(), label.to_owned()],
-                most,
-            });
-        }
-        found.push((label, ids));
-    }
-    Ok(found.into_iter().map(|(_, ids)| ids).collect())
 }
 
 /// The model in `directory` where `compute` says, as `config` wants it.

@@ -2,8 +2,10 @@
 
 mod event;
 mod log;
+mod purpose;
 mod result;
 
 pub use event::{Event, MetricRecord};
 pub(crate) use log::Log;
+pub use purpose::Purpose;
 pub use result::{BaselineScore, RunResult, Seconds, StageRecord};

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::bail;
 use fpt::bytes::Bytes;
 use fpt::model;
 use fpt_hub::ModelSource;
@@ -66,7 +67,7 @@ pub(super) struct Target {
 }
 
 pub(super) fn show(
-    experiment: &Experiment,
+    experiment: Option<&Experiment>,
     config: &RunConfig,
     target: &Target,
     json: bool,
@@ -80,9 +81,12 @@ pub(super) fn show(
             how: how_to_get_model(&config.model),
         });
     }
-    let model_config = match &directory {
-        Some(directory) => T5Config::from_file(directory.join("config.json"))?,
-        None => experiment.model_config()?,
+    let model_config = match (&directory, experiment) {
+        (Some(directory), _) => T5Config::from_file(directory.join("config.json"))?,
+        (None, Some(experiment)) => experiment.model_config()?,
+        (None, None) => {
+            bail!("the model {name} is not on this machine, and its shape is not known")
+        }
     };
     let task = config.task(&Tasks::paper())?;
     let data = data_plan(config, &*task, &mut missing);

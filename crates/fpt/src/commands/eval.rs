@@ -4,24 +4,31 @@ use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 use fpt::{DeviceName, model, terminal};
-use fpt_tasks::{Example, Scores, Split, Task, TaskName, Tasks, write_submission};
+use fpt_report::MarkdownTable;
+use fpt_tasks::metrics::{self, Confusion, LabelScores};
+use fpt_tasks::{Example, Gold, Scores, Split, Task, TaskName, Tasks, write_submission};
 use fpt_train::Session;
 use serde::Serialize;
 
 use super::fitting::Fitting;
-use super::{RunArgs, adapter, memory, numbers, print_json, print_line};
+use super::{ConfigArgs, adapter, memory, numbers, print_json, print_line};
 
 /// Score a prompt, or the bare model, on a split of a task by greedy decoding.
 ///
-/// Example: fpt eval --config configs/mini.toml --task mnli --adapter runs/mnli/adapter
+/// Example: fpt eval runs/mnli --split dev
+///          fpt eval --config configs/mini.toml --task mnli --adapter runs/mnli
 #[derive(ClapArgs)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    run: RunArgs,
+    /// Directory of a finished run: its configuration and its prompt.
+    #[arg(value_name = "RUN")]
+    run: Option<PathBuf>,
 
-    /// Directory of a PEFT prompt-tuning adapter, or a .npy file of prompt vectors; without it the model gets no
-    /// prompt.
+    #[command(flatten)]
+    source: ConfigArgs,
+
+    /// Directory of a run or of a PEFT prompt-tuning adapter, or a .npy file of prompt vectors; without it, and without a
+    /// run, the model gets no prompt.
     #[arg(long, value_name = "DIR|FILE")]
     adapter: Option<PathBuf>,
 
@@ -34,6 +41,10 @@ pub(crate) struct Args {
     /// gets the name that the leaderboard expects.
     #[arg(long, value_name = "FILE|DIR", conflicts_with = "limit")]
     submission: Option<PathBuf>,
+
+    /// Write a line of JSON for each example: its id, source, right answers, answer, and whether that is right.
+    #[arg(long, value_name = "FILE")]
+    predictions: Option<PathBuf>,
 
     /// Only the first so many examples.
     #[arg(long, value_name = "N", value_parser = numbers::at_least_one)]
@@ -53,19 +64,27 @@ struct Report {
     split: Split,
     examples: usize,
     scores: Scores,
+    /// Of a task with labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<LabelReport>,
+}
+
+#[derive(Serialize)]
+struct LabelReport {
+    /// Row by row of the right labels, a column for each label, and one for what is none.
+    confusion: Confusion,
+    by_label: Vec<LabelScores>,
+    /// Answers that are no label, percent.
+    no_label: f64,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let devices = args.device.open_one()?;
     let device = devices.primary().clone();
-    let session = Session::load(
-        &args.run.resolve()?.1,
-        &Tasks::paper(),
-        model::find,
-        &device,
-    )?;
+    let config = args.source.resolve(args.run.as_deref())?;
+    let session = Session::load(&config, &Tasks::paper(), model::find, &device)?;
     let prompt = adapter(
-        args.adapter.as_deref(),
+        args.adapter.as_deref().or(args.run.as_deref()),
         session.model.config().d_model,
         &device,
     )?;
@@ -87,7 +106,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         );
     }
     let examples = args.limit.unwrap_or(usize::MAX).min(data.tokens.len());
-    let bar = terminal::bar(examples, args.run.task.as_str());
+    let bar = terminal::bar(examples, config.task.as_str());
     let labelled = data.examples()[..examples]
         .iter()
         .all(|e| e.target.is_some());
@@ -95,7 +114,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         labelled || args.submission.is_some(),
         "the {} file of {} has no answers to compare with; write a submission with --submission FILE",
         args.split,
-        args.run.task
+        config.task
     );
     let tokens = &data.tokens[..examples];
     let lengths: Vec<usize> = tokens.iter().map(|text| text.source.len()).collect();
@@ -121,23 +140,101 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(path) = &args.submission {
         submit(&*session.task, data.examples(), &answers, path)?;
     }
+    let answered = &data.examples()[..examples];
+    if let Some(path) = &args.predictions {
+        fpt_files::write(path, prediction_lines(&*session.task, answered, &answers)?)?;
+    }
     if !labelled {
         return Ok(());
     }
-    let scores = session.task.score(&data.examples()[..examples], &answers)?;
+    let labels = label_report(&*session.task, answered, &answers);
+    let scores = session.task.score(answered, &answers)?;
     if args.json {
         return print_json(&Report {
-            task: args.run.task.clone(),
+            task: config.task.clone(),
             split: args.split,
             examples,
             scores,
+            labels,
         });
     }
     for (name, value) in &scores.values {
         let mark = if *name == scores.primary { "*" } else { " " };
         print_line(&format!("{mark} {name:<16} {value:6.2}"))?;
     }
-    Ok(())
+    match labels {
+        Some(labels) => print_line(&labels.describe()),
+        None => Ok(()),
+    }
+}
+
+/// A line of JSON for each answer.
+fn prediction_lines(
+    task: &dyn Task,
+    examples: &[Example],
+    answers: &[String],
+) -> anyhow::Result<String> {
+    let mut lines = String::new();
+    for (example, answer) in examples.iter().zip(answers) {
+        let gold = match &example.gold {
+            Gold::Hidden => None,
+            Gold::Answers(right) => Some(right),
+        };
+        let line = serde_json::json!({
+            "id": example.id, "source": example.source, "gold": gold, "answer": answer,
+            "right": task.is_right(example, answer),
+        });
+        lines.push_str(&serde_json::to_string(&line)?);
+        lines.push('\n');
+    }
+    Ok(lines)
+}
+
+/// How labels were answered with labels; `None` of a task without.
+fn label_report(task: &dyn Task, examples: &[Example], answers: &[String]) -> Option<LabelReport> {
+    let labels = task.labels();
+    if labels.is_empty() {
+        return None;
+    }
+    let pairs = metrics::single_answers(examples, answers).ok()?;
+    let confusion = Confusion::new(labels, pairs);
+    Some(LabelReport {
+        by_label: confusion.by_label(),
+        no_label: confusion.no_label(),
+        confusion,
+    })
+}
+
+impl LabelReport {
+    fn describe(&self) -> String {
+        let labels = self.confusion.labels();
+        let mut table = MarkdownTable::new(
+            ["label", "precision", "recall", "F1", "examples"]
+                .into_iter()
+                .map(str::to_owned)
+                .chain(labels.iter().map(|label| format!("as {label}")))
+                .chain(["no label".to_owned()]),
+        );
+        for (place, scores) in self.by_label.iter().enumerate() {
+            let LabelScores {
+                label,
+                precision,
+                recall,
+                f1,
+                support,
+                ..
+            } = scores;
+            let rates = [precision, recall, f1].map(|rate| format!("{rate:.2}"));
+            let counts = self.confusion.row(place).iter().map(usize::to_string);
+            let row = [label.clone()].into_iter().chain(rates);
+            table.add_row(row.chain([support.to_string()]).chain(counts));
+        }
+        let table = table.with_numbers_in(1..labels.len() + 6);
+        format!(
+            "\n{table}\n{:.2} % of the answers are no label",
+            self.no_label
+        )
+    }
 }
 
 /// Write answers as a leaderboard takes them, under a temporary name first; in a directory under the leaderboard's.

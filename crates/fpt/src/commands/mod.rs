@@ -14,6 +14,7 @@ mod numbers;
 pub(crate) mod predict;
 pub(crate) mod report;
 pub(crate) mod similarity;
+mod source;
 pub(crate) mod synthetic;
 pub(crate) mod train;
 pub(crate) mod transfer;
@@ -25,48 +26,7 @@ use clap::Args;
 use fpt::stop;
 use fpt::terminal::{print_json, print_line};
 use fpt_prompt::{SoftPrompt, load_prompt};
-use fpt_schedule::Method;
-use fpt_tasks::TaskName;
-use fpt_train::{Experiment, RunConfig};
-
-/// Which run of which experiment.
-#[derive(Args)]
-pub(crate) struct RunArgs {
-    /// Experiment file, such as configs/mini.toml.
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
-
-    /// Task: mnli, qqp, squad2, record or xsum.
-    #[arg(long)]
-    pub task: TaskName,
-
-    /// Seed of data order and prompt initialisation.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-
-    /// How to train: pt (the full model), ld-1/4, fr-1/2, cr-3/4 (partial models alone: layers dropped, FFN
-    /// neurons left out, both), hd-1/2 (attention heads left out), or fpt-ld, fpt-fr, fpt-cr, fpt-hd (progressive
-    /// training). By default as the experiment says.
-    #[arg(long)]
-    pub method: Option<Method>,
-
-    /// Change a setting, such as train.steps=50 or prompt.length=10; may be repeated.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub overrides: Vec<String>,
-}
-
-impl RunArgs {
-    /// The run, and the experiment that it is of.
-    fn resolve(&self) -> anyhow::Result<(Experiment, RunConfig)> {
-        let experiment = Experiment::from_file(&self.config)?;
-        let mut overrides = self.overrides.clone();
-        if let Some(method) = self.method {
-            overrides.push(format!("schedule.method={method}"));
-        }
-        let config = experiment.run(&self.task, self.seed, &overrides)?;
-        Ok((experiment, config))
-    }
-}
+use source::{ConfigArgs, Resolved, RunArgs};
 
 /// What started this program, where it must not outlive that.
 #[derive(Args)]
@@ -85,13 +45,23 @@ impl Parent {
     }
 }
 
-/// A prompt, where one is given: a directory of a PEFT adapter, or a `.npy` file.
+/// A prompt, where one is given: a directory of a PEFT adapter, a run, or a `.npy` file.
 fn adapter(
     path: Option<&Path>,
     d_model: usize,
     device: &Device,
 ) -> anyhow::Result<Option<SoftPrompt>> {
-    path.map(|path| load_prompt(path, d_model, device))
+    path.map(|path| load_prompt(adapter_of(path), d_model, device))
         .transpose()
         .map_err(Into::into)
+}
+
+/// Where the adapter lies: in a directory of a run, `adapter`.
+fn adapter_of(path: &Path) -> PathBuf {
+    let of_run = path.join("adapter");
+    if path.join("config.toml").exists() && of_run.is_dir() {
+        of_run
+    } else {
+        path.to_path_buf()
+    }
 }

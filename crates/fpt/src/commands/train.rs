@@ -8,11 +8,12 @@ use fpt::bytes::Bytes;
 use fpt::verdict::{self, Patient, Verdicts};
 use fpt::{DeviceName, finished, host, model, notes, stop, terminal};
 use fpt_t5::T5Config;
-use fpt_tasks::Split;
+use fpt_tasks::{Split, Tasks, read_split};
 use fpt_train::{Begun, Conduct, Event, MetricRecord, RunConfig, RunResult, TrainError, train};
 use indicatif::ProgressBar;
 
-use super::{Parent, RunArgs, dry_run, memory, print_json, print_line};
+use super::data::show_examples;
+use super::{Parent, Resolved, RunArgs, dry_run, memory, print_json, print_line};
 
 /// Train a prompt for one task.
 ///
@@ -162,9 +163,9 @@ impl Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let (experiment, config) = args.run.resolve()?;
+    let Resolved { experiment, config } = args.run.resolve()?;
     if args.dry_run {
-        return dry_run::show(&experiment, &config, &args.target(), args.json);
+        return dry_run::show(experiment.as_ref(), &config, &args.target(), args.json);
     }
     anyhow::ensure!(
         args.cache() != args.out,
@@ -174,6 +175,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if args.is_finished(&config, args.force_new)? {
         return Ok(());
     }
+
+    // Before a model is fetched: what is wrong with the data is told first.
+    let task = config.task(&Tasks::paper())?;
+    let data = read_split(&config.data, &*task, Split::Train)?;
+    if !args.json {
+        show_examples(&*task, &data);
+    }
+    drop(data);
 
     args.watch()?;
     let devices = args.device.open()?;
@@ -189,7 +198,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         }
     }
 
-    let bar = terminal::bar(1, args.run.task.as_str());
+    let bar = terminal::bar(1, config.task.as_str());
     let mut last_printed = Ok(());
     let mut step = 0;
     let mut listen = |event: &Event| {
