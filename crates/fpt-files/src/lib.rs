@@ -27,7 +27,9 @@ pub use floats::{FloatFormat, all_finite, numbers};
 pub use fresh_directory::FreshDirectory;
 pub use json::write_json;
 pub use lock::{LOCK, Lock, Owner};
-pub use model::{ModelId, ModelSource, SourceError, is_commit_hash, without_revision};
+pub use model::{
+    BUILT_IN_MODEL, ModelId, ModelSource, SourceError, is_commit_hash, without_revision,
+};
 pub use open::{open, read};
 pub use publish::publish;
 pub use safetensors::SafetensorsFile;

@@ -8,6 +8,9 @@ use thiserror::Error;
 
 use crate::fingerprint::is_lower_hex;
 
+/// The name of the scale model that programs carry; it is on no hub and in no directory.
+pub const BUILT_IN_MODEL: &str = "mini-world";
+
 const DEFAULT_REVISION: &str = "main";
 const MAX_NAME: usize = 96;
 

@@ -129,6 +129,11 @@ pub trait Task: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// How the task's files write an answer that is a label; `None` for any other answer.
+    fn as_in_files(&self, _answer: &str) -> Option<&str> {
+        None
+    }
+
     /// How answers are found.
     fn answers(&self) -> Answers {
         Answers::Generated

@@ -7,7 +7,7 @@ use std::path::Path;
 use fpt_tasks::check::Severity;
 use fpt_tasks::{
     CheckOptions, Mnli, Qqp, Record, Report, Split, Squad2, Task, TaskName, Tasks, Xsum, check,
-    check_from, split_path,
+    check_from,
 };
 
 fn report(task: &dyn Task, bytes: &[u8]) -> Report {
@@ -200,7 +200,7 @@ fn good_files_have_good_reports() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files");
     for task in Tasks::paper().iter() {
         for split in Split::ALL {
-            let path = split_path(&dir, task, split);
+            let path = task.path(&dir, split).unwrap();
             let report = check(task, &path, &CheckOptions::default()).unwrap();
             assert!(
                 report.is_readable() && report.examples > 0,
@@ -216,7 +216,7 @@ fn good_files_have_good_reports() {
             assert_eq!(json["errors"], 0);
         }
     }
-    let path = split_path(&dir, &Record, Split::Train);
+    let path = Record.path(&dir, Split::Train).unwrap();
     let report = check(&Record, &path, &CheckOptions::default()).unwrap();
     assert_eq!((report.examples, report.queries, report.notes), (3, 2, 0));
     assert!(check(&Mnli, &dir.join("none.tsv"), &CheckOptions::default()).is_err());

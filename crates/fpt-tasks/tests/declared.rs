@@ -413,6 +413,10 @@ fn scores_are_those_that_are_named() {
     );
     assert_eq!(task.reduced_stacks(), Stacks::Encoder);
     assert_eq!(task.is_right(&examples[2], "good "), Some(true));
+    assert_eq!(
+        (task.as_in_files("good "), task.as_in_files("gut")),
+        (Some("3"), None)
+    );
     let baseline = task.baseline(&examples, &examples).unwrap();
     assert_eq!((baseline.name, baseline.value()), ("majority", 50.0));
 

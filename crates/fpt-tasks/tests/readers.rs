@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use fpt_tasks::{
     Dataset, Example, Gold, Lengths, Mnli, Qqp, Record, Split, Squad2, Task, TaskName, Tasks, Xsum,
-    read_split, split_path, tokenize,
+    read_split, tokenize,
 };
 
 fn dir() -> PathBuf {
@@ -38,12 +38,15 @@ fn names_and_files() {
     for task in Tasks::paper().iter() {
         let name = task.name();
         assert_eq!(name.to_string().parse(), Ok(name.clone()));
-        assert_eq!(fpt_tasks::task(&name).unwrap().name(), name);
+        assert_eq!(Tasks::paper().get(&name).unwrap().name(), name);
         let json = serde_json::to_string(&name).unwrap();
         assert_eq!(json, format!("\"{name}\""));
         for split in Split::ALL {
             assert_eq!(split.to_string().parse(), Ok(split));
-            assert!(split_path(&dir(), task, split).is_file(), "{name} {split}");
+            assert!(
+                task.path(&dir(), split).unwrap().is_file(),
+                "{name} {split}"
+            );
             assert!(!read(task, split).examples.is_empty());
         }
     }
@@ -253,7 +256,7 @@ fn xsum_reads_the_hubs_json_lines() {
 fn splits_have_other_names_only_where_the_own_one_is_missing() {
     let dir = tempfile::tempdir().unwrap();
     let xsum = dir.path().join("xsum");
-    let path = || split_path(dir.path(), &Xsum, Split::Dev);
+    let path = || Xsum.path(dir.path(), Split::Dev).unwrap();
     assert_eq!(path(), xsum.join("xsum_dev.tsv"));
     std::fs::create_dir(&xsum).unwrap();
     for name in ["xsum_dev.parquet", "xsum_dev.jsonl", "xsum_dev.tsv"] {
@@ -261,7 +264,7 @@ fn splits_have_other_names_only_where_the_own_one_is_missing() {
         assert_eq!(path(), xsum.join(name));
     }
     assert_eq!(
-        split_path(dir.path(), &Qqp, Split::Dev),
+        Qqp.path(dir.path(), Split::Dev).unwrap(),
         dir.path().join("qqp/dev.tsv")
     );
 }
@@ -269,7 +272,7 @@ fn splits_have_other_names_only_where_the_own_one_is_missing() {
 #[test]
 fn glue_tables_have_different_widths() {
     let columns = |task: &dyn Task, split| {
-        let text = std::fs::read_to_string(split_path(&dir(), task, split)).unwrap();
+        let text = std::fs::read_to_string(task.path(&dir(), split).unwrap()).unwrap();
         text.lines().next().unwrap().split('\t').count()
     };
     let widths = |task: &dyn Task| Split::ALL.map(|split| columns(task, split));
@@ -325,10 +328,10 @@ fn byte_order_marks_and_carriage_returns_are_tolerated() {
     assert_eq!(targets(&data.examples), ["is_duplicate", "not_duplicate"]);
     assert_eq!(data.examples[0].id, "5");
 
-    let text = std::fs::read_to_string(split_path(&dir(), &Squad2, Split::Dev)).unwrap();
+    let text = std::fs::read_to_string(Squad2.path(&dir(), Split::Dev).unwrap()).unwrap();
     let text = format!("\u{feff}{}", text.replace('\n', "\r\n"));
     assert_eq!(read_text(&Squad2, &text), read(&Squad2, Split::Dev));
-    let text = std::fs::read_to_string(split_path(&dir(), &Record, Split::Train)).unwrap();
+    let text = std::fs::read_to_string(Record.path(&dir(), Split::Train).unwrap()).unwrap();
     let text = format!("\u{feff}{}", text.replace('\n', "\r\n"));
     assert_eq!(read_text(&Record, &text), read(&Record, Split::Train));
 }

@@ -5,6 +5,8 @@ pub mod entities;
 mod error;
 pub mod fact;
 mod forms;
+#[cfg(feature = "model")]
+pub mod model;
 pub mod relation;
 mod tasks;
 mod tokenizer;

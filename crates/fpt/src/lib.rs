@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 pub mod bytes;
+mod cache;
 mod device;
+mod embedded;
 mod host;
 pub mod model;
 mod notes;

@@ -7,10 +7,13 @@ use fpt_hub::{FileSet, Hub, HubConfig, HubError, ModelSource, SourceError};
 use fpt_tasks::Tasks;
 use fpt_train::{Fingerprinter, FoundModel, HubModel, TrainError};
 
-use crate::terminal;
+use crate::{embedded, terminal};
 
 /// The directory of a model if it is on this machine already; nothing is asked of the hub.
 pub fn on_this_machine(model: &Path) -> anyhow::Result<Option<PathBuf>> {
+    if embedded::is_meant(model) {
+        return embedded::directory().map(Some);
+    }
     let text = model.to_string_lossy();
     match ModelSource::parse(&text) {
         Ok(ModelSource::Local(path)) => Ok(Some(path)),
@@ -36,6 +39,12 @@ pub fn directory(model: &Path) -> anyhow::Result<PathBuf> {
 
 /// [`directory`], and of a model of the hub the commit.
 fn found(model: &Path) -> anyhow::Result<FoundModel> {
+    if embedded::is_meant(model) {
+        return Ok(FoundModel {
+            directory: embedded::directory()?,
+            hub: None,
+        });
+    }
     let text = model
         .to_str()
         .with_context(|| format!("{} is no text", model.display()))?;

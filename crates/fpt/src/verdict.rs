@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
+use crate::cache;
 use crate::host::{driver, revision};
 
 /// The name of the processor among devices.
@@ -125,14 +126,7 @@ impl Verdicts {
 
 /// The file of the verdicts, where the user has a cache directory.
 pub fn file() -> Option<PathBuf> {
-    let variable = |name: &str| {
-        let value = std::env::var_os(name)?;
-        (!value.is_empty()).then(|| PathBuf::from(value))
-    };
-    let cache = variable("XDG_CACHE_HOME")
-        .or_else(|| variable("HOME").map(|home| home.join(".cache")))
-        .or_else(|| variable("LOCALAPPDATA"))?;
-    Some(cache.join("fpt").join("doctor.json"))
+    Some(cache::directory()?.join("doctor.json"))
 }
 
 #[cfg(test)]

@@ -4,10 +4,12 @@ mod declaration;
 mod error;
 mod holdout;
 mod metric;
+mod survey;
 mod task;
 mod template;
 
 pub use declaration::{AnswerBy, Declaration, Files, Holdout, Labels, Part};
 pub use error::DeclarationError;
 pub use metric::Metric;
+pub use survey::{Column, Survey};
 pub use task::DeclaredTask;

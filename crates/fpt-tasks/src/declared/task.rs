@@ -270,6 +270,12 @@ impl Task for DeclaredTask {
         self.words()
     }
 
+    fn as_in_files(&self, answer: &str) -> Option<&str> {
+        let Labels(labels) = self.declaration.labels.as_ref()?;
+        let found = labels.iter().find(|(_, word)| *word == answer.trim());
+        found.map(|(label, _)| label.as_str())
+    }
+
     fn answers(&self) -> Answers {
         let labels = self.declaration.labels.is_some();
         match self.declaration.answer {

@@ -82,6 +82,12 @@ impl<'a> LabelColumn<'a> {
         self.labels.iter().map(|&(_, target)| target).collect()
     }
 
+    /// What stands in the file for a target.
+    pub(crate) fn written(&self, target: &str) -> Option<&'a str> {
+        let found = self.labels.iter().find(|(_, known)| *known == target);
+        found.map(|&(label, _)| label)
+    }
+
     fn target(&self, value: &str) -> Option<&str> {
         let found = self.labels.iter().find(|(label, _)| *label == value);
         found.map(|&(_, target)| target)

@@ -98,6 +98,10 @@ impl Task for Mnli {
         TABLE.label.targets()
     }
 
+    fn as_in_files(&self, answer: &str) -> Option<&str> {
+        TABLE.label.written(answer.trim())
+    }
+
     /// `accuracy`, which is also the mean.
     fn score(&self, examples: &[Example], predictions: &[String]) -> Result<Scores, ScoreError> {
         let pairs = metrics::single_answers(examples, predictions)?;

@@ -97,6 +97,10 @@ impl Task for Qqp {
         TABLE.label.targets()
     }
 
+    fn as_in_files(&self, answer: &str) -> Option<&str> {
+        TABLE.label.written(answer.trim())
+    }
+
     /// `accuracy`; `f1` of `is_duplicate`; `paper_f1`, the same but with every prediction that is
     /// neither label counted as `is_duplicate`, as the authors do; the mean is that of `accuracy`
     /// and `paper_f1`.

@@ -2,14 +2,16 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use fpt_files::ModelId;
+use fpt_files::{BUILT_IN_MODEL, ModelId};
 use toml::{Table, Value};
 
-/// The path of a model, unless it is a name on the hub, `owner/name` or `owner/name@revision`, and no such directory is
-/// there.
+/// The path of a model, unless it is a name, that of the built-in one or `owner/name` or `owner/name@revision` on the hub,
+/// and no such directory is there.
 pub(super) fn join_model(base: &Path, model: &Path) -> PathBuf {
     let joined = join(base, model);
-    if ModelId::parse(&model.to_string_lossy()).is_ok() && !joined.exists() {
+    let is_name =
+        model == Path::new(BUILT_IN_MODEL) || ModelId::parse(&model.to_string_lossy()).is_ok();
+    if is_name && !joined.exists() {
         model.to_path_buf()
     } else {
         joined

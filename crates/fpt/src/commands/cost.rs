@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use fpt::model;
 use fpt_partial::shape;
 use fpt_report::MarkdownTable;
 use fpt_schedule::{Method, ModelShape};
+use fpt_t5::T5Config;
 use fpt_tasks::{TaskName, Tasks};
 use fpt_train::{Experiment, Plan};
 use serde::Serialize;
@@ -57,7 +59,11 @@ struct Row {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let experiment = Experiment::from_file(&args.config)?;
-    let model = shape(&experiment.model_config()?);
+    let model = match model::on_this_machine(&experiment.model)? {
+        Some(directory) => T5Config::from_file(directory.join("config.json"))?,
+        None => experiment.model_config()?,
+    };
+    let model = shape(&model);
     let tasks = experiment.tasks_or_all(&args.task);
     let methods = if args.method.is_empty() {
         experiment.methods.all()

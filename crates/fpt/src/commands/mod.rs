@@ -9,6 +9,7 @@ pub(crate) mod doctor;
 mod dry_run;
 pub(crate) mod eval;
 mod fitting;
+pub(crate) mod init;
 mod memory;
 mod numbers;
 pub(crate) mod predict;

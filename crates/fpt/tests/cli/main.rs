@@ -13,6 +13,7 @@ mod hub;
 mod lab;
 mod memory;
 mod numbers;
+mod own_task;
 mod report;
 mod run_directories;
 mod schedules;

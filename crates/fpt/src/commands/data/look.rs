@@ -1,6 +1,6 @@
 //! Data as the model will see them.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use fpt::terminal;
@@ -15,7 +15,7 @@ use super::Checked;
 const SHOWN: usize = 3;
 /// So many characters of a text.
 const MOST: usize = 300;
-/// So many unknown characters are named.
+/// So many unknown characters or words are named.
 const NAMED: usize = 20;
 
 /// What is in a file, beyond its problems.
@@ -25,8 +25,8 @@ pub(super) struct Look {
     examples: Vec<Shown>,
     /// How many examples each split has, where a file is shared.
     splits: BTreeMap<Split, usize>,
-    /// Characters of the texts that the tokenizer does not know, and how often they occur.
-    unknown: BTreeMap<char, usize>,
+    /// Characters or words of the texts that the tokenizer does not know, and how often they occur.
+    unknown: BTreeMap<String, usize>,
     /// The label words with their tokens.
     labels: Vec<Label>,
     /// What is wrong with them.
@@ -110,25 +110,45 @@ fn beginning(text: &str) -> String {
     }
 }
 
-/// The characters that become `<unk>`.
+/// What becomes `<unk>`: characters, or of a tokenizer that knows words only, words.
 fn unknown<'a>(
     tokenizer: &T5Tokenizer,
     examples: impl Iterator<Item = &'a Example>,
-) -> BTreeMap<char, usize> {
+) -> BTreeMap<String, usize> {
     let Some(unk) = tokenizer.token_to_id("<unk>") else {
         return BTreeMap::new();
     };
-    let mut counts: BTreeMap<char, usize> = BTreeMap::new();
+    let is_unknown = |text: &str| {
+        let ids = tokenizer.encode(text);
+        ids.is_ok_and(|ids| ids.contains(&unk))
+    };
+    let mut words: HashMap<&str, usize> = HashMap::new();
     for example in examples {
         let target = example.target.as_deref().unwrap_or_default();
-        for character in example.source.chars().chain(target.chars()) {
-            *counts.entry(character).or_default() += 1;
+        for word in example
+            .source
+            .split_whitespace()
+            .chain(target.split_whitespace())
+        {
+            *words.entry(word).or_default() += 1;
         }
     }
-    counts.retain(|character, _| {
-        let ids = tokenizer.encode(&character.to_string());
-        ids.is_ok_and(|ids| ids.contains(&unk))
-    });
+    words.retain(|word, _| is_unknown(word));
+    let letters = ('a'..='z').filter(|letter| is_unknown(&letter.to_string()));
+    let knows_letters = letters.count() < 13;
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for (word, count) in words {
+        if !knows_letters {
+            counts.insert(word.to_owned(), count);
+            continue;
+        }
+        for character in word.chars().map(String::from) {
+            *counts.entry(character).or_default() += count;
+        }
+    }
+    if knows_letters {
+        counts.retain(|character, _| is_unknown(character));
+    }
     counts
 }
 
@@ -158,7 +178,7 @@ fn labels(
         }
         if unk.is_some_and(|unk| ids.contains(&unk)) {
             problems.push(format!(
-                "the label `{word}` has characters that the model does not know, so that it can't say it: take another word"
+                "the label `{word}` has something that the model does not know, so that it can't say it: take another word"
             ));
         }
         if let Some((other, _)) = found.iter().find(|(_, known)| *known == ids) {
@@ -241,7 +261,7 @@ impl fmt::Display for Look {
             };
             writeln!(
                 f,
-                "warning: characters that the model does not know, <unk> to it: {}{more}",
+                "warning: the model does not know, and reads as <unk>: {}{more}",
                 named.collect::<Vec<_>>().join(", ")
             )?;
         }

@@ -34,8 +34,12 @@ impl<'a> Output<'a> {
             let value = self.json(text, answer);
             serde_json::to_string(&value).context("failed to write JSON")?
         } else {
-            // The n-th answer is on the n-th line.
-            one_line(answer).into_owned()
+            // The n-th answer is on the n-th line. To a row it is as its file would have it.
+            let label = match &text.content {
+                Content::Line(_) => None,
+                Content::Row(_) => self.label(answer),
+            };
+            one_line(label.unwrap_or(answer)).into_owned()
         };
         match &mut self.file {
             Some((_, lines)) => {
@@ -47,6 +51,11 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// The label that an answer is, as the task's files have it.
+    fn label(&self, answer: &str) -> Option<&str> {
+        self.task?.as_in_files(answer)
+    }
+
     fn json(&self, text: &Text, answer: &str) -> Value {
         let example = match &text.content {
             Content::Line(line) => return json!({ "text": line, "answer": answer }),
@@ -56,6 +65,9 @@ impl<'a> Output<'a> {
         line.insert("id".into(), example.id.clone().into());
         line.insert("source".into(), example.source.clone().into());
         line.insert("answer".into(), answer.into());
+        if let Some(label) = self.label(answer) {
+            line.insert("label".into(), label.into());
+        }
         if let Gold::Answers(gold) = &example.gold {
             line.insert("gold".into(), gold.clone().into());
             let right = self.task.and_then(|task| task.is_right(example, answer));
