@@ -111,6 +111,25 @@ fn an_import_is_of_one_module() {
     assert_none("a `use` names one module", &found);
 }
 
+/// Whoever prints an error prints its causes, too.
+#[test]
+fn errors_leave_their_cause_to_source() {
+    let message = regex(r"(?s)#\[error\(.*?\)\]\n");
+    let mut found = Vec::new();
+    for source in sources() {
+        for attribute in message.find_iter(&source.text) {
+            let variant = &source.text[attribute.end()..];
+            let wraps = variant[..variant.find([',', ';']).unwrap_or(variant.len())].contains("#[");
+            let says = attribute.as_str();
+            if says.contains("{source") || wraps && says.contains("{0") {
+                let line = source.text[..attribute.start()].lines().count() + 1;
+                found.push(format!("{}:{line}: {}", source.path, says.trim()));
+            }
+        }
+    }
+    assert_none("an error's message does not repeat its source", &found);
+}
+
 #[test]
 fn libraries_leave_the_world_to_programs() {
     let world = regex(

@@ -161,7 +161,7 @@ pub enum HubError {
         reason: String,
     },
     /// A file or directory of the cache cannot be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("cannot read or write {}", path.display())]
     Io {
         /// The file or directory.
         path: PathBuf,

@@ -91,16 +91,9 @@ pub fn error(error: &anyhow::Error) {
     note(&format!("error: {}", with_causes(error)));
 }
 
-/// An error and its causes in one line. Many messages have the text of their cause in them; it is not said again.
+/// An error and its causes in one line.
 pub fn with_causes(error: &anyhow::Error) -> String {
-    let mut line = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !line.contains(&cause) {
-            line.push_str(": ");
-            line.push_str(&cause);
-        }
-    }
-    line
+    fpt_files::with_causes(error.as_ref())
 }
 
 /// A bar over `length` units of work with an estimate of the time left; invisible where standard error is no
@@ -142,10 +135,6 @@ fn style(bar: &ProgressBar, template: &str) {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Error, ErrorKind};
-
-    use fpt_files::FileError;
-
     use super::*;
 
     #[test]
@@ -167,27 +156,5 @@ mod tests {
         }
         let bar = still_bar(1, "a\u{1b}b");
         assert_eq!(bar.prefix(), r"a\u{1b}b");
-    }
-
-    #[test]
-    fn causes_are_said_once() {
-        let source = Error::from(ErrorKind::NotFound);
-        let cause = source.to_string();
-        let error = anyhow::Error::new(FileError::Write {
-            path: "a.json".into(),
-            source,
-        });
-        assert_eq!(with_causes(&error), format!("cannot write a.json: {cause}"));
-        let error = error.context("failed to save");
-        assert_eq!(
-            with_causes(&error),
-            format!("failed to save: cannot write a.json: {cause}")
-        );
-        assert_eq!(with_causes(&anyhow::anyhow!("alone")), "alone");
-        // Some messages go on after their cause.
-        let kept = error.context(format!(
-            "failed to save: cannot write a.json: {cause}; b is kept"
-        ));
-        assert!(with_causes(&kept).ends_with("; b is kept"));
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use fpt::finished;
+use fpt_files::with_causes;
 use fpt_partial::shape;
 use fpt_prompt::PromptInit;
 use fpt_schedule::Method;
@@ -119,7 +120,7 @@ pub(crate) fn retain_current(
         |run| match finished_run(&run.directory, &run.config, fingerprinter) {
             Ok(result) => result.is_some(),
             Err(error) => {
-                others.push(format!("{}: {error}", run.name()));
+                others.push(format!("{}: {}", run.name(), with_causes(&error)));
                 false
             }
         },

@@ -12,7 +12,7 @@ use super::Warning;
 #[non_exhaustive]
 pub enum TaskError {
     /// The file is missing or unreadable.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Io {
         /// The file.
         path: PathBuf,

@@ -156,7 +156,11 @@ impl Args {
                 memory: devices.memory(),
             },
             Err(error) => {
-                terminal::note(&format!("--device {}: {error}", self.device));
+                terminal::note(&format!(
+                    "--device {}: {}",
+                    self.device,
+                    terminal::with_causes(&error)
+                ));
                 elsewhere
             }
         }
