@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod bytes;
+pub mod data;
 mod device;
 mod host;
 pub mod model;

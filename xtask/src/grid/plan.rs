@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use fpt::finished;
+use fpt::{data, finished};
 use fpt_files::with_causes;
 use fpt_partial::shape;
 use fpt_prompt::PromptInit;
@@ -98,6 +98,9 @@ pub(crate) fn find_finished(
     fingerprinter: &mut Fingerprinter,
     force_new: bool,
 ) -> anyhow::Result<()> {
+    for run in runs.iter() {
+        data::require(&run.config, &data::of_training(&run.config), None)?;
+    }
     for run in runs {
         let mut look = |force_new| finished(&run.directory, &run.config, fingerprinter, force_new);
         run.finished = match look(force_new) {

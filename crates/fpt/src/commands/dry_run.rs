@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use fpt::bytes::Bytes;
-use fpt::model;
+use fpt::{data, model};
 use fpt_hub::ModelSource;
 use fpt_partial::shape;
 use fpt_schedule::{Share, Stage};
@@ -66,7 +66,7 @@ pub(super) struct Target {
 }
 
 pub(super) fn show(
-    experiment: &Experiment,
+    (experiment, file): (&Experiment, &Path),
     config: &RunConfig,
     target: &Target,
     json: bool,
@@ -85,7 +85,12 @@ pub(super) fn show(
         None => experiment.model_config()?,
     };
     let task = task(&config.task)?;
-    let data = data_plan(config, &*task, &mut missing);
+    let splits = data::of_training(config);
+    let absent = data::missing(config, &*task, &splits, Some((experiment, file)));
+    missing.extend(absent.into_iter().map(|absent| Missing {
+        what: format!("the {} split, {}", absent.split, absent.path.display()),
+        how: absent.how,
+    }));
     let plan = Plan::new(config, &*task, &shape(&model_config))?;
     let price = price(&*task, &plan, config.precision);
     let settings = settings(config, target.is_processor);
@@ -100,7 +105,7 @@ pub(super) fn show(
             heads: model_config.num_heads,
             vocabulary: model_config.vocab_size,
         },
-        data,
+        data: data_plan(config, &*task, &splits),
         stages: plan.schedule.stages(),
         linear_percent: 100.0 * price.linear_share,
         true_percent: 100.0 * price.true_share,
@@ -118,22 +123,14 @@ pub(super) fn show(
 }
 
 /// The files of the splits that a run reads, each once.
-fn data_plan(config: &RunConfig, task: &dyn Task, missing: &mut Vec<Missing>) -> Vec<DataPlan> {
+fn data_plan(config: &RunConfig, task: &dyn Task, splits: &[Split]) -> Vec<DataPlan> {
     let mut data = Vec::new();
-    for split in [Split::Train, Split::Dev, config.eval.report] {
+    for &split in splits {
         let path = split_path(&config.data, task, split);
         if data.iter().any(|known: &DataPlan| known.path == path) {
             continue;
         }
         let bytes = std::fs::metadata(&path).ok().map(|file| file.len());
-        if bytes.is_none() {
-            missing.push(Missing {
-                what: format!("the {split} split, {}", path.display()),
-                how: task.how_to_get(&config.data).unwrap_or_else(|| {
-                    "has no source that is known here; put the file there".into()
-                }),
-            });
-        }
         data.push(DataPlan { split, path, bytes });
     }
     data

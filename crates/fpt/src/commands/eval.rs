@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
-use fpt::{DeviceName, model, terminal};
+use fpt::{DeviceName, data, model, terminal};
 use fpt_tasks::{Example, Scores, Split, Task, TaskName, write_submission};
 use fpt_train::Session;
 use serde::Serialize;
@@ -58,7 +58,10 @@ struct Report {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let devices = args.device.open_one()?;
     let device = devices.primary().clone();
-    let session = Session::load(&args.run.resolve()?.1, model::find, &device)?;
+    let (experiment, config) = args.run.resolve()?;
+    let experiment = (&experiment, &*args.run.config);
+    data::require(&config, &[args.split], Some(experiment))?;
+    let session = Session::load(&config, model::find, &device)?;
     let prompt = adapter(
         args.adapter.as_deref(),
         session.model.config().d_model,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 use fpt::bytes::Bytes;
 use fpt::verdict::{self, Patient, Verdicts};
-use fpt::{DeviceName, finished, host, model, notes, stop, terminal};
+use fpt::{DeviceName, data, finished, host, model, notes, stop, terminal};
 use fpt_t5::T5Config;
 use fpt_tasks::Split;
 use fpt_train::{
@@ -169,14 +169,16 @@ impl Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let (experiment, config) = args.run.resolve()?;
+    let experiment = (&experiment, &*args.run.config);
     if args.dry_run {
-        return dry_run::show(&experiment, &config, &args.target(), args.json);
+        return dry_run::show(experiment, &config, &args.target(), args.json);
     }
     anyhow::ensure!(
         args.cache() != args.out,
         "--out {} is the directory of the cache; choose another --out or --cache",
         args.out.display()
     );
+    data::require(&config, &data::of_training(&config), Some(experiment))?;
     if args.is_finished(&config, args.force_new)? {
         return Ok(());
     }

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use fpt::{DeviceName, model, terminal};
+use fpt::{DeviceName, data, model, terminal};
+use fpt_tasks::Split;
 use fpt_train::{FinishedRun, transfers};
 
 use super::similarity::matrix;
@@ -44,6 +45,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         .iter()
         .map(FinishedRun::read)
         .collect::<Result<Vec<_>, _>>()?;
+    for run in &runs {
+        data::require(&run.config, &[Split::Dev], None)?;
+    }
     let bar = terminal::bar(runs.len() * runs.len(), "transfer");
     let device = args.device.open_single()?;
     let report = transfers(&runs, args.examples, model::find, &device, &mut || {
