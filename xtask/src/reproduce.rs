@@ -13,8 +13,8 @@ use fpt_tasks::TaskName;
 use fpt_train::{Experiment, Fingerprinter};
 
 use crate::grid::{
-    Executor, Failed, Grid, Planned, RunArgs, find_finished, open, prompts, retain_current,
-    retain_possible, starts, until_stopped,
+    Executor, Failed, Grid, Planned, RunArgs, find_finished, largest, open, prompts,
+    retain_current, retain_possible, starts, until_stopped,
 };
 
 /// Run an experiment and report it.
@@ -173,8 +173,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         args.run.force_new,
     )?;
 
+    let configs: Vec<_> = runs.iter().map(|run| run.config.clone()).collect();
+    let largest = || largest(&experiment, &configs);
     args.run
-        .with_executor(&args.config, devices, runs.len(), |executor| {
+        .with_executor(&args.config, devices, runs.len(), largest, |executor| {
             let work = Work {
                 experiment: &experiment,
                 tasks: &tasks,

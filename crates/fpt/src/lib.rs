@@ -4,6 +4,7 @@ pub mod bytes;
 pub mod data;
 mod device;
 mod host;
+pub mod memory;
 pub mod model;
 mod notes;
 mod report;

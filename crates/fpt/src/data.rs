@@ -1,0 +1,67 @@
+//! Whether the data of a run are on this machine, and how they get there.
+
+use std::path::{Path, PathBuf};
+
+use fpt_tasks::{Split, Task, split_path, task};
+use fpt_train::{Experiment, RunConfig};
+
+/// A file that is not on this machine.
+pub struct MissingData {
+    /// The split that it holds.
+    pub split: Split,
+    /// Where it should lie.
+    pub path: PathBuf,
+    /// The command or the words that tell how to get it.
+    pub how: String,
+}
+
+/// The files of `splits` that a run would read and that are not there, each once. `experiment` is the run's, and its file.
+pub fn missing(
+    config: &RunConfig,
+    task: &dyn Task,
+    splits: &[Split],
+    experiment: Option<(&Experiment, &Path)>,
+) -> Vec<MissingData> {
+    let mut missing: Vec<MissingData> = Vec::new();
+    for &split in splits {
+        let path = split_path(&config.data, task, split);
+        if path.exists() || missing.iter().any(|known| known.path == path) {
+            continue;
+        }
+        let made = experiment
+            .filter(|(experiment, _)| {
+                experiment.generate.is_some() && experiment.data == config.data
+            })
+            .map(|(_, file)| format!("cargo xtask data {}", file.display()));
+        let how = made
+            .or_else(|| task.how_to_get(&config.data))
+            .unwrap_or_else(|| "has no source that is known here; put the file there".into());
+        missing.push(MissingData { split, path, how });
+    }
+    missing
+}
+
+/// That the files of `splits` are there: before a model of gigabytes is fetched for them.
+///
+/// # Errors
+/// One that names the first that is not, and tells how to get it.
+pub fn require(
+    config: &RunConfig,
+    splits: &[Split],
+    experiment: Option<(&Experiment, &Path)>,
+) -> anyhow::Result<()> {
+    let task = task(&config.task)?;
+    match missing(config, &*task, splits, experiment).first() {
+        Some(MissingData { split, path, how }) => Err(anyhow::anyhow!(
+            "the {split} split of {} is not on this machine: there is no {}\n{how}",
+            config.task,
+            path.display()
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The splits that a training reads.
+pub fn of_training(config: &RunConfig) -> [Split; 3] {
+    [Split::Train, Split::Dev, config.eval.report]
+}
