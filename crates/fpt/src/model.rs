@@ -58,6 +58,12 @@ fn found(model: &Path) -> anyhow::Result<FoundModel> {
         bar.set_position(now.done);
     })?;
     bar.finish_and_clear();
+    if let Some(why) = &snapshot.unreached {
+        terminal::note(&format!(
+            "{text}: taking commit {} from the cache, as the hub did not tell whether there is a later one: {why}",
+            snapshot.commit
+        ));
+    }
     Ok(FoundModel {
         directory: snapshot.dir,
         hub: Some(HubModel {
