@@ -11,8 +11,7 @@ use fpt_tasks::TaskName;
 use fpt_train::{Experiment, Fingerprinter};
 
 use crate::grid::{
-    Failed, Planned, RunArgs, find_finished, largest, open, retain_current, retain_possible,
-    start_settings,
+    Planned, RunArgs, find_finished, largest, open, retain_current, retain_possible, start_settings,
 };
 
 /// Judge claims by runs, and make the runs that are missing.
@@ -80,10 +79,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     ensure!(
         failures.is_empty(),
-        Failed(format!(
-            "some runs failed, and claims that need them have no verdict; the same command tries them again\n{}",
-            failures.join("\n")
-        ))
+        "some runs failed, and claims that need them have no verdict; the same command tries them again\n{}",
+        failures.join("\n")
     );
     Ok(())
 }

@@ -13,8 +13,8 @@ use fpt_tasks::TaskName;
 use fpt_train::{Experiment, Fingerprinter};
 
 use crate::grid::{
-    Executor, Failed, Grid, Planned, RunArgs, find_finished, largest, open, prompts,
-    retain_current, retain_possible, starts, until_stopped,
+    Executor, Grid, Planned, RunArgs, find_finished, largest, open, prompts, retain_current,
+    retain_possible, starts, until_stopped,
 };
 
 /// Run an experiment and report it.
@@ -226,10 +226,8 @@ impl Work<'_> {
         }
         ensure!(
             failures.is_empty(),
-            Failed(format!(
-                "{failed} of {total} runs failed, or are not of what is there now; the same command tries them again\n{}",
-                failures.join("\n")
-            ))
+            "{failed} of {total} runs failed, or are not of what is there now; the same command tries them again\n{}",
+            failures.join("\n")
         );
         Ok(())
     }

@@ -35,7 +35,7 @@ pub fn missing(
             .map(|(_, file)| format!("cargo xtask data {}", file.display()));
         let how = made
             .or_else(|| task.how_to_get(&config.data))
-            .unwrap_or_else(|| "has no source that is known here; put the file there".into());
+            .unwrap_or_else(|| "no source of it is known here; put the file there".into());
         missing.push(MissingData { split, path, how });
     }
     missing
@@ -53,7 +53,7 @@ pub fn require(
     let task = task(&config.task)?;
     match missing(config, &*task, splits, experiment).first() {
         Some(MissingData { split, path, how }) => Err(anyhow::anyhow!(
-            "the {split} split of {} is not on this machine: there is no {}\n{how}",
+            "the {split} split of {} is not on this machine: there is no {}\n  {how}",
             config.task,
             path.display()
         )),

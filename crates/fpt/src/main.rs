@@ -85,8 +85,7 @@ fn main() -> ExitCode {
                 return ExitCode::SUCCESS;
             }
             terminal::error(&error);
-            // Everything that can go wrong here is about input, output or settings.
-            ExitCode::from(2)
+            ExitCode::FAILURE
         }
     }
 }

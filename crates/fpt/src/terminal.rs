@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
+use clap::builder::styling::Styles;
+use fpt_report::MarkdownTable;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -43,13 +45,21 @@ fn deceives(character: char) -> bool {
     }
 }
 
+/// Columns of a line that no terminal shows.
+const COLUMNS: u16 = 120;
+
 /// The arguments of the program. Where they are wrong, or help or the version is wanted, that is printed and the program
 /// ends, as with [`Parser::parse`].
 pub fn arguments<T: Parser>() -> T {
     T::try_parse().unwrap_or_else(|error| {
         if error.use_stderr() {
             // It quotes the arguments, among which may be names of files.
-            note(error.render().to_string().trim_end());
+            let text = error.render().to_string();
+            let text = text.trim_end();
+            match text.strip_prefix("error: ") {
+                Some(message) => say_error(message),
+                None => note(text),
+            }
             std::process::exit(error.exit_code());
         }
         error.exit()
@@ -72,6 +82,16 @@ pub fn print_line(text: &str) -> anyhow::Result<()> {
         .context("failed to write to standard output")
 }
 
+/// Print a table as wide as the terminal is at most; elsewhere of lines that can still be read.
+///
+/// # Errors
+/// As [`print_line`].
+pub fn print_table(table: MarkdownTable) -> anyhow::Result<()> {
+    let terminal = terminal_size::terminal_size_of(std::io::stdout());
+    let width = terminal.map_or(COLUMNS, |(width, _)| width.0);
+    print_line(&table.within(width).to_string())
+}
+
 /// Print a value as a line of JSON on standard output.
 ///
 /// # Errors
@@ -88,7 +108,19 @@ pub fn note(text: &str) {
 
 /// An error for the user on standard error: `error: ...`, with its causes.
 pub fn error(error: &anyhow::Error) {
-    note(&format!("error: {}", with_causes(error)));
+    say_error(&with_causes(error));
+}
+
+/// A message that is marked as clap marks its own: in colours, where standard error shows them.
+fn say_error(message: &str) {
+    let mark = Styles::styled();
+    let mark = mark.get_error();
+    // Nothing can be done where standard error is closed.
+    let _ = writeln!(
+        anstream::stderr(),
+        "{mark}error:{mark:#} {}",
+        shown(message)
+    );
 }
 
 /// An error and its causes in one line.

@@ -150,15 +150,3 @@ pub(crate) fn until_stopped<T>(
     ));
     Err(Stopped.into())
 }
-
-/// Some runs failed; the others are finished.
-#[derive(Debug)]
-pub struct Failed(pub(crate) String);
-
-impl std::fmt::Display for Failed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Failed {}

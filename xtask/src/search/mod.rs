@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use self::draw::{Candidate, candidates};
 use self::spec::Spec;
-use crate::grid::{Executor, Failed, Planned, RunArgs, find_finished, largest, open};
+use crate::grid::{Executor, Planned, RunArgs, find_finished, largest, open};
 
 /// Find schedules that cost little and score much.
 ///
@@ -163,10 +163,8 @@ impl Search<'_> {
         let failures = executor.run_all(&runs)?;
         anyhow::ensure!(
             failures.is_empty(),
-            Failed(format!(
-                "some runs failed, and the search can't go on without them; the same command tries them again\n{}",
-                failures.join("\n")
-            ))
+            "some runs failed, and the search can't go on without them; the same command tries them again\n{}",
+            failures.join("\n")
         );
         find_finished(&mut runs, &mut fingerprinter, false)?;
         Ok(runs.into_iter().filter_map(|run| run.finished).collect())

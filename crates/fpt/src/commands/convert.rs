@@ -20,7 +20,6 @@ use super::print_line;
 ///
 /// Example: fpt convert --model google/t5-large-lm-adapt --out models/t5-large-lm-adapt
 #[derive(ClapArgs)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// Model directory, or a model of the hub, owner/name or owner/name@revision.
     #[arg(long, value_name = "DIR|NAME")]

@@ -10,7 +10,7 @@ use fpt_tasks::{TaskName, task};
 use fpt_train::{Experiment, Plan};
 use serde::Serialize;
 
-use super::{print_json, print_line};
+use super::{print_json, print_table};
 use crate::price::{describe, price};
 
 /// What schedules cost, without running anything: no weights and no data are read.
@@ -22,7 +22,6 @@ use crate::price::{describe, price};
 ///
 /// Example: fpt cost --config configs/t5-large.toml
 #[derive(ClapArgs)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// Experiment file.
     #[arg(long, value_name = "FILE")]
@@ -77,7 +76,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if args.json {
         return print_json(&rows);
     }
-    print_line(&table(&rows).to_string())
+    print_table(table(&rows))
 }
 
 fn row(

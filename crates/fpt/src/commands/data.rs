@@ -20,12 +20,12 @@ pub(crate) enum Command {
 /// Read a file of a task and tell what is in it and what is wrong with it.
 ///
 /// Shows counts, the balance of labels, percentiles of lengths, duplicates, and every problem with its line, not
-/// only the first. The exit status is 2 if training could not use the file.
+/// only the first. The exit status is 1 if training could not use the file.
 ///
 /// Example: fpt data check --task mnli data/mnli/train.tsv --model google/t5-large-lm-adapt
-///          fpt data check --task mnli data/mnli/train.tsv --config configs/t5-large.toml
+///
+/// Example: fpt data check --task mnli data/mnli/train.tsv --config configs/t5-large.toml
 #[derive(ClapArgs)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct CheckArgs {
     /// Task: mnli, qqp, squad2, record or xsum.
     #[arg(long)]

@@ -15,7 +15,6 @@ use super::{RunArgs, adapter, memory, numbers, print_json, print_line};
 ///
 /// Example: fpt eval --config configs/mini.toml --task mnli --adapter runs/mnli/adapter
 #[derive(ClapArgs)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     #[command(flatten)]
     run: RunArgs,

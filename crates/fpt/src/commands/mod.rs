@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use clap::Args;
 use fpt::stop;
-use fpt::terminal::{print_json, print_line};
+use fpt::terminal::{print_json, print_line, print_table};
 use fpt_prompt::{SoftPrompt, load_prompt};
 use fpt_schedule::Method;
 use fpt_tasks::TaskName;

@@ -25,9 +25,8 @@ const MOST_BEAMS: usize = 1024;
 /// "hypothesis: ... premise: ...".
 ///
 /// Example: echo "hypothesis: Anna lives in Kiel. premise: the home of Anna is in Kiel." |
-///          fpt predict --model datasets/mini-world/model --adapter runs/mnli/adapter
+/// fpt predict --model datasets/mini-world/model --adapter runs/mnli/adapter
 #[derive(ClapArgs)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// Model: a directory of config.json, weights (model.safetensors or pytorch_model.bin, also in shards) and
     /// tokenizer.json or spiece.model; or a model of the hub, owner/name or owner/name@revision.

@@ -28,7 +28,6 @@ use super::{Parent, RunArgs, dry_run, memory, print_json, print_line};
 ///
 /// Example: fpt train --config configs/mini.toml --task mnli --out runs/mnli
 #[derive(ClapArgs)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     #[command(flatten)]
     run: RunArgs,

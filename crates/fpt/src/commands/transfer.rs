@@ -8,7 +8,7 @@ use fpt_tasks::Split;
 use fpt_train::{FinishedRun, transfers};
 
 use super::similarity::matrix;
-use super::{Parent, numbers, print_json, print_line};
+use super::{Parent, numbers, print_json, print_line, print_table};
 
 /// Evaluate the prompts of finished runs, unchanged, on each other's models.
 ///
@@ -17,7 +17,6 @@ use super::{Parent, numbers, print_json, print_line};
 ///
 /// Example: fpt transfer runs/mini/mnli-pt-s0 runs/mini/mnli-cr-*-s0
 #[derive(ClapArgs)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// Run directories of one model and task.
     #[arg(required = true, value_name = "RUN")]
@@ -62,5 +61,5 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         report.metric, report.task, report.examples
     ))?;
     let scores = report.scores.iter().cloned();
-    print_line(&matrix(&report.prompts, &report.models, scores, 1).to_string())
+    print_table(matrix(&report.prompts, &report.models, scores, 1))
 }

@@ -31,7 +31,7 @@ fn messages_do_not_command_the_terminal() {
     ] {
         let output = lab.fpt(arguments, "");
         let message = stderr(&output);
-        assert_eq!(output.status.code(), Some(2), "{message:?}");
+        assert_eq!(output.status.code(), Some(1), "{message:?}");
         assert!(message.starts_with("error: "), "{message:?}");
         assert!(is_harmless(&message), "{message:?}");
     }
@@ -96,7 +96,7 @@ fn a_token_does_not_go_in_the_open() {
         ],
     );
     let message = stderr(&output);
-    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert_eq!(output.status.code(), Some(1), "{message}");
     for part in [
         "unencrypted",
         "http://hub.invalid",

@@ -18,5 +18,6 @@ mod run_directories;
 mod schedules;
 mod stops;
 mod t5_large_layout;
+mod terminal;
 mod whole_files;
 mod wild;
