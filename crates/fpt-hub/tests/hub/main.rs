@@ -464,6 +464,7 @@ fn the_wait_is_what_the_server_asks_for_within_limits() {
     setup.fetch_with(patient, REPOSITORY).unwrap();
     assert!(started.elapsed() < Duration::from_secs(30));
 
+    let setup = Setup::new(&repository());
     setup.server.fail(
         "GET",
         "/revision/main",

@@ -68,7 +68,7 @@ fn what_to_set_is_said_in_words() {
     assert!(text("1GB").contains("train.batch_size"));
 
     let output = dry_run(&lab, &["--memory", "much"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     let message = stderr(&output);
     assert!(
         message.contains("--memory") && message.contains("24GB"),
