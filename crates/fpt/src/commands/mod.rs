@@ -1,6 +1,7 @@
 //! The commands, a file each, and what several of them share.
 
 pub(crate) mod bench;
+pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod cost;
 pub(crate) mod data;
@@ -9,6 +10,7 @@ pub(crate) mod doctor;
 mod dry_run;
 pub(crate) mod eval;
 mod fitting;
+pub(crate) mod man;
 mod memory;
 mod numbers;
 pub(crate) mod predict;

@@ -1,11 +1,13 @@
-//! What people see: help, errors and tables.
+//! What people see: help, completions, manual pages, errors and tables.
+
+use std::fs;
 
 use crate::lab::{Lab, stderr, stdout};
 
 /// Columns of help where there is no terminal.
 const HELP: usize = 100;
 
-const COMMANDS: [&[&str]; 14] = [
+const COMMANDS: [&[&str]; 16] = [
     &["train"],
     &["eval"],
     &["predict"],
@@ -19,6 +21,8 @@ const COMMANDS: [&[&str]; 14] = [
     &["bench", "products"],
     &["doctor"],
     &["devices"],
+    &["completions"],
+    &["man"],
     &[],
 ];
 
@@ -77,4 +81,44 @@ fn tables_have_lines_that_can_be_read() {
     for line in table.lines() {
         assert!(line.chars().count() <= 120, "{line}");
     }
+}
+
+#[test]
+fn shells_complete_the_commands() {
+    let lab = Lab::new();
+    for (shell, part) in [
+        ("bash", "complete -F _fpt"),
+        ("zsh", "#compdef fpt"),
+        ("fish", "complete -c fpt"),
+    ] {
+        let output = lab.fpt(&["completions", shell], "");
+        assert!(output.status.success(), "{}", stderr(&output));
+        let script = stdout(&output);
+        for part in [part, "similarity", "checkpoint-steps"] {
+            assert!(script.contains(part), "{shell}: {part}");
+        }
+        assert!(!script.contains("with-parent"), "{shell}");
+    }
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let lab = Lab::new();
+    let page = stdout(&lab.fpt(&["man"], ""));
+    assert!(
+        page.contains(".TH fpt 1") && page.contains("fpt\\-train(1)"),
+        "{page}"
+    );
+    assert!(
+        lab.fpt(&["man", "--out", "share/man1"], "")
+            .status
+            .success()
+    );
+    for command in COMMANDS {
+        let name = [&["fpt"], command].concat().join("-");
+        let page = fs::read_to_string(lab.path(&format!("share/man1/{name}.1"))).unwrap();
+        assert!(page.contains(&format!(".TH {name} 1")), "{page}");
+        assert!(command.is_empty() || page.contains("Example: "), "{page}");
+    }
+    assert!(!lab.path("share/man1/fpt-help.1").exists());
 }
