@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::{Args as ClapArgs, Subcommand};
 use fpt::model;
 use fpt_t5::T5Tokenizer;
@@ -65,6 +66,9 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
     let of_run = run.as_ref();
     let model = args.model.as_ref().or(of_run.map(|run| &run.model));
     let max_source = args.max_source.or(of_run.map(|run| run.lengths.max_source));
+    // Before a model is fetched for its tokenizer.
+    std::fs::metadata(&args.path)
+        .with_context(|| format!("cannot read {}", args.path.display()))?;
     let tokenizer = match model {
         Some(model) => Some(T5Tokenizer::from_directory(model::directory(model)?)?),
         None => None,
