@@ -97,7 +97,6 @@ fn shells_complete_the_commands() {
         for part in [part, "similarity", "checkpoint-steps"] {
             assert!(script.contains(part), "{shell}: {part}");
         }
-        assert!(!script.contains("with-parent"), "{shell}");
     }
 }
 
