@@ -54,14 +54,14 @@ fn main() -> ExitCode {
         Command::Report(args) => fpt::report(&args.directory, args.json),
         Command::Records(args) => records::run(&args),
         Command::Search(args) => search::run(&args),
-        Command::Torture(args) => return held(torture::run(&args)),
-        Command::Load(args) => return held(load::run(&args)),
+        Command::Torture(args) => torture::run(&args),
+        Command::Load(args) => load::run(&args),
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Data(args) => data::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::BenchWorker(args) => bench::run_worker(&args),
         Command::Interop(args) => match interop::run(&args) {
-            Ok(false) => return ExitCode::from(1),
+            Ok(false) => return ExitCode::FAILURE,
             other => other.map(|_| ()),
         },
     };
@@ -69,25 +69,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // It has said so.
         Err(error) if error.is::<grid::Stopped>() => ExitCode::from(stop::exit_status()),
-        Err(error) if error.is::<grid::Failed>() => {
-            terminal::error(&error);
-            ExitCode::from(1)
-        }
         Err(error) => {
             terminal::error(&error);
-            ExitCode::from(2)
-        }
-    }
-}
-
-/// The end of a command that holds promises against what happens.
-fn held(outcome: anyhow::Result<()>) -> ExitCode {
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is::<grid::Stopped>() => ExitCode::from(stop::exit_status()),
-        Err(error) => {
-            terminal::error(&error);
-            ExitCode::from(1)
+            ExitCode::FAILURE
         }
     }
 }

@@ -11,7 +11,7 @@ use fpt_tasks::TaskName;
 use fpt_train::Experiment;
 
 use crate::grid::{
-    Failed, Planned, RunArgs, find_finished, open, retain_current, retain_possible, start_settings,
+    Planned, RunArgs, find_finished, largest, open, retain_current, retain_possible, start_settings,
 };
 
 /// Judge claims by runs, and make the runs that are missing.
@@ -79,10 +79,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     ensure!(
         failures.is_empty(),
-        Failed(format!(
-            "some runs failed, and claims that need them have no verdict; the same command tries them again\n{}",
-            failures.join("\n")
-        ))
+        "some runs failed, and claims that need them have no verdict; the same command tries them again\n{}",
+        failures.join("\n")
     );
     Ok(())
 }
@@ -207,18 +205,20 @@ impl<'a> Campaign<'a> {
         let mut failures = Vec::new();
         if self.runs.iter().any(is_open) || !self.starts.is_empty() {
             let count = self.runs.len();
+            let configs: Vec<_> = self.runs.iter().map(|run| run.config.clone()).collect();
+            let largest = || largest(&self.experiment, &configs);
             let (runs, starts) = (&mut self.runs, &mut self.starts);
-            failures = args
-                .run
-                .with_executor(self.config, devices, count, |executor| {
-                    let mut failures = executor.run_all(runs)?;
-                    let mut now = model::fingerprinter();
-                    failures.extend(retain_current(runs, &mut now));
-                    retain_possible(starts, runs);
-                    find_finished(starts, &mut now, args.run.force_new)?;
-                    failures.extend(executor.run_all(starts)?);
-                    Ok(failures)
-                })?;
+            failures =
+                args.run
+                    .with_executor(self.config, devices, count, largest, |executor| {
+                        let mut failures = executor.run_all(runs)?;
+                        let mut now = model::fingerprinter();
+                        failures.extend(retain_current(runs, &mut now));
+                        retain_possible(starts, runs);
+                        find_finished(starts, &mut now, args.run.force_new)?;
+                        failures.extend(executor.run_all(starts)?);
+                        Ok(failures)
+                    })?;
         }
         let mut now = model::fingerprinter();
         failures.extend(retain_current(&mut self.runs, &mut now));

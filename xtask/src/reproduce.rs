@@ -13,7 +13,7 @@ use fpt_tasks::TaskName;
 use fpt_train::Experiment;
 
 use crate::grid::{
-    Executor, Failed, Grid, Planned, RunArgs, find_finished, open, prompts, retain_current,
+    Executor, Grid, Planned, RunArgs, find_finished, largest, open, prompts, retain_current,
     retain_possible, starts, until_stopped,
 };
 
@@ -169,8 +169,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     fpt_files::remove_stale(&out, Duration::ZERO, is_comparison_or_report);
     find_finished(&mut runs, &mut model::fingerprinter(), args.run.force_new)?;
 
+    let configs: Vec<_> = runs.iter().map(|run| run.config.clone()).collect();
+    let largest = || largest(&experiment, &configs);
     args.run
-        .with_executor(&args.config, devices, runs.len(), |executor| {
+        .with_executor(&args.config, devices, runs.len(), largest, |executor| {
             let work = Work {
                 experiment: &experiment,
                 tasks: &tasks,
@@ -220,10 +222,8 @@ impl Work<'_> {
         }
         ensure!(
             failures.is_empty(),
-            Failed(format!(
-                "{failed} of {total} runs failed, or are not of what is there now; the same command tries them again\n{}",
-                failures.join("\n")
-            ))
+            "{failed} of {total} runs failed, or are not of what is there now; the same command tries them again\n{}",
+            failures.join("\n")
         );
         Ok(())
     }

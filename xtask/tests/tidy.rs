@@ -111,6 +111,25 @@ fn an_import_is_of_one_module() {
     assert_none("a `use` names one module", &found);
 }
 
+/// Whoever prints an error prints its causes, too.
+#[test]
+fn errors_leave_their_cause_to_source() {
+    let message = regex(r"(?s)#\[error\(.*?\)\]\n");
+    let mut found = Vec::new();
+    for source in sources() {
+        for attribute in message.find_iter(&source.text) {
+            let variant = &source.text[attribute.end()..];
+            let wraps = variant[..variant.find([',', ';']).unwrap_or(variant.len())].contains("#[");
+            let says = attribute.as_str();
+            if says.contains("{source") || wraps && says.contains("{0") {
+                let line = source.text[..attribute.start()].lines().count() + 1;
+                found.push(format!("{}:{line}: {}", source.path, says.trim()));
+            }
+        }
+    }
+    assert_none("an error's message does not repeat its source", &found);
+}
+
 #[test]
 fn libraries_leave_the_world_to_programs() {
     let world = regex(
@@ -206,15 +225,31 @@ fn no_program_asks_git() {
     assert_none("the revision is known when a program is built", &found);
 }
 
+/// A package has no more than lies in its directory; Cargo puts what a link leads to into it.
 #[test]
-fn published_crates_have_a_readme() {
-    let mut crates = entries(&root().join("crates"));
-    crates.retain(|it| {
-        let manifest = fs::read_to_string(it.join("Cargo.toml")).expect("a manifest");
-        !manifest.contains("publish = false") && !it.join("README.md").is_file()
-    });
-    let found: Vec<_> = crates.iter().map(|it| it.display().to_string()).collect();
-    assert_none("a published crate has README.md", &found);
+fn published_crates_have_what_their_readers_look_for() {
+    let read = |path: PathBuf| fs::read_to_string(path).unwrap_or_default();
+    let mut found = Vec::new();
+    for directory in entries(&root().join("crates")) {
+        let manifest = read(directory.join("Cargo.toml"));
+        if manifest.contains("publish = false") {
+            continue;
+        }
+        let name = directory.display();
+        if read(directory.join("README.md")).is_empty() {
+            found.push(format!("{name}: README.md"));
+        }
+        for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
+            let text = read(root().join(licence));
+            if text.is_empty() || read(directory.join(licence)) != text {
+                found.push(format!("{name}: {licence}, as it is at the root"));
+            }
+        }
+        if !manifest.contains("[package.metadata.docs.rs]") {
+            found.push(format!("{name}: what docs.rs should build"));
+        }
+    }
+    assert_none("a published crate has", &found);
 }
 
 #[test]
@@ -223,7 +258,12 @@ fn paths_in_the_documents_exist() {
         r"\]\(([^)#:\s]+)(?:#[^)]*)?\)|`((?:crates|xtask|configs|docs|datasets|benches)/[^`\s*]*)`",
     );
     let mut found = Vec::new();
-    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+    for document in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+    ] {
         let text = fs::read_to_string(root().join(document)).expect("a document");
         for (line, number) in text.lines().zip(1..) {
             for captures in link.captures_iter(line) {
@@ -239,6 +279,29 @@ fn paths_in_the_documents_exist() {
         }
     }
     assert_none("a path in a document leads somewhere", &found);
+}
+
+#[test]
+fn versions_are_the_manifests() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).expect("a file");
+    let manifest = read("Cargo.toml");
+    let value = |key: &str| {
+        let line = regex(&format!("(?m)^{key} = \"(.*)\"$"));
+        line.captures(&manifest).expect("a key")[1].to_string()
+    };
+    let (rust, ours) = (value("rust-version"), value("version"));
+    let mut found = Vec::new();
+    for (file, says) in [
+        (".github/workflows/ci.yml", format!("cargo +{rust} check")),
+        ("README.md", format!("Rust ({rust} or newer)")),
+        ("CITATION.cff", format!("\nversion: {ours}\n")),
+        ("CHANGELOG.md", ours.clone()),
+    ] {
+        if !read(file).contains(&says) {
+            found.push(format!("{file}: {}", says.trim()));
+        }
+    }
+    assert_none("versions are those of Cargo.toml", &found);
 }
 
 #[test]

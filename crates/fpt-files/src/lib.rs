@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod causes;
 mod checkpoints;
 mod error;
 mod fingerprint;
@@ -20,6 +21,7 @@ mod weights;
 mod whole;
 mod whole_directory;
 
+pub use causes::with_causes;
 pub use checkpoints::Checkpoints;
 pub use error::FileError;
 pub use fingerprint::{Fingerprint, is_sha256};

@@ -172,6 +172,7 @@ mod tests {
 
     use super::*;
     use crate::listing::names;
+    use crate::with_causes;
 
     #[test]
     fn files_are_written_and_replaced() {
@@ -214,7 +215,7 @@ mod tests {
             for failing in [&with as &dyn Fn(&Path) -> _, &by_path, &removed] {
                 let error: FileError = failing(&path).unwrap_err();
                 let expected = format!("cannot write {}: no more", path.display());
-                assert_eq!(error.to_string(), expected);
+                assert_eq!(with_causes(&error), expected);
                 if there {
                     assert_eq!(names(directory.path()), ["file"]);
                     assert_eq!(fs::read(&path).unwrap(), b"whole");
@@ -262,11 +263,10 @@ mod tests {
         for target in targets {
             let name = target.display().to_string();
             for error in [
-                write(&target, "").unwrap_err().to_string(),
-                write_path(&target, |path| fs::write(path, ""))
-                    .unwrap_err()
-                    .to_string(),
+                write(&target, "").unwrap_err(),
+                write_path(&target, |path| fs::write(path, "")).unwrap_err(),
             ] {
+                let error = with_causes(&error);
                 let (start, reason) = error.split_at("cannot write ".len() + name.len() + 2);
                 assert_eq!(start, format!("cannot write {name}: "));
                 assert!(!reason.is_empty() && !reason.contains(".tmp"), "{error}");
@@ -332,7 +332,7 @@ mod tests {
             }
             assert_eq!(names(&path("below")), ["file"]);
             symlink("round", path("round")).unwrap();
-            let error = write(path("round"), "").unwrap_err().to_string();
+            let error = with_causes(&write(path("round"), "").unwrap_err());
             assert!(
                 error.contains("links") && error.contains("round"),
                 "{error}"

@@ -65,6 +65,7 @@ mod tests {
 
     use super::*;
     use crate::listing::names;
+    use crate::with_causes;
 
     fn two(directory: &Path) -> Result<(), FileError> {
         crate::write(directory.join("a"), "1")?;
@@ -111,7 +112,7 @@ mod tests {
     fn nothing_is_replaced() {
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join("b"), "mine").unwrap();
-        let error = write_directory(root.path(), two).unwrap_err().to_string();
+        let error = with_causes(&write_directory(root.path(), two).unwrap_err());
         assert!(error.contains("a file b already"), "{error}");
         assert_eq!(names(root.path()), ["b"]);
         assert_eq!(fs::read_to_string(root.path().join("b")).unwrap(), "mine");

@@ -82,10 +82,7 @@ pub enum HubError {
         cache: PathBuf,
     },
     /// The server cannot be reached, or hangs up.
-    #[error(
-        "cannot get {url}: {reason} (tried {attempts} times); if the files are in the cache, HF_HUB_OFFLINE=1 uses \
-         them without asking the hub"
-    )]
+    #[error("cannot get {url}: {reason} (tried {attempts} times); check the network and the proxy")]
     Network {
         /// The address, without its query.
         url: String,
@@ -161,7 +158,7 @@ pub enum HubError {
         reason: String,
     },
     /// A file or directory of the cache cannot be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("cannot read or write {}", path.display())]
     Io {
         /// The file or directory.
         path: PathBuf,
@@ -177,6 +174,17 @@ impl From<FileError> for HubError {
                 Self::Io { path, source }
             }
             FileError::Damaged { path, reason } => Self::Index { path, reason },
+        }
+    }
+}
+
+impl HubError {
+    /// Whether the hub was not reached, or was not able to answer.
+    pub(crate) fn is_unreached(&self) -> bool {
+        match self {
+            Self::Network { .. } | Self::RateLimited { .. } => true,
+            Self::Status { status, .. } => *status == 429 || *status >= 500,
+            _ => false,
         }
     }
 }

@@ -60,13 +60,16 @@ impl Failure {
 /// Counts failures and waits between them.
 pub(crate) struct Retry<'a> {
     config: &'a HubConfig,
+    retries: u32,
     failures: u32,
 }
 
 impl<'a> Retry<'a> {
-    pub(crate) fn new(config: &'a HubConfig) -> Self {
+    /// As `config` says, but for the number of retries.
+    pub(crate) fn new(config: &'a HubConfig, retries: u32) -> Self {
         Self {
             config,
+            retries,
             failures: 0,
         }
     }
@@ -82,7 +85,7 @@ impl<'a> Retry<'a> {
     /// Waits before the next attempt, or gives the failure back when there should be none.
     pub(crate) fn pause(&mut self, failure: Failure) -> Result<(), Failure> {
         self.failures += 1;
-        if !failure.is_transient() || self.failures > self.config.retries {
+        if !failure.is_transient() || self.failures > self.retries {
             return Err(failure);
         }
         let doubled = self

@@ -29,6 +29,9 @@ pub struct Snapshot {
     pub dir: PathBuf,
     /// The commit that they are of.
     pub commit: String,
+    /// Why the hub did not say what the revision stands for now, where it was asked and could not be reached: then this is
+    /// what the revision stood for when the hub was asked last.
+    pub unreached: Option<String>,
 }
 
 /// What the hub says about a revision.
@@ -85,7 +88,8 @@ impl Hub {
 
     /// Brings a model's files into the cache, as far as they are not there, and says where they are.
     /// A commit hash whose files are all cached is not asked about; a branch or a tag is, unless the
-    /// hub is offline.
+    /// hub is offline. Where the hub can't be reached then, what the cache has of the branch or tag is
+    /// taken, if that is complete, and [`Snapshot::unreached`] says so; so the hub is asked only once.
     ///
     /// # Errors
     ///
@@ -106,13 +110,28 @@ impl Hub {
             return Ok(Snapshot {
                 dir: cache.snapshot(&commit),
                 commit,
+                unreached: None,
             });
         }
 
+        let cached = self.cached(model, &cache, files).ok();
+        let retries = if cached.is_some() {
+            0
+        } else {
+            self.config.retries
+        };
         let Revision {
             sha: commit,
             siblings,
-        } = self.revision(model)?;
+        } = match (self.revision(model, retries), cached) {
+            (Err(error), Some(cached)) if error.is_unreached() => {
+                return Ok(Snapshot {
+                    unreached: Some(error.to_string()),
+                    ..cached
+                });
+            }
+            (revision, _) => revision?,
+        };
         let there: HashSet<String> = siblings
             .into_iter()
             .map(|sibling| sibling.rfilename)
@@ -155,6 +174,7 @@ impl Hub {
         Ok(Snapshot {
             dir: cache.snapshot(&commit),
             commit,
+            unreached: None,
         })
     }
 
@@ -177,6 +197,7 @@ impl Hub {
             (Some(commit), None) => Ok(Snapshot {
                 dir: cache.snapshot(&commit),
                 commit,
+                unreached: None,
             }),
             (_, missing) => Err(HubError::NotCached {
                 model: Box::new(model.clone()),
@@ -186,14 +207,14 @@ impl Hub {
         }
     }
 
-    /// The commit and the files of a revision.
-    fn revision(&self, model: &ModelId) -> Result<Revision, HubError> {
+    /// The commit and the files of a revision; asked for once, and `retries` times more.
+    fn revision(&self, model: &ModelId, retries: u32) -> Result<Revision, HubError> {
         let base = self.model_api(model);
         let url = format!(
             "{base}/revision/{}",
             utf8_percent_encode(model.revision(), IN_URL)
         );
-        let text = match self.retrying(|| self.client.text(&url)) {
+        let text = match self.retrying(retries, || self.client.text(&url)) {
             Ok(text) => text,
             // Mirrors leave out which of the two is missing.
             Err((
@@ -230,8 +251,12 @@ impl Hub {
         )
     }
 
-    fn retrying<T>(&self, attempt: impl Fn() -> Result<T, Failure>) -> Result<T, (Failure, u32)> {
-        let mut retry = Retry::new(&self.config);
+    fn retrying<T>(
+        &self,
+        retries: u32,
+        attempt: impl Fn() -> Result<T, Failure>,
+    ) -> Result<T, (Failure, u32)> {
+        let mut retry = Retry::new(&self.config, retries);
         loop {
             match attempt() {
                 Ok(value) => return Ok(value),
@@ -344,7 +369,7 @@ impl Fetch<'_> {
             path.join("/")
         );
         let meta = hub
-            .retrying(|| hub.client.meta(&url))
+            .retrying(hub.config.retries, || hub.client.meta(&url))
             .map_err(|(failure, attempts)| error(failure, attempts))?;
 
         let blob = cache.blob(&meta.etag);
@@ -353,7 +378,7 @@ impl Fetch<'_> {
             let request = |start| hub.client.bytes(&url, start);
             download(
                 request,
-                Retry::new(&hub.config),
+                Retry::new(&hub.config, hub.config.retries),
                 file,
                 &meta,
                 &blob,

@@ -8,6 +8,8 @@ mod scorer;
 mod scores;
 mod selection;
 
+/// The version of Burn whose tensors and devices this API has.
+pub use burn;
 pub use error::PartialError;
 pub use fpt_schedule::{PartialSize, StackSize};
 pub use layers::even_layers;

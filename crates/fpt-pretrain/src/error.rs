@@ -48,10 +48,10 @@ pub enum PretrainError {
     #[error("tokenizer: {0}")]
     Tokenize(String),
     /// The weights can't be written.
-    #[error("pre-training: {0}")]
+    #[error(transparent)]
     Model(#[from] T5Error),
     /// A part of the model can't be left out.
-    #[error("pre-training: {0}")]
+    #[error(transparent)]
     Partial(#[from] PartialError),
     /// Training failed.
     #[error("pre-training: {0}")]

@@ -20,6 +20,8 @@ pub mod fuzzing {
     pub use crate::state::fuzz::{read, written};
 }
 
+/// The version of Burn whose tensors and devices this API has.
+pub use burn;
 pub use config::{Curriculum, Dropped, Drops, ModelShape, PretrainConfig};
 pub use error::PretrainError;
 pub use host::Host;

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use burn::module::Module;
 use fpt_files::{
-    Checkpoints, FreshDirectory, Lock, Owner, create_directory, set_aside, write_json,
+    Checkpoints, FreshDirectory, Lock, Owner, create_directory, set_aside, with_causes, write_json,
 };
 use fpt_t5::{SaveOptions, T5};
 use fpt_world::{tokenizer, write_tokenizer};
@@ -237,7 +237,7 @@ impl Run<'_> {
     ) -> Result<(), PretrainError> {
         match state.save(&self.checkpoints) {
             Err(PretrainError::File(error)) => {
-                let message = format!("there is no checkpoint: {error}");
+                let message = format!("there is no checkpoint: {}", with_causes(&error));
                 on_event(PretrainEvent::Warning { message });
                 Ok(())
             }

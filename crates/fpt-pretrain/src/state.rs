@@ -163,7 +163,7 @@ pub mod fuzz {
     /// # Errors
     /// What is wrong with it.
     pub fn read(bytes: &[u8], config: &PretrainConfig, model: T5) -> Result<(), String> {
-        let optimizers = Optimizers::new().map_err(|error| error.to_string())?;
+        let optimizers = Optimizers::new().map_err(|error| fpt_files::with_causes(&error))?;
         State::from_bytes(bytes, model, optimizers.build(config)).map(drop)
     }
 }

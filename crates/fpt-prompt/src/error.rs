@@ -9,7 +9,7 @@ use fpt_files::FileError;
 #[non_exhaustive]
 pub enum PromptError {
     /// A file can't be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -17,7 +17,7 @@ pub enum PromptError {
         source: std::io::Error,
     },
     /// A file can't be written.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}", path.display())]
     Write {
         /// The file.
         path: PathBuf,

@@ -11,6 +11,8 @@ mod similarity;
 pub use adapter::{
     AdapterInfo, InitKind, adapter_base_model, adapter_weights, load_adapter, save_adapter,
 };
+/// The version of Burn whose tensors and devices this API has.
+pub use burn;
 pub use error::PromptError;
 pub use init::PromptInit;
 pub use load::load_prompt;

@@ -237,7 +237,7 @@ fn damaged_adapters_are_refused_by_name() {
     fs::remove_file(directory.path().join(weights)).unwrap();
     let error = load(&directory).unwrap_err();
     assert!(matches!(error, PromptError::Read { .. }));
-    let message = error.to_string();
+    let message = fpt_files::with_causes(&error);
     assert!(
         message.contains(weights) && message.contains("adapter_model.bin"),
         "{message}"

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use crate::html::clean;
 
@@ -35,6 +35,16 @@ impl MarkdownTable {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
+        self
+    }
+
+    /// For reading in lines of at most `width` columns: what is longer goes on in the line below, within its cell. No
+    /// longer Markdown then, unless everything fits.
+    #[must_use]
+    pub fn within(mut self, width: u16) -> Self {
+        self.0
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(width);
         self
     }
 }
@@ -74,6 +84,21 @@ mod tests {
         ] {
             assert_eq!(markdown_cell(text), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn wide_tables_go_on_in_the_line_below() {
+        let table = || {
+            let mut table = MarkdownTable::new(["method", "stages"]);
+            table.add_row(["PT", "30 x 24/24 2816/2816"]);
+            table
+        };
+        let whole = table().to_string();
+        assert_eq!(table().within(120).to_string(), whole);
+        assert_eq!(
+            table().within(24).to_string(),
+            "| method | stages      |\n|--------|-------------|\n| PT     | 30 x 24/24  |\n|        | 2816/2816   |"
+        );
     }
 
     #[test]

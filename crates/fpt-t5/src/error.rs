@@ -9,7 +9,7 @@ use fpt_files::FileError;
 #[non_exhaustive]
 pub enum T5Error {
     /// A file can't be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -17,7 +17,7 @@ pub enum T5Error {
         source: std::io::Error,
     },
     /// A file can't be written.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}", path.display())]
     Write {
         /// The file.
         path: PathBuf,

@@ -22,6 +22,8 @@ mod taps;
 mod tokenizer;
 
 pub use attention::{Attention, KeysValues, index};
+/// The version of Burn whose tensors and devices this API has.
+pub use burn;
 pub use checkpoint::{SaveOptions, weight_files};
 pub use config::{EosTokenId, FeedForwardKind, T5Config};
 pub use decoder::{Decoder, DecoderBlock, KvCache};

@@ -37,7 +37,7 @@ pub enum SubmitError {
         id: String,
     },
     /// Writing failed.
-    #[error("cannot write the predictions: {0}")]
+    #[error("cannot write the predictions")]
     Io(#[from] io::Error),
 }
 

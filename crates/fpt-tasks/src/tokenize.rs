@@ -98,7 +98,7 @@ impl Tokenized {
 
 /// An example that the tokenizer refused.
 #[derive(Debug, Error)]
-#[error("cannot tokenize example `{id}`: {source}")]
+#[error("cannot tokenize example `{id}`")]
 pub struct TokenizeError<E: std::error::Error + 'static> {
     /// The example's id.
     pub id: String,

@@ -127,7 +127,7 @@ pub enum TrainError {
         owner: String,
     },
     /// A run failed after its first metrics, which are kept.
-    #[error("{source}; what the run wrote until then is kept in {}", kept.display())]
+    #[error("the run failed ({} keeps what it wrote until then)", kept.display())]
     Failed {
         /// Why.
         source: Box<TrainError>,
@@ -175,7 +175,7 @@ pub enum TrainError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The schedule does not fit the model or the steps.
-    #[error("invalid configuration: {0}")]
+    #[error("invalid configuration")]
     Schedule(#[from] ScheduleError),
     /// A partial model can't be made.
     #[error(transparent)]

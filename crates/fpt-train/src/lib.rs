@@ -33,6 +33,8 @@ pub mod fuzzing {
 
 pub use answering::Answering;
 pub use average::Average;
+/// The version of Burn whose tensors and devices this API has.
+pub use burn;
 pub use compute::{Compute, Precision};
 pub use conduct::{Begun, Conduct};
 pub use config::{

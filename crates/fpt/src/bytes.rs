@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use bytesize::ByteSize;
+
 /// So many bytes; written `24GB`, `80 GiB`, `512MB` or as a plain number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bytes(
@@ -13,40 +15,14 @@ pub struct Bytes(
 #[derive(Debug, PartialEq, Eq)]
 pub struct NoBytes(String);
 
-const UNITS: [(&str, u64); 7] = [
-    ("kb", 1_000),
-    ("mb", 1_000_000),
-    ("gb", 1_000_000_000),
-    ("kib", 1 << 10),
-    ("mib", 1 << 20),
-    ("gib", 1 << 30),
-    ("b", 1),
-];
-
 impl FromStr for Bytes {
     type Err = NoBytes;
 
     fn from_str(text: &str) -> Result<Self, NoBytes> {
-        let refused = || NoBytes(text.to_string());
-        let lower = text.trim().to_lowercase();
-        let unit = lower.find(|c: char| c.is_ascii_alphabetic());
-        let (number, unit) = lower.split_at(unit.unwrap_or(lower.len()));
-        let unit = match unit {
-            "" => 1,
-            unit => {
-                UNITS
-                    .iter()
-                    .find(|known| known.0 == unit)
-                    .ok_or_else(refused)?
-                    .1
-            }
-        };
-        let number: f64 = number.trim().parse().map_err(|_| refused())?;
-        let bytes = number * unit as f64;
-        if !(bytes >= 1.0 && bytes < u64::MAX as f64) {
-            return Err(refused());
+        match text.trim().parse::<ByteSize>() {
+            Ok(size) if size.as_u64() > 0 => Ok(Self(size.as_u64())),
+            _ => Err(NoBytes(text.to_string())),
         }
-        Ok(Self(bytes as u64))
     }
 }
 
@@ -64,12 +40,7 @@ impl std::error::Error for NoBytes {}
 
 impl std::fmt::Display for Bytes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let bytes = self.0 as f64;
-        match self.0 {
-            0..1_000_000 => write!(f, "{:.1} kB", bytes / 1e3),
-            1_000_000..1_000_000_000 => write!(f, "{:.1} MB", bytes / 1e6),
-            _ => write!(f, "{:.1} GB", bytes / 1e9),
-        }
+        ByteSize(self.0).display().si().fmt(f)
     }
 }
 

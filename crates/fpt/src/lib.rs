@@ -2,9 +2,11 @@
 
 pub mod bytes;
 mod cache;
+pub mod data;
 mod device;
 mod embedded;
 mod host;
+pub mod memory;
 pub mod model;
 mod notes;
 mod report;
@@ -13,6 +15,8 @@ pub mod stop;
 pub mod terminal;
 pub mod verdict;
 
+/// The version of Burn whose devices this API has.
+pub use burn;
 pub use device::{DeviceName, DeviceReport, Devices, Gpu, survey};
 pub use host::{available_memory, host, peak_memory, revision, system_memory};
 pub use notes::notes;

@@ -6,7 +6,7 @@ mod price;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use fpt::{stop, terminal};
 use fpt_train::TrainError;
 
@@ -38,6 +38,8 @@ enum Command {
     Bench(commands::bench::Command),
     Doctor(commands::doctor::Args),
     Devices(commands::devices::Args),
+    Completions(commands::completions::Args),
+    Man(commands::man::Args),
 }
 
 fn main() -> ExitCode {
@@ -66,6 +68,8 @@ fn main() -> ExitCode {
         Command::Bench(command) => commands::bench::run(&command),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Devices(args) => commands::devices::run(&args),
+        Command::Completions(args) => commands::completions::run(&args, Cli::command()),
+        Command::Man(args) => commands::man::run(&args, Cli::command()),
     };
     // Inside the pool, small parallel operations need not be handed to another thread. The number of threads
     // is that of the cores, or RAYON_NUM_THREADS.
@@ -87,8 +91,7 @@ fn main() -> ExitCode {
                 return ExitCode::SUCCESS;
             }
             terminal::error(&error);
-            // Everything that can go wrong here is about input, output or settings.
-            ExitCode::from(2)
+            ExitCode::FAILURE
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Models by path or by name.
 
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use anyhow::Context;
 use fpt_hub::{FileSet, Hub, HubConfig, HubError, ModelSource, SourceError};
@@ -68,6 +69,16 @@ fn found(model: &Path) -> anyhow::Result<FoundModel> {
         bar.set_position(now.done);
     })?;
     bar.finish_and_clear();
+    if let Some(why) = &snapshot.unreached {
+        // Models are looked for more than once.
+        static TOLD: Once = Once::new();
+        TOLD.call_once(|| {
+            terminal::note(&format!(
+                "{text}: taking commit {} from the cache, as the hub did not tell whether there is a later one: {why}",
+                snapshot.commit
+            ));
+        });
+    }
     Ok(FoundModel {
         directory: snapshot.dir,
         hub: Some(HubModel {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fpt_files::set_aside;
+use fpt_files::{set_aside, with_causes};
 use fpt_train::{Fingerprinter, RunConfig, RunResult, TrainError, finished_run};
 
 use crate::terminal;
@@ -21,6 +21,7 @@ pub fn finished(
     match finished_run(directory, config, fingerprinter) {
         Err(error @ (TrainError::OtherRun { .. } | TrainError::Damaged { .. })) if force_new => {
             let kept = set_aside(directory)?;
+            let error = with_causes(&error);
             terminal::note(&format!("{error}: it is {} now", kept.display()));
             Ok(None)
         }

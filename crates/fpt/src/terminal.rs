@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
+use clap::builder::styling::Styles;
+use fpt_report::MarkdownTable;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -43,13 +45,21 @@ fn deceives(character: char) -> bool {
     }
 }
 
+/// Columns of a line that no terminal shows.
+const COLUMNS: u16 = 120;
+
 /// The arguments of the program. Where they are wrong, or help or the version is wanted, that is printed and the program
 /// ends, as with [`Parser::parse`].
 pub fn arguments<T: Parser>() -> T {
     T::try_parse().unwrap_or_else(|error| {
         if error.use_stderr() {
             // It quotes the arguments, among which may be names of files.
-            note(error.render().to_string().trim_end());
+            let text = error.render().to_string();
+            let text = text.trim_end();
+            match text.strip_prefix("error: ") {
+                Some(message) => say_error(message),
+                None => note(text),
+            }
             std::process::exit(error.exit_code());
         }
         error.exit()
@@ -72,6 +82,16 @@ pub fn print_line(text: &str) -> anyhow::Result<()> {
         .context("failed to write to standard output")
 }
 
+/// Print a table as wide as the terminal is at most; elsewhere of lines that can still be read.
+///
+/// # Errors
+/// As [`print_line`].
+pub fn print_table(table: MarkdownTable) -> anyhow::Result<()> {
+    let terminal = terminal_size::terminal_size_of(std::io::stdout());
+    let width = terminal.map_or(COLUMNS, |(width, _)| width.0);
+    print_line(&table.within(width).to_string())
+}
+
 /// Print a value as a line of JSON on standard output.
 ///
 /// # Errors
@@ -88,19 +108,24 @@ pub fn note(text: &str) {
 
 /// An error for the user on standard error: `error: ...`, with its causes.
 pub fn error(error: &anyhow::Error) {
-    note(&format!("error: {}", with_causes(error)));
+    say_error(&with_causes(error));
 }
 
-/// An error and its causes in one line. Many messages have the text of their cause in them; it is not said again.
+/// A message that is marked as clap marks its own: in colours, where standard error shows them.
+fn say_error(message: &str) {
+    let mark = Styles::styled();
+    let mark = mark.get_error();
+    // Nothing can be done where standard error is closed.
+    let _ = writeln!(
+        anstream::stderr(),
+        "{mark}error:{mark:#} {}",
+        shown(message)
+    );
+}
+
+/// An error and its causes in one line.
 pub fn with_causes(error: &anyhow::Error) -> String {
-    let mut line = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !line.contains(&cause) {
-            line.push_str(": ");
-            line.push_str(&cause);
-        }
-    }
-    line
+    fpt_files::with_causes(error.as_ref())
 }
 
 /// A bar over `length` units of work with an estimate of the time left; invisible where standard error is no
@@ -142,10 +167,6 @@ fn style(bar: &ProgressBar, template: &str) {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Error, ErrorKind};
-
-    use fpt_files::FileError;
-
     use super::*;
 
     #[test]
@@ -167,27 +188,5 @@ mod tests {
         }
         let bar = still_bar(1, "a\u{1b}b");
         assert_eq!(bar.prefix(), r"a\u{1b}b");
-    }
-
-    #[test]
-    fn causes_are_said_once() {
-        let source = Error::from(ErrorKind::NotFound);
-        let cause = source.to_string();
-        let error = anyhow::Error::new(FileError::Write {
-            path: "a.json".into(),
-            source,
-        });
-        assert_eq!(with_causes(&error), format!("cannot write a.json: {cause}"));
-        let error = error.context("failed to save");
-        assert_eq!(
-            with_causes(&error),
-            format!("failed to save: cannot write a.json: {cause}")
-        );
-        assert_eq!(with_causes(&anyhow::anyhow!("alone")), "alone");
-        // Some messages go on after their cause.
-        let kept = error.context(format!(
-            "failed to save: cannot write a.json: {cause}; b is kept"
-        ));
-        assert!(with_causes(&kept).ends_with("; b is kept"));
     }
 }

@@ -31,7 +31,7 @@ fn printed(output: Output) -> String {
 fn refused(mut command: Command) -> String {
     let output = command.output().unwrap();
     let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert_eq!(output.status.code(), Some(1), "{message}");
     assert!(!message.contains("panicked"), "{message}");
     message
 }

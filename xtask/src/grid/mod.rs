@@ -2,6 +2,7 @@
 
 mod children;
 mod execute;
+mod memory;
 mod placement;
 mod plan;
 
@@ -10,13 +11,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use fpt::{DeviceName, stop, terminal};
+use fpt::bytes::Bytes;
+use fpt::{DeviceName, available_memory, stop, terminal};
 use fpt_train::{Claim, Experiment};
 
 use crate::{data, shell};
 use children::{Children, GRACE};
 pub(crate) use execute::Executor;
 pub use execute::Stopped;
+pub(crate) use memory::largest;
 pub(crate) use plan::{
     Grid, Planned, find_finished, prompts, retain_current, retain_possible, start_settings, starts,
 };
@@ -24,7 +27,8 @@ pub(crate) use plan::{
 /// How runs are executed.
 #[derive(ClapArgs)]
 pub struct RunArgs {
-    /// Runs at a time; by default one for each device, or one for each core where the processor computes.
+    /// Runs at a time; by default one for each device, or, where the processor computes, one for each core, as far as memory
+    /// suffices.
     #[arg(long)]
     pub(crate) jobs: Option<NonZeroUsize>,
 
@@ -64,13 +68,15 @@ impl RunArgs {
         Ok(())
     }
 
-    /// Do `work` with what executes up to `runs` runs of the experiment file `config` on `devices`. Until then a stop ends
-    /// this program at once; from now on there are others, which must end before it.
+    /// Do `work` with what executes up to `runs` runs of the experiment file `config` on `devices`, the largest of which
+    /// takes as much memory as `largest` says. Until then a stop ends this program at once; from now on there are others,
+    /// which must end before it.
     pub(crate) fn with_executor<T>(
         &self,
         config: &Path,
         devices: DeviceName,
         runs: usize,
+        largest: impl FnOnce() -> anyhow::Result<u64>,
         work: impl FnOnce(&Executor<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         stop::at_work();
@@ -83,7 +89,11 @@ impl RunArgs {
             let on_cards = devices != DeviceName::Cpu;
             let devices = devices.each();
             let asked = self.jobs.map(NonZeroUsize::get);
-            let jobs = placement::jobs(asked, devices.len(), on_cards, cores, runs);
+            let at_once = match asked {
+                None if !on_cards => fitting(cores.min(runs), largest()?),
+                _ => cores,
+            };
+            let jobs = placement::jobs(asked, devices.len(), on_cards, at_once, runs);
             work(&Executor {
                 program: &program,
                 children,
@@ -96,6 +106,22 @@ impl RunArgs {
             })
         })
     }
+}
+
+/// As many of `wanted` runs of `largest` bytes as there is memory for; that they are fewer is told.
+fn fitting(wanted: usize, largest: u64) -> usize {
+    let Some(free) = available_memory() else {
+        return wanted;
+    };
+    let fitting = memory::fitting(largest, free).min(wanted);
+    if fitting < wanted {
+        terminal::note(&format!(
+            "{fitting} of {wanted} runs at a time: one may take {}, and {} of memory are free; --jobs sets another number",
+            Bytes(largest),
+            Bytes(free)
+        ));
+    }
+    fitting
 }
 
 /// Make the directory of an experiment's runs this process's own, and see that the data are there.
@@ -124,15 +150,3 @@ pub(crate) fn until_stopped<T>(
     ));
     Err(Stopped.into())
 }
-
-/// Some runs failed; the others are finished.
-#[derive(Debug)]
-pub struct Failed(pub(crate) String);
-
-impl std::fmt::Display for Failed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Failed {}

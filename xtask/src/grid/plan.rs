@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use fpt::finished;
+use fpt::{data, finished};
+use fpt_files::with_causes;
 use fpt_partial::shape;
 use fpt_prompt::PromptInit;
 use fpt_schedule::Method;
@@ -97,6 +98,9 @@ pub(crate) fn find_finished(
     fingerprinter: &mut Fingerprinter,
     force_new: bool,
 ) -> anyhow::Result<()> {
+    for run in runs.iter() {
+        data::require_for_training(&run.config, None)?;
+    }
     for run in runs {
         let mut look = |force_new| finished(&run.directory, &run.config, fingerprinter, force_new);
         run.finished = match look(force_new) {
@@ -119,7 +123,7 @@ pub(crate) fn retain_current(
         |run| match finished_run(&run.directory, &run.config, fingerprinter) {
             Ok(result) => result.is_some(),
             Err(error) => {
-                others.push(format!("{}: {error}", run.name()));
+                others.push(format!("{}: {}", run.name(), with_causes(&error)));
                 false
             }
         },

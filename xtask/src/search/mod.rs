@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use self::draw::{Candidate, candidates};
 use self::spec::Spec;
-use crate::grid::{Executor, Failed, Planned, RunArgs, find_finished, open};
+use crate::grid::{Executor, Planned, RunArgs, find_finished, largest, open};
 
 /// Find schedules that cost little and score much.
 ///
@@ -73,10 +73,17 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         out: &out,
         force_new: args.run.force_new,
     };
+    let largest = || {
+        let pairs = search.pairs();
+        // Prompt tuning, of which the candidates are parts.
+        let runs = pairs.iter().map(|pair| search.plan(None, pair));
+        let runs = runs.collect::<anyhow::Result<Vec<_>>>()?;
+        largest(&experiment, runs.iter().map(|run| &run.config))
+    };
     let count = candidates.len() * spec.rungs[0];
     let tried = args
         .run
-        .with_executor(&spec.experiment, devices, count, |executor| {
+        .with_executor(&spec.experiment, devices, count, largest, |executor| {
             search.halve(candidates, executor)
         })?;
     search.publish(&tried, args)
@@ -156,10 +163,8 @@ impl Search<'_> {
         let failures = executor.run_all(&runs)?;
         anyhow::ensure!(
             failures.is_empty(),
-            Failed(format!(
-                "some runs failed, and the search can't go on without them; the same command tries them again\n{}",
-                failures.join("\n")
-            ))
+            "some runs failed, and the search can't go on without them; the same command tries them again\n{}",
+            failures.join("\n")
         );
         find_finished(&mut runs, &mut fingerprinter, false)?;
         Ok(runs.into_iter().filter_map(|run| run.finished).collect())

@@ -21,8 +21,6 @@ pub(super) struct Victim {
     pub(super) name: &'static str,
     program: PathBuf,
     arguments: Vec<OsString>,
-    /// Exit statuses after an error.
-    pub(super) errors: &'static [i32],
     /// How long it took the last time that it was undisturbed from its beginning to its end. Machines have other things
     /// to do, too.
     took: Cell<Duration>,
@@ -162,7 +160,6 @@ pub(super) fn victims(args: &Args, place: &Path) -> anyhow::Result<Vec<Victim>> 
             name,
             program: if name == "grid" { &this } else { &fpt }.clone(),
             arguments: words,
-            errors: if name == "grid" { &[1, 2] } else { &[2] },
             took: Cell::default(),
             expected: Contents::default(),
         };

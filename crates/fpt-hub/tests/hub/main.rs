@@ -464,6 +464,7 @@ fn the_wait_is_what_the_server_asks_for_within_limits() {
     setup.fetch_with(patient, REPOSITORY).unwrap();
     assert!(started.elapsed() < Duration::from_secs(30));
 
+    let setup = Setup::new(&repository());
     setup.server.fail(
         "GET",
         "/revision/main",
@@ -765,9 +766,8 @@ fn offline_with_a_cold_cache_says_what_to_do() {
 }
 
 #[test]
-fn a_hub_that_cannot_be_reached_is_an_error_even_with_a_warm_cache() {
+fn a_hub_that_cannot_be_reached_leaves_what_is_cached() {
     let setup = Setup::new(&repository());
-    setup.fetch().unwrap();
     let closed = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -777,12 +777,36 @@ fn a_hub_that_cannot_be_reached_is_an_error_even_with_a_warm_cache() {
         retries: 1,
         ..setup.config()
     };
-    let error = setup.fetch_with(config, REPOSITORY).unwrap_err();
+    let error = setup.fetch_with(config.clone(), REPOSITORY).unwrap_err();
     assert!(
         matches!(error, HubError::Network { attempts: 2, .. }),
         "{error}"
     );
-    assert!(error.to_string().contains("HF_HUB_OFFLINE=1"), "{error}");
+    assert!(error.to_string().contains("check the network"), "{error}");
+
+    let reached = setup.fetch().unwrap();
+    assert_eq!(reached.unreached, None);
+    let why = |cached: Snapshot| {
+        assert_eq!(
+            (&cached.dir, &cached.commit),
+            (&reached.dir, &reached.commit)
+        );
+        cached.unreached.unwrap()
+    };
+    let closed = why(setup.fetch_with(config.clone(), REPOSITORY).unwrap());
+    assert!(closed.contains("tried 1 times"), "{closed}");
+    let busy = Fault::Status(503, &[]);
+    setup.server.fail("GET", "/revision/main", busy, 1);
+    assert!(why(setup.fetch().unwrap()).contains("503"));
+    // What the hub does say counts.
+    let gone = Fault::Status(404, &[("x-error-code", "RevisionNotFound")]);
+    setup.server.fail("GET", "/revision/main", gone, 1);
+    assert!(matches!(
+        setup.fetch().unwrap_err(),
+        HubError::RevisionNotFound { .. }
+    ));
+    fs::remove_file(setup.weights()).unwrap();
+    setup.fetch_with(config, REPOSITORY).unwrap_err();
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::{Split, TaskName};
 #[non_exhaustive]
 pub enum TaskError {
     /// The file is missing or unreadable.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Io {
         /// The file.
         path: PathBuf,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use burn::tensor::Device;
-use fpt_files::{Checkpoints, SealedFormat};
+use fpt_files::{Checkpoints, SealedFormat, with_causes};
 use serde::{Deserialize, Serialize};
 
 use self::record::{VERSION, from_bytes, to_bytes};
@@ -159,7 +159,7 @@ impl<'a> Keeper<'a> {
         };
         // Not again at once.
         (self.last, self.last_batches) = (Instant::now(), state.counters.batches());
-        log.warn(format!("there is no checkpoint: {error}"))
+        log.warn(format!("there is no checkpoint: {}", with_causes(&error)))
     }
 
     /// Write a checkpoint, to the disk.

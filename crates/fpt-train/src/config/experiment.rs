@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use fpt_files::with_causes;
 use fpt_prompt::PromptInit;
 use fpt_schedule::{Method, ScheduleConfig};
 use fpt_t5::T5Config;
@@ -189,12 +190,12 @@ impl Experiment {
         experiment
             .check()
             .and_then(|()| experiment.check_tasks(tasks))
-            .map_err(|error| fail(error.to_string()))?;
+            .map_err(|error| fail(with_causes(&error)))?;
         // A mistake in the settings of any task is reported now, not when its turn comes.
         for task in experiment.task.keys() {
             experiment
                 .run(task, 0, &[])
-                .map_err(|error| fail(format!("in [task.{task}]: {error}")))?;
+                .map_err(|error| fail(format!("in [task.{task}]: {}", with_causes(&error))))?;
         }
         Ok(experiment)
     }

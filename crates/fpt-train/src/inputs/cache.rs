@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fpt_files::{Fingerprint, SealedFormat};
+use fpt_files::{Fingerprint, SealedFormat, with_causes};
 
 /// A writer that takes longer for a file is dead.
 const LONGEST_WRITE: Duration = Duration::from_secs(24 * 3600);
@@ -65,7 +65,7 @@ impl Cache {
         let kept = content.map_err(|error| error.to_string()).and_then(|it| {
             fpt_files::create_parents(&path)
                 .and_then(|()| format.write(&path, &it))
-                .map_err(|error| error.to_string())
+                .map_err(|error| with_causes(&error))
         });
         if let Err(reason) = kept {
             self.warn(format!("{name} is not kept for other runs: {reason}"));

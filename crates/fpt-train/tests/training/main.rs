@@ -288,7 +288,7 @@ fn the_prompt_that_is_kept_is_the_first_of_the_best_on_dev() {
 /// What `error` is about, and that the metrics until then are kept.
 fn divergence(lab: &Lab, result: Result<RunResult, TrainError>) -> (usize, &'static str) {
     let error = result.unwrap_err();
-    let message = error.to_string();
+    let message = fpt_files::with_causes(&error);
     let TrainError::Failed { source, kept } = error else {
         panic!("{message}");
     };

@@ -4,9 +4,10 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use burn::tensor::Device;
 use clap::{Args as ClapArgs, ValueEnum};
+use fpt::bytes::Bytes;
 use fpt::{model, terminal};
 use fpt_t5::{SaveOptions, T5};
 
@@ -20,7 +21,6 @@ use super::print_line;
 ///
 /// Example: fpt convert --model google/t5-large-lm-adapt --out models/t5-large-lm-adapt
 #[derive(ClapArgs)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// Model directory, or a model of the hub, owner/name or owner/name@revision.
     #[arg(long, value_name = "DIR|NAME")]
@@ -34,9 +34,9 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value = "f32")]
     dtype: StoredType,
 
-    /// Largest size of a file: bytes, or a number with MB or GB.
-    #[arg(long, default_value = "5GB", value_parser = size, value_name = "SIZE")]
-    max_shard_size: u64,
+    /// Largest size of a file, such as 500MB.
+    #[arg(long, default_value = "5GB", value_name = "BYTES")]
+    max_shard_size: Bytes,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     let model = T5::from_pretrained(&source, &Device::flex())?;
     let options = SaveOptions {
-        max_shard_bytes: args.max_shard_size,
+        max_shard_bytes: args.max_shard_size.0,
         bf16: args.dtype == StoredType::Bf16,
     };
     let present = |name: &&str| source.join(name).exists();
@@ -108,23 +108,4 @@ fn model_file(directory: &Path) -> anyhow::Result<Option<String>> {
         }
     }
     Ok(None)
-}
-
-/// `5GB`, `500MB` or a number of bytes.
-fn size(text: &str) -> anyhow::Result<u64> {
-    let text = text.trim();
-    let (number, unit) = match text.strip_suffix("GB") {
-        Some(number) => (number, 1_000_000_000),
-        None => match text.strip_suffix("MB") {
-            Some(number) => (number, 1_000_000),
-            None => (text, 1),
-        },
-    };
-    let number: u64 = number
-        .trim()
-        .parse()
-        .with_context(|| format!("`{text}` is no size such as 5GB, 500MB or 1000000"))?;
-    let bytes = number.saturating_mul(unit);
-    ensure!(bytes > 0, "a file needs room for something");
-    Ok(bytes)
 }

@@ -12,7 +12,7 @@ use fpt_tasks::{TaskName, Tasks};
 use fpt_train::{Experiment, Plan};
 use serde::Serialize;
 
-use super::{print_json, print_line};
+use super::{print_json, print_table};
 use crate::price::{describe, price};
 
 /// What schedules cost, without running anything: no weights and no data are read.
@@ -24,7 +24,6 @@ use crate::price::{describe, price};
 ///
 /// Example: fpt cost --config configs/t5-large.toml
 #[derive(ClapArgs)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// Experiment file.
     #[arg(long, value_name = "FILE")]
@@ -83,7 +82,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if args.json {
         return print_json(&rows);
     }
-    print_line(&table(&rows).to_string())
+    print_table(table(&rows))
 }
 
 fn row(

@@ -4,7 +4,7 @@ use clap::Args as ClapArgs;
 use fpt::{DeviceReport, survey};
 use fpt_report::MarkdownTable;
 
-use super::{print_json, print_line};
+use super::{print_json, print_line, print_table};
 
 /// List where this program can compute, with memory and precisions, and for the rest why not.
 ///
@@ -13,7 +13,6 @@ use super::{print_json, print_line};
 ///
 /// Example: fpt devices
 #[derive(ClapArgs)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// Print JSON.
     #[arg(long)]
@@ -29,7 +28,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     for report in reports.iter().filter(|report| report.usable) {
         table.add_row(row(report));
     }
-    print_line(&table.to_string())?;
+    print_table(table)?;
     for report in &reports {
         if let Some(reason) = &report.reason {
             print_line(&format!("{}: {reason}", report.name))?;

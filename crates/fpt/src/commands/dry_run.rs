@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use fpt::bytes::Bytes;
-use fpt::model;
+use fpt::{data, model};
 use fpt_hub::ModelSource;
 use fpt_partial::shape;
 use fpt_schedule::{Share, Stage};
@@ -67,7 +67,7 @@ pub(super) struct Target {
 }
 
 pub(super) fn show(
-    experiment: Option<&Experiment>,
+    experiment: Option<(&Experiment, &Path)>,
     config: &RunConfig,
     target: &Target,
     json: bool,
@@ -83,13 +83,18 @@ pub(super) fn show(
     }
     let model_config = match (&directory, experiment) {
         (Some(directory), _) => T5Config::from_file(directory.join("config.json"))?,
-        (None, Some(experiment)) => experiment.model_config()?,
+        (None, Some((experiment, _))) => experiment.model_config()?,
         (None, None) => {
             bail!("the model {name} is not on this machine, and its shape is not known")
         }
     };
     let task = config.task(&Tasks::paper())?;
-    let data = data_plan(config, &*task, &mut missing);
+    let splits = data::of_training(config, &*task);
+    let absent = data::missing(config, &*task, &splits, experiment);
+    missing.extend(absent.into_iter().map(|absent| Missing {
+        what: format!("the {} split, {}", absent.split, absent.path.display()),
+        how: absent.how,
+    }));
     let plan = Plan::new(config, &*task, &shape(&model_config))?;
     let price = price(&*task, &plan, config.precision);
     let settings = settings(config, target.is_processor);
@@ -104,7 +109,7 @@ pub(super) fn show(
             heads: model_config.num_heads,
             vocabulary: model_config.vocab_size,
         },
-        data,
+        data: data_plan(config, &*task, &splits),
         stages: plan.schedule.stages(),
         linear_percent: 100.0 * price.linear_share,
         true_percent: 100.0 * price.true_share,
@@ -122,9 +127,9 @@ pub(super) fn show(
 }
 
 /// The files of the splits that a run reads, each once.
-fn data_plan(config: &RunConfig, task: &dyn Task, missing: &mut Vec<Missing>) -> Vec<DataPlan> {
+fn data_plan(config: &RunConfig, task: &dyn Task, splits: &[Split]) -> Vec<DataPlan> {
     let mut data = Vec::new();
-    for split in [Split::Train, Split::Dev, config.eval.reported(task)] {
+    for &split in splits {
         let Some(path) = task.path(&config.data, split) else {
             continue;
         };
@@ -132,14 +137,6 @@ fn data_plan(config: &RunConfig, task: &dyn Task, missing: &mut Vec<Missing>) ->
             continue;
         }
         let bytes = std::fs::metadata(&path).ok().map(|file| file.len());
-        if bytes.is_none() {
-            missing.push(Missing {
-                what: format!("the {split} split, {}", path.display()),
-                how: task.how_to_get(&config.data).unwrap_or_else(|| {
-                    "has no source that is known here; put the file there".into()
-                }),
-            });
-        }
         data.push(DataPlan { split, path, bytes });
     }
     data

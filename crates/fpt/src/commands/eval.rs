@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
-use fpt::{DeviceName, model, terminal};
+use fpt::{DeviceName, data, model, terminal};
 use fpt_report::MarkdownTable;
 use fpt_tasks::metrics::{self, Confusion, LabelScores};
 use fpt_tasks::{Example, Gold, Scores, Split, Task, TaskName, Tasks, write_submission};
@@ -16,9 +16,9 @@ use super::{ConfigArgs, adapter, memory, numbers, print_json, print_line};
 /// Score a prompt, or the bare model, on a split of a task by greedy decoding.
 ///
 /// Example: fpt eval runs/mnli --split dev
-///          fpt eval --config configs/mini.toml --task mnli --adapter runs/mnli
+///
+/// Example: fpt eval --config configs/mini.toml --task mnli --adapter runs/mnli
 #[derive(ClapArgs)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// Directory of a finished run: its configuration and its prompt.
     #[arg(value_name = "RUN")]
@@ -81,8 +81,10 @@ struct LabelReport {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let devices = args.device.open_one()?;
     let device = devices.primary().clone();
-    let config = args.source.resolve(args.run.as_deref())?;
-    let session = Session::load(&config, &Tasks::paper(), model::find, &device)?;
+    let resolved = args.source.resolve(args.run.as_deref())?;
+    let config = &resolved.config;
+    data::require(config, &[args.split], resolved.origin())?;
+    let session = Session::load(config, &Tasks::paper(), model::find, &device)?;
     let prompt = adapter(
         args.adapter.as_deref().or(args.run.as_deref()),
         session.model.config().d_model,

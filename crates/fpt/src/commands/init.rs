@@ -28,7 +28,6 @@ const OTHER_WORDS: [&str; 24] = [
 ///
 /// Example: fpt init --task reviews --data reviews.csv > reviews.toml
 #[derive(ClapArgs)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// Name of the task: letters, digits, `-` and `_`.
     #[arg(long)]

@@ -2,13 +2,15 @@
 
 use fpt::Devices;
 use fpt::bytes::Bytes;
+use fpt::memory::peaks;
+pub(super) use fpt::memory::{layout, numbers, priced, settings};
 use fpt_partial::shape;
 use fpt_schedule::PartialSize;
 use fpt_schedule::cost::BatchShape;
-use fpt_schedule::memory::{Layout, Numbers, PeakBytes, Recompute, StepSettings, fit, peak};
+use fpt_schedule::memory::{Numbers, PeakBytes, Recompute, StepSettings, fit, peak};
 use fpt_t5::T5Config;
 use fpt_tasks::{PadTo, Tasks};
-use fpt_train::{Plan, Precision, RunConfig};
+use fpt_train::{Plan, RunConfig};
 use serde::Serialize;
 
 /// The memory that a run needs, and that there is.
@@ -31,45 +33,9 @@ struct Proposal {
     peak: u64,
 }
 
-/// The numbers of a run's weights.
-pub(super) fn numbers(config: &RunConfig) -> Numbers {
-    match config.precision {
-        Precision::F32 => Numbers::F32,
-        _ => Numbers::Bf16,
-    }
-}
-
 /// The precision of a run, as its configuration names it.
 pub(super) fn precision_name(config: &RunConfig) -> &'static str {
     precision(numbers(config))
-}
-
-/// How a run computes its steps, on a processor or else on a GPU.
-pub(super) fn settings(config: &RunConfig, on_processor: bool) -> StepSettings {
-    StepSettings {
-        precision: numbers(config),
-        recompute: priced(config.train.recompute),
-        accumulate: config.train.accumulate,
-        layout: layout(on_processor),
-    }
-}
-
-/// How a processor, or else a GPU, lays activations out.
-pub(super) fn layout(on_processor: bool) -> Layout {
-    if on_processor {
-        Layout::Processor
-    } else {
-        Layout::Gpu
-    }
-}
-
-/// What a model computes again, as it is priced.
-pub(super) fn priced(of_model: fpt_t5::Recompute) -> Recompute {
-    match of_model {
-        fpt_t5::Recompute::Attention => Recompute::Attention,
-        fpt_t5::Recompute::Layers => Recompute::Layers,
-        _ => Recompute::None,
-    }
 }
 
 /// Whether the devices have the memory for a step on one example, however short it is: the prompt, and padding to fixed
@@ -114,22 +80,16 @@ impl MemoryPlan {
         let stages: Vec<(PartialSize, BatchShape)> = (plan.schedule.stages().iter())
             .map(|stage| (stage.size, plan.largest_batch.of_stage(stage)))
             .collect();
-        let peaks = |settings: &StepSettings| -> Vec<PeakBytes> {
-            let one = |(size, batch): &(PartialSize, BatchShape)| {
-                peak(&plan.shape, size, batch, settings)
-            };
-            stages.iter().map(one).collect()
-        };
         let fitting = device.map(|memory| fit(&plan.shape, &stages, &settings, memory));
         Self {
-            stages: peaks(&settings),
+            stages: peaks(plan, &settings),
             device,
             fits: fitting.map(|fitting| fitting == Some(settings)),
             proposed: (fitting.flatten())
                 .filter(|fitting| *fitting != settings)
                 .map(|fitting| Proposal {
                     settings: fitting,
-                    peak: highest(&peaks(&fitting)).total(),
+                    peak: highest(&peaks(plan, &fitting)).total(),
                 }),
             settings,
         }

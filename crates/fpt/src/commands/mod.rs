@@ -1,6 +1,7 @@
 //! The commands, a file each, and what several of them share.
 
 pub(crate) mod bench;
+pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod cost;
 pub(crate) mod data;
@@ -10,6 +11,7 @@ mod dry_run;
 pub(crate) mod eval;
 mod fitting;
 pub(crate) mod init;
+pub(crate) mod man;
 mod memory;
 mod numbers;
 pub(crate) mod predict;
@@ -25,9 +27,9 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use clap::Args;
 use fpt::stop;
-use fpt::terminal::{print_json, print_line};
+use fpt::terminal::{print_json, print_line, print_table};
 use fpt_prompt::{SoftPrompt, load_prompt};
-use source::{ConfigArgs, Resolved, RunArgs};
+use source::{ConfigArgs, RunArgs};
 
 /// What started this program, where it must not outlive that.
 #[derive(Args)]

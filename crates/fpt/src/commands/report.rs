@@ -11,7 +11,6 @@ use clap::Args as ClapArgs;
 ///
 /// Example: fpt report runs/mini
 #[derive(ClapArgs)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// Directory of the run directories.
     #[arg(value_name = "DIR")]

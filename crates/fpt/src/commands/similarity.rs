@@ -9,7 +9,7 @@ use fpt_report::MarkdownTable;
 use fpt_tasks::Tasks;
 use fpt_train::{FinishedRun, similarities};
 
-use super::{Parent, print_json, print_line};
+use super::{Parent, print_json, print_line, print_table};
 
 /// Compare the prompts of finished runs: in parameter space, and in the neurons that they activate.
 ///
@@ -19,7 +19,6 @@ use super::{Parent, print_json, print_line};
 ///
 /// Example: fpt similarity runs/mini/mnli-*-s0
 #[derive(ClapArgs)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// Run directories of one model.
     #[arg(required = true, value_name = "RUN")]
@@ -65,7 +64,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             .pairs
             .iter()
             .map(|row| row.iter().map(value).collect());
-        print_line(&matrix(&report.names, &report.names, rows, 3).to_string())?;
+        print_table(matrix(&report.names, &report.names, rows, 3))?;
     }
     Ok(())
 }

@@ -48,9 +48,19 @@ pub(crate) struct RunArgs {
 /// What was asked for.
 pub(crate) struct Resolved {
     /// The experiment, where it is one.
-    pub experiment: Option<Experiment>,
+    experiment: Option<Experiment>,
     /// The run.
     pub config: RunConfig,
+    /// Where it is written.
+    file: PathBuf,
+}
+
+impl Resolved {
+    /// The experiment and its file, where it is one.
+    pub(crate) fn origin(&self) -> Option<(&Experiment, &Path)> {
+        let experiment = self.experiment.as_ref()?;
+        Some((experiment, &self.file))
+    }
 }
 
 impl RunArgs {
@@ -79,13 +89,11 @@ impl RunArgs {
 
 impl ConfigArgs {
     /// The configuration that is asked for; `run` is the directory of a finished one.
-    pub(crate) fn resolve(&self, run: Option<&Path>) -> anyhow::Result<RunConfig> {
+    pub(crate) fn resolve(&self, run: Option<&Path>) -> anyhow::Result<Resolved> {
         let run = run.map(|run| run.join("config.toml"));
         match (&run, &self.config) {
             (Some(_), Some(_)) => bail!("give a run or --config, not both"),
-            (Some(file), None) | (None, Some(file)) => {
-                Ok(self.of_file(file, 0, &self.overrides())?.config)
-            }
+            (Some(file), None) | (None, Some(file)) => self.of_file(file, 0, &self.overrides()),
             (None, None) => {
                 bail!("give the directory of a run, or an experiment with --config FILE")
             }
@@ -118,6 +126,7 @@ impl ConfigArgs {
             return Ok(Resolved {
                 experiment: None,
                 config,
+                file: file.to_path_buf(),
             });
         }
         let experiment = Experiment::from_file(file)?;
@@ -134,6 +143,7 @@ impl ConfigArgs {
         Ok(Resolved {
             experiment: Some(experiment),
             config,
+            file: file.to_path_buf(),
         })
     }
 }

@@ -6,14 +6,14 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 use fpt::bytes::Bytes;
 use fpt::verdict::{self, Patient, Verdicts};
-use fpt::{DeviceName, finished, host, model, notes, stop, terminal};
+use fpt::{DeviceName, data, finished, host, model, notes, stop, terminal};
 use fpt_t5::T5Config;
 use fpt_tasks::{Split, Tasks, read_split};
 use fpt_train::{Begun, Conduct, Event, MetricRecord, RunConfig, RunResult, TrainError, train};
 use indicatif::ProgressBar;
 
 use super::data::show_examples;
-use super::{Parent, Resolved, RunArgs, dry_run, memory, print_json, print_line};
+use super::{Parent, RunArgs, dry_run, memory, print_json, print_line};
 
 /// Train a prompt for one task.
 ///
@@ -27,7 +27,6 @@ use super::{Parent, Resolved, RunArgs, dry_run, memory, print_json, print_line};
 ///
 /// Example: fpt train --config configs/mini.toml --task mnli --out runs/mnli
 #[derive(ClapArgs)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     #[command(flatten)]
     run: RunArgs,
@@ -155,7 +154,11 @@ impl Args {
                 memory: devices.memory(),
             },
             Err(error) => {
-                terminal::note(&format!("--device {}: {error}", self.device));
+                terminal::note(&format!(
+                    "--device {}: {}",
+                    self.device,
+                    terminal::with_causes(&error)
+                ));
                 elsewhere
             }
         }
@@ -163,16 +166,18 @@ impl Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let Resolved { experiment, config } = args.run.resolve()?;
+    let resolved = args.run.resolve()?;
+    let config = &resolved.config;
     if args.dry_run {
-        return dry_run::show(experiment.as_ref(), &config, &args.target(), args.json);
+        return dry_run::show(resolved.origin(), config, &args.target(), args.json);
     }
     anyhow::ensure!(
         args.cache() != args.out,
         "--out {} is the directory of the cache; choose another --out or --cache",
         args.out.display()
     );
-    if args.is_finished(&config, args.force_new)? {
+    data::require_for_training(config, resolved.origin())?;
+    if args.is_finished(config, args.force_new)? {
         return Ok(());
     }
 
@@ -188,11 +193,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let devices = args.device.open()?;
     let directory = model::find(&config.model)?.directory;
     let model = T5Config::from_file(directory.join("config.json"))?;
-    memory::suffices_for_one(&config, &model, &devices)?;
+    memory::suffices_for_one(config, &model, &devices)?;
     let (cache, host) = (args.cache(), host(&devices, args.conduct()));
     let verdicts = verdict::file().map_or_else(Verdicts::default, |file| Verdicts::read(&file));
     for (name, device) in devices.named() {
-        let patient = Patient::new(&name, device, memory::precision_name(&config));
+        let patient = Patient::new(&name, device, memory::precision_name(config));
         if let Some(warning) = verdicts.admit(&patient, args.force)? {
             terminal::note(&warning);
         }
@@ -219,14 +224,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             }
         }
     };
-    let result = train(
-        &config,
-        &args.out,
-        &cache,
-        &host,
-        devices.all(),
-        &mut listen,
-    );
+    let result = train(config, &args.out, &cache, &host, devices.all(), &mut listen);
     bar.finish_and_clear();
     if let Err(TrainError::Stopped) = result {
         terminal::note(&format!(
@@ -235,7 +233,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         ));
     }
     if let Err(TrainError::Taken { .. }) = result
-        && args.is_finished(&config, false)?
+        && args.is_finished(config, false)?
     {
         // Another process was faster.
         return Ok(());

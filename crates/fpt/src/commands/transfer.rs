@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use fpt::{DeviceName, model, terminal};
-use fpt_tasks::Tasks;
+use fpt::{DeviceName, data, model, terminal};
+use fpt_tasks::{Split, Tasks};
 use fpt_train::{FinishedRun, transfers};
 
 use super::similarity::matrix;
-use super::{Parent, numbers, print_json, print_line};
+use super::{Parent, numbers, print_json, print_line, print_table};
 
 /// Evaluate the prompts of finished runs, unchanged, on each other's models.
 ///
@@ -17,7 +17,6 @@ use super::{Parent, numbers, print_json, print_line};
 ///
 /// Example: fpt transfer runs/mini/mnli-pt-s0 runs/mini/mnli-cr-*-s0
 #[derive(ClapArgs)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// Run directories of one model and task.
     #[arg(required = true, value_name = "RUN")]
@@ -45,6 +44,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         .iter()
         .map(FinishedRun::read)
         .collect::<Result<Vec<_>, _>>()?;
+    for run in &runs {
+        data::require(&run.config, &[Split::Dev], None)?;
+    }
     let bar = terminal::bar(runs.len() * runs.len(), "transfer");
     let device = args.device.open_single()?;
     let report = transfers(
@@ -66,5 +68,5 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         report.metric, report.task, report.examples
     ))?;
     let scores = report.scores.iter().cloned();
-    print_line(&matrix(&report.prompts, &report.models, scores, 1).to_string())
+    print_table(matrix(&report.prompts, &report.models, scores, 1))
 }

@@ -1,15 +1,15 @@
-//! Whatever is wrong with input, output or settings: one clear error, exit status 2, no panic, nothing left
-//! behind.
+//! Whatever is wrong with input, output or settings: one clear error, exit status 1 (2 where arguments are
+//! wrong), no panic, nothing left behind.
 
 use std::fs;
 
-use crate::lab::{Lab, stderr};
+use crate::lab::{Lab, status, stderr};
 
 /// Train MNLI in `lab`, which must fail and name all of `expected`.
 fn refused(lab: &Lab, more: &[&str], expected: &[&str]) {
     let output = lab.train("mnli", more);
     let message = stderr(&output);
-    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert_eq!(output.status.code(), status(&message), "{message}");
     assert!(message.starts_with("error: "), "{message}");
     assert!(!message.contains("panicked"), "{message}");
     for part in expected {
@@ -160,7 +160,7 @@ fn malformed_json_line() {
     });
     let output = lab.train("record", &[]);
     let message = stderr(&output);
-    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert_eq!(output.status.code(), status(&message), "{message}");
     assert!(message.contains("data/record/val.jsonl:2:"), "{message}");
     assert!(!lab.path("run.partial").exists());
 }
@@ -197,7 +197,7 @@ fn output_that_cannot_be_created() {
         "",
     );
     let message = stderr(&output);
-    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert_eq!(output.status.code(), status(&message), "{message}");
     assert!(message.contains("file/run"), "{message}");
     assert!(!message.contains("panicked"), "{message}");
 }
@@ -208,7 +208,7 @@ fn output_that_holds_something_else() {
     fs::create_dir(lab.path("run")).unwrap();
     fs::write(lab.path("run/thesis.tex"), "precious").unwrap();
     let output = lab.train("mnli", &[]);
-    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.status.code(), Some(1));
     assert!(
         stderr(&output).contains("no finished run"),
         "{}",
@@ -232,7 +232,7 @@ fn adapter_of_another_width() {
         "x\n",
     );
     let message = stderr(&output);
-    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert_eq!(output.status.code(), status(&message), "{message}");
     assert!(
         message.contains("adapter_config.json") && message.contains("1024"),
         "{message}"
@@ -244,7 +244,7 @@ fn unknown_task_name() {
     let lab = Lab::new();
     let output = lab.train("mnlli", &[]);
     let message = stderr(&output);
-    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert_eq!(output.status.code(), status(&message), "{message}");
     assert!(
         message.contains("mnli, qqp, squad2, record, xsum"),
         "{message}"

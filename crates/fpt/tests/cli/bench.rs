@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::lab::{Lab, stderr, stdout};
+use crate::lab::{Lab, status, stderr, stdout};
 
 fn bench(lab: &Lab, arguments: &[&str]) -> Value {
     let output = lab.fpt(&[&["bench"], arguments, &["--json"]].concat(), "");
@@ -141,7 +141,7 @@ fn what_cannot_be_timed() {
     for (arguments, parts) in cases {
         let output = lab.fpt(&[&["bench"], arguments].concat(), "");
         let message = stderr(&output);
-        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert_eq!(output.status.code(), status(&message), "{message}");
         for part in parts {
             assert!(message.contains(part), "{part} is not in: {message}");
         }

@@ -6,6 +6,24 @@ use serde_json::{Value, json};
 
 use crate::lab::{Lab, trained};
 
+#[cfg(unix)]
+#[test]
+fn files_have_the_permissions_of_any_new_file() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let lab = Lab::new();
+    let mode = |path: &str| {
+        let file = fs::metadata(lab.path(path)).unwrap();
+        file.permissions().mode() & 0o777
+    };
+    let private = PermissionsExt::from_mode(0o600);
+    fs::set_permissions(lab.path("model/tokenizer.json"), private).unwrap();
+    trained(&lab.fpt(&["convert", "--model", "model", "--out", "other"], ""));
+    for name in ["model.safetensors", "config.json", "tokenizer.json"] {
+        assert_eq!(mode(&format!("other/{name}")), mode("lab.toml"), "{name}");
+    }
+}
+
 #[test]
 fn all_that_belongs_to_a_model_goes_along_unchanged() {
     let lab = Lab::new();

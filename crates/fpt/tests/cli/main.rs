@@ -19,5 +19,6 @@ mod run_directories;
 mod schedules;
 mod stops;
 mod t5_large_layout;
+mod terminal;
 mod whole_files;
 mod wild;

@@ -39,7 +39,7 @@ fn worked_or_named(output: &Output, name: &str, what: &str) -> bool {
     let message = stderr(output);
     match output.status.code() {
         Some(0) => true,
-        Some(2) => {
+        Some(1 | 2) => {
             assert!(message.starts_with("error: "), "{what}: {message}");
             assert!(message.contains(name), "{what}: {name} not in: {message}");
             false

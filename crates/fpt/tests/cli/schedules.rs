@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::lab::{Lab, stderr, stdout};
+use crate::lab::{Lab, status, stderr, stdout};
 
 /// Train into `run`, with `--set` for each of `settings`.
 fn train(lab: &Lab, run: &str, task: &str, arguments: &[&str], settings: &[&str]) {
@@ -234,7 +234,7 @@ fn prompts_are_compared_and_carried_over() {
 fn assert_refused(lab: &Lab, arguments: &[&str], settings: &[&str], parts: &[&str]) {
     let output = try_train(lab, "refused", "squad2", arguments, settings);
     let message = stderr(&output);
-    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert_eq!(output.status.code(), status(&message), "{message}");
     assert!(!message.contains("panicked"), "{message}");
     for part in parts {
         assert!(message.contains(part), "{part} is not in: {message}");
@@ -301,7 +301,7 @@ fn a_seed_that_collides_with_a_run_of_another_configuration() {
     train(&lab, "run", "mnli", &["--method", "ld-1/2"], &[]);
     let output = try_train(&lab, "run", "mnli", &["--method", "ld-1/4"], &[]);
     let message = stderr(&output);
-    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert_eq!(output.status.code(), status(&message), "{message}");
     assert!(
         message.contains("run") && message.contains("another configuration"),
         "{message}"

@@ -157,7 +157,7 @@ fn training_evaluation_submission_and_answers() {
         stdout(&output)
     );
     let refused = lab.fpt(&["convert", "--model", "large", "--out", "sharded"], "");
-    assert_eq!(refused.status.code(), Some(2));
+    assert_eq!(refused.status.code(), Some(1));
     assert!(
         stderr(&refused).contains("holds a model already"),
         "{}",
@@ -181,7 +181,7 @@ fn unlabelled_splits_are_for_submissions_only() {
         (submission, ["has no answers", "--submission"]),
     ] {
         let output = lab.fpt(&arguments, "");
-        assert_eq!(output.status.code(), Some(2));
+        assert_eq!(output.status.code(), Some(1));
         for part in parts {
             assert!(stderr(&output).contains(part), "{}", stderr(&output));
         }
@@ -233,7 +233,7 @@ fn what_is_missing_is_listed_with_the_way_to_get_it() {
         &["predict", "--model", "google/t5-large-lm-adapt"],
         &[("HF_HOME", "cache"), ("HF_HUB_OFFLINE", "1")],
     );
-    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.status.code(), Some(1));
     assert!(
         stderr(&output).contains("google/t5-large-lm-adapt"),
         "{}",
@@ -273,7 +273,7 @@ fn data_is_checked() {
         lines.join("\n") + "\n"
     });
     let output = lab.fpt(&check, "");
-    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.status.code(), Some(1));
     let text = stdout(&output);
     assert!(
         text.contains('6') && text.contains("10") && text.contains("perhaps"),

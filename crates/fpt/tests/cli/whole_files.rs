@@ -44,7 +44,7 @@ fn a_conversion_that_fails_midway_can_be_tried_again() {
         let before = names(&lab.path(""));
         let output = convert_with_limit(&lab, out, true);
         let message = stderr(&output);
-        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert_eq!(output.status.code(), Some(1), "{message}");
         assert!(
             message.contains(&format!("write the model to {out}")),
             "{message}"

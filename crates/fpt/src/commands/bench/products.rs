@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{Times, timed};
 use crate::commands::synthetic::PrecisionName;
-use crate::commands::{numbers, print_json, print_line};
+use crate::commands::{numbers, print_json, print_table};
 
 /// What is waited for should take so long, so that neither starting it nor waiting counts for much.
 const AT_LEAST: Duration = Duration::from_millis(20);
@@ -31,7 +31,6 @@ const F32: u64 = 4;
 ///
 /// Example: fpt bench products --precision f32 --sizes 512x512x512
 #[derive(ClapArgs)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     #[arg(long, default_value = "cpu", help = DeviceName::HELP)]
     device: DeviceName,
@@ -150,7 +149,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if args.json {
         return print_json(&report);
     }
-    print_line(&table(&report).to_string())
+    print_table(table(&report))
 }
 
 fn time(

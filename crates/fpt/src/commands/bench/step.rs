@@ -27,7 +27,6 @@ const SEED: u64 = 0;
 ///
 /// Example: fpt bench step --model-shape mini --batch 8 --source 64 --target 8 --steps 3
 #[derive(ClapArgs)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// mini (the scale model), t5-base, t5-large or t5-xl (of v1.1), or the directory of a model, for its shape.
     #[arg(long, value_name = "SHAPE|DIR", default_value = "t5-large")]

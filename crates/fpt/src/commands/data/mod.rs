@@ -29,13 +29,13 @@ pub(crate) enum Command {
 /// Shows counts, the balance of labels, percentiles of lengths, duplicates, and every problem with its line, not
 /// only the first; then some examples as the model sees them. With a model, lengths are counted in tokens too, and
 /// characters that it does not know and label words that it can't tell apart are named. Without FILE all splits of the
-/// experiment's tasks are looked at, and whether they share sources. The exit status is not 0 if training could not use
-/// the data.
+/// experiment's tasks are looked at, and whether they share sources. The exit status is 1 if training could not use the
+/// data.
 ///
 /// Example: fpt data check --config reviews.toml
-///          fpt data check --task mnli data/mnli/train.tsv --model google/t5-large-lm-adapt
+///
+/// Example: fpt data check --task mnli data/mnli/train.tsv --model google/t5-large-lm-adapt
 #[derive(ClapArgs)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct CheckArgs {
     /// Task: one of the experiment's, mnli, qqp, squad2, record or xsum.
     #[arg(long)]

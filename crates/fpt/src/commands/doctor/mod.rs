@@ -25,7 +25,6 @@ use super::{print_json, print_line};
 ///
 /// Example: fpt doctor --device cpu
 #[derive(ClapArgs)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     #[arg(long, default_value = "cpu", help = DeviceName::HELP)]
     device: DeviceName,

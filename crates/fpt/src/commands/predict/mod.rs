@@ -34,9 +34,9 @@ const USUAL_ANSWER: usize = 64;
 /// fpt.json beside the adapter.
 ///
 /// Example: fpt predict runs/reviews --input new.csv --output answers.jsonl
-///          echo "hypothesis: Anna lives in Kiel. premise: the home of Anna is in Kiel." | fpt predict runs/mnli
+///
+/// Example: echo "hypothesis: Anna lives in Kiel. premise: the home of Anna is in Kiel." | fpt predict runs/mnli
 #[derive(ClapArgs)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// Directory of a finished run: its model, and its prompt.
     #[arg(value_name = "RUN")]

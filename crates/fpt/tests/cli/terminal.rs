@@ -1,0 +1,123 @@
+//! What people see: help, completions, manual pages, errors and tables.
+
+use std::fs;
+
+use crate::lab::{Lab, stderr, stdout};
+
+/// Columns of help where there is no terminal.
+const HELP: usize = 100;
+
+const COMMANDS: [&[&str]; 16] = [
+    &["train"],
+    &["eval"],
+    &["predict"],
+    &["cost"],
+    &["data", "check"],
+    &["convert"],
+    &["similarity"],
+    &["transfer"],
+    &["report"],
+    &["bench", "step"],
+    &["bench", "products"],
+    &["doctor"],
+    &["devices"],
+    &["completions"],
+    &["man"],
+    &[],
+];
+
+#[test]
+fn help_fills_its_lines() {
+    let lab = Lab::new();
+    for command in COMMANDS {
+        let help = stdout(&lab.fpt(&[command, &["--help"]].concat(), ""));
+        let about = help.split("\nUsage: ").next().unwrap();
+        let examples = about.matches("Example: ").count();
+        assert!(command.is_empty() || examples > 0, "{help}");
+        let lines: Vec<&str> = about.lines().collect();
+        for pair in lines.windows(2) {
+            let word = pair[1].split(' ').next().unwrap();
+            if pair[0].is_empty() || word.is_empty() {
+                continue;
+            }
+            let with_it = pair[0].chars().count() + 1 + word.chars().count();
+            assert!(
+                with_it > HELP,
+                "{command:?}: `{word}` fits after: {}",
+                pair[0]
+            );
+        }
+    }
+}
+
+#[test]
+fn errors_are_marked_as_clap_marks_them() {
+    let lab = Lab::new();
+    let ours: &[&str] = &["report", "nowhere"];
+    let of_clap: &[&str] = &["report"];
+    for (arguments, status) in [(ours, 1), (of_clap, 2)] {
+        let said = |environment: &[(&str, &str)]| {
+            let output = lab.fpt_in(arguments, environment);
+            assert_eq!(output.status.code(), Some(status), "{}", stderr(&output));
+            stderr(&output)
+        };
+        assert!(said(&[]).starts_with("error: "));
+        assert!(said(&[("NO_COLOR", "1")]).starts_with("error: "));
+        let coloured = said(&[("CLICOLOR_FORCE", "1")]);
+        assert!(
+            coloured.starts_with("\u{1b}[1m\u{1b}[31merror:\u{1b}[0m "),
+            "{coloured:?}"
+        );
+        assert_eq!(coloured.matches('\u{1b}').count(), 3, "{coloured:?}");
+    }
+}
+
+#[test]
+fn tables_have_lines_that_can_be_read() {
+    let lab = Lab::new();
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/t5-large.toml");
+    let table = stdout(&lab.fpt(&["cost", "--config", config], ""));
+    assert!(table.contains("| FPT-CR "), "{table}");
+    for line in table.lines() {
+        assert!(line.chars().count() <= 120, "{line}");
+    }
+}
+
+#[test]
+fn shells_complete_the_commands() {
+    let lab = Lab::new();
+    for (shell, part) in [
+        ("bash", "complete -F _fpt"),
+        ("zsh", "#compdef fpt"),
+        ("fish", "complete -c fpt"),
+    ] {
+        let output = lab.fpt(&["completions", shell], "");
+        assert!(output.status.success(), "{}", stderr(&output));
+        let script = stdout(&output);
+        for part in [part, "similarity", "checkpoint-steps"] {
+            assert!(script.contains(part), "{shell}: {part}");
+        }
+    }
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let lab = Lab::new();
+    let page = stdout(&lab.fpt(&["man"], ""));
+    assert!(
+        page.contains(".TH fpt 1") && page.contains("fpt\\-train(1)"),
+        "{page}"
+    );
+    assert!(
+        lab.fpt(&["man", "--out", "share/man1"], "")
+            .status
+            .success()
+    );
+    for command in COMMANDS {
+        let name = [&["fpt"], command].concat().join("-");
+        let page = fs::read_to_string(lab.path(&format!("share/man1/{name}.1"))).unwrap();
+        assert!(page.contains(&format!(".TH {name} 1")), "{page}");
+        assert!(command.is_empty() || page.contains("Example: "), "{page}");
+    }
+    assert!(!lab.path("share/man1/fpt-help.1").exists());
+}
