@@ -7,7 +7,8 @@ use std::path::Path;
 use serde_json::Value;
 
 /// Follow from other files, and tell of times.
-const DERIVED: [&str; 5] = [
+const DERIVED: [&str; 6] = [
+    "events.out.tfevents.fpt",
     "SHA256SUMS",
     "index.html",
     "report.md",

@@ -7,6 +7,7 @@ mod price;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use fpt::terminal::Telling;
 use fpt::{stop, terminal};
 use fpt_train::TrainError;
 
@@ -17,6 +18,9 @@ use fpt_train::TrainError;
 #[derive(Parser)]
 #[command(name = "fpt", version, propagate_version = true)]
 struct Cli {
+    #[command(flatten)]
+    telling: Telling,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -43,7 +47,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let command = terminal::arguments::<Cli>().command;
+    let Cli { telling, command } = terminal::arguments();
+    if let Err(error) = telling.begin() {
+        terminal::error(&error);
+        return ExitCode::FAILURE;
+    }
     if matches!(
         command,
         Command::Train(_)

@@ -78,9 +78,12 @@ fn compared(name: &str, bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
             Ok(lines.concat())
         }
         // They follow from the others.
-        "index.html" | "report.md" | "results.json" | "results.csv" | "SHA256SUMS" => {
-            Ok(Vec::new())
-        }
+        "events.out.tfevents.fpt"
+        | "index.html"
+        | "report.md"
+        | "results.json"
+        | "results.csv"
+        | "SHA256SUMS" => Ok(Vec::new()),
         _ => Ok(bytes),
     }
 }

@@ -46,6 +46,17 @@ pub struct TokenBatch {
 }
 
 impl TokenBatch {
+    /// Tokens of its sources and targets, padding not counted.
+    pub fn tokens(&self) -> u64 {
+        let source = self.source_mask.iter().filter(|real| **real).count();
+        let target = self
+            .labels
+            .iter()
+            .filter(|id| **id != IGNORED_LABEL)
+            .count();
+        (source + target) as u64
+    }
+
     /// Pads the examples at `indices`.
     ///
     /// # Panics

@@ -13,7 +13,8 @@ use toml::Table;
 
 use super::merge::{join, join_model, join_value};
 use super::{
-    EvalConfig, LengthConfig, PromptConfig, RunConfig, SelectionConfig, TaskList, TrainConfig,
+    EvalConfig, LengthConfig, PromptConfig, RunConfig, RunNotes, SelectionConfig, TaskList,
+    TrainConfig,
 };
 use crate::{Precision, TrainError};
 
@@ -54,6 +55,9 @@ pub struct Experiment {
     /// What stays of the model in them.
     #[serde(default)]
     pub selection: SelectionConfig,
+    /// What people say of its runs.
+    #[serde(default)]
+    pub run: RunNotes,
     /// What `reproduce` compares.
     #[serde(default)]
     pub methods: MethodLists,
@@ -244,6 +248,7 @@ impl Experiment {
             schedule: self.schedule.clone(),
             selection: self.selection.clone(),
             declared: self.tasks.declared().get(task).cloned(),
+            run: self.run.clone(),
         };
         if i64::try_from(seed).is_err() {
             return Err(TrainError::Value {

@@ -11,7 +11,7 @@ mod tasks;
 pub use experiment::{Experiment, GenerateConfig, MethodLists, TransferConfig};
 pub use limits::{MOST_EXAMPLES, MOST_STEPS, MOST_TOKENS};
 pub use run::{
-    EvalConfig, EvalModel, LengthConfig, OnNonfinite, PromptConfig, RunConfig, ScoreConfig,
-    SelectionConfig, TrainConfig,
+    EvalConfig, EvalModel, LengthConfig, OnNonfinite, PromptConfig, RunConfig, RunNotes,
+    ScoreConfig, SelectionConfig, TrainConfig,
 };
 pub use tasks::TaskList;

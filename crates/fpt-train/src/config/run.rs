@@ -50,6 +50,24 @@ pub struct RunConfig {
     /// What the task is, where it is declared and not programmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub declared: Option<Declaration>,
+    /// What people say of it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub run: RunNotes,
+}
+
+/// What people say of a run, for themselves and others; it is no part of what the run is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunNotes {
+    /// What it is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Words to find it by.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Anything else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
 }
 
 impl RunConfig {

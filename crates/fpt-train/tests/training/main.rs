@@ -359,6 +359,7 @@ fn numbers_are_read_as_they_were_written() {
             gradient_norm: loss / 3.0,
             seconds: 0.1,
             flops: 1e9,
+            tokens: 1 << 40,
         };
         let text = serde_json::to_string(&record).unwrap();
         let read: MetricRecord = serde_json::from_str(&text).unwrap();

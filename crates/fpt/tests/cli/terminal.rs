@@ -121,3 +121,46 @@ fn every_command_has_a_manual_page() {
     }
     assert!(!lab.path("share/man1/fpt-help.1").exists());
 }
+
+#[test]
+fn what_is_told_is_less_or_more_or_logged() {
+    let lab = Lab::new();
+    let train = |out: &str, more: &[&str]| {
+        let mut arguments = vec![
+            "train", "--config", "lab.toml", "--task", "mnli", "--out", out,
+        ];
+        arguments.extend(more);
+        let output = lab.fpt(&arguments, "");
+        trained(&output);
+        stderr(&output)
+    };
+    let usual = train("usual", &["--log-file", "told.log"]);
+    assert!(usual.contains("step 2: dev accuracy"), "{usual}");
+    assert!(!usual.contains("lies in"), "{usual}");
+    let log = std::fs::read_to_string(lab.path("told.log")).unwrap();
+    assert!(
+        log.contains("INFO") && log.contains("step 2: dev accuracy"),
+        "{log}"
+    );
+    assert!(log.contains("the model model lies in model"), "{log}");
+    assert_eq!(train("quiet", &["-q"]), "");
+    let more = train("more", &["-v", "--log-file", "told.log"]);
+    assert!(more.contains("the model model lies in model"), "{more}");
+    assert_eq!(more.matches("step 2: dev accuracy").count(), 1, "{more}");
+    let log = std::fs::read_to_string(lab.path("told.log")).unwrap();
+    assert_eq!(
+        log.matches("step 2: dev accuracy").count(),
+        2,
+        "what was there stays: {log}"
+    );
+    // Errors are told in any case.
+    let refused = lab.fpt(&["-q", "train", "--config", "none.toml", "--out", "x"], "");
+    assert!(
+        stderr(&refused).starts_with("error: "),
+        "{}",
+        stderr(&refused)
+    );
+    // Beside the metrics there is the same for TensorBoard.
+    let board = std::fs::read(lab.path("usual/events.out.tfevents.fpt")).unwrap();
+    assert!(board.windows(10).any(|bytes| bytes == b"train/loss"));
+}
