@@ -2,12 +2,13 @@
 
 use std::fs;
 
-use crate::lab::{Lab, stderr, stdout};
+use crate::lab::{Lab, stderr, stdout, trained};
 
 /// Columns of help where there is no terminal.
 const HELP: usize = 100;
 
-const COMMANDS: [&[&str]; 16] = [
+const COMMANDS: [&[&str]; 17] = [
+    &["init"],
     &["train"],
     &["eval"],
     &["predict"],
@@ -137,7 +138,7 @@ fn what_is_told_is_less_or_more_or_logged() {
     let usual = train("usual", &["--log-file", "told.log"]);
     assert!(usual.contains("step 2: dev accuracy"), "{usual}");
     assert!(!usual.contains("lies in"), "{usual}");
-    let log = std::fs::read_to_string(lab.path("told.log")).unwrap();
+    let log = fs::read_to_string(lab.path("told.log")).unwrap();
     assert!(
         log.contains("INFO") && log.contains("step 2: dev accuracy"),
         "{log}"
@@ -147,7 +148,7 @@ fn what_is_told_is_less_or_more_or_logged() {
     let more = train("more", &["-v", "--log-file", "told.log"]);
     assert!(more.contains("the model model lies in model"), "{more}");
     assert_eq!(more.matches("step 2: dev accuracy").count(), 1, "{more}");
-    let log = std::fs::read_to_string(lab.path("told.log")).unwrap();
+    let log = fs::read_to_string(lab.path("told.log")).unwrap();
     assert_eq!(
         log.matches("step 2: dev accuracy").count(),
         2,
@@ -161,6 +162,6 @@ fn what_is_told_is_less_or_more_or_logged() {
         stderr(&refused)
     );
     // Beside the metrics there is the same for TensorBoard.
-    let board = std::fs::read(lab.path("usual/events.out.tfevents.fpt")).unwrap();
+    let board = fs::read(lab.path("usual/events.out.tfevents.fpt")).unwrap();
     assert!(board.windows(10).any(|bytes| bytes == b"train/loss"));
 }
