@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use super::merge::{join, join_model, join_value};
+use super::mistakes;
 use super::{
     EvalConfig, LengthConfig, PromptConfig, RunConfig, RunNotes, SelectionConfig, TaskList,
     TrainConfig,
@@ -165,8 +166,7 @@ impl Experiment {
             reason,
         };
         let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
-        let mut experiment: Self =
-            toml::from_str(&text).map_err(|error| fail(error.to_string()))?;
+        let mut experiment: Self = mistakes::read(&text).map_err(fail)?;
         let base = path.parent().unwrap_or(Path::new(""));
         experiment.model = join_model(base, &experiment.model);
         experiment.data = join(base, &experiment.data);

@@ -5,6 +5,7 @@ mod check;
 mod experiment;
 mod limits;
 mod merge;
+mod mistakes;
 mod run;
 mod tasks;
 

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use super::merge::{merge, parse_assignment};
+use super::mistakes;
 
 use crate::{Average, Precision, RateSchedule, TrainError};
 
@@ -82,7 +83,7 @@ impl RunConfig {
             reason,
         };
         let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
-        let config: Self = toml::from_str(&text).map_err(|error| fail(error.to_string()))?;
+        let config: Self = mistakes::read(&text).map_err(fail)?;
         config.check().map_err(|error| fail(error.to_string()))?;
         Ok(config)
     }
@@ -98,13 +99,14 @@ impl RunConfig {
         if let Some(settings) = settings {
             merge(&mut table, settings);
         }
+        let of_file = table.clone();
         for assignment in overrides {
             let parsed: Table = parse_assignment(assignment).map_err(invalid("--set"))?;
             merge(&mut table, &parsed);
         }
-        let config: Self = table
-            .try_into()
-            .map_err(|error| invalid("task or --set")(format!("does not fit: {error}")))?;
+        let config = mistakes::fit::<Self>(table).map_err(|reason| TrainError::Setting {
+            reason: blame(&of_file, overrides).unwrap_or(reason),
+        })?;
         config.check()?;
         Ok(config)
     }
@@ -122,6 +124,19 @@ impl RunConfig {
             None => Ok(programmed.get(&self.task)?),
         }
     }
+}
+
+/// Which of the assignments do not fit a configuration, and why, a line each.
+fn blame(of_file: &Table, assignments: &[String]) -> Option<String> {
+    let wrong = |assignment: &String| {
+        let parsed = parse_assignment(assignment).ok()?;
+        let mut table = of_file.clone();
+        merge(&mut table, &parsed);
+        let reason = mistakes::fit::<RunConfig>(table).err()?;
+        Some(format!("--set {assignment}: {reason}"))
+    };
+    let lines: Vec<_> = assignments.iter().filter_map(wrong).collect();
+    (!lines.is_empty()).then(|| lines.join("\n  "))
 }
 
 /// The prompt.
