@@ -168,10 +168,15 @@ fn humane(message: &str) -> String {
             .map(|known| (strsim::jaro_winkler(name, known), *known))
             .max_by(|a, b| a.0.total_cmp(&b.0))
             .filter(|(alike, _)| *alike > ALIKE)
-            .map_or_else(String::new, |(_, known)| format!("; did you mean `{known}`?"));
+            .map_or_else(String::new, |(_, known)| {
+                format!("; did you mean `{known}`?")
+            });
         return match known.is_empty() {
             true => format!("unknown {what} `{name}`"),
-            false => format!("unknown {what} `{name}`{guess} (there are: {})", known.join(", ")),
+            false => format!(
+                "unknown {what} `{name}`{guess} (there are: {})",
+                known.join(", ")
+            ),
         };
     }
     if let Some(field) = missing_field(message) {
@@ -220,11 +225,35 @@ mod tests {
         assert_eq!(lines[0], "7 mistakes");
         for (line, parts) in [
             (1, ["line 2, `data`", "is integer `3`, but must be a path"]),
-            (2, ["line 6, `train.stepz`: unknown key `stepz`", "did you mean `steps`?"]),
-            (3, ["line 7, `train.batch_size`", "is string \"many\", but must be a whole number"]),
+            (
+                2,
+                [
+                    "line 6, `train.stepz`: unknown key `stepz`",
+                    "did you mean `steps`?",
+                ],
+            ),
+            (
+                3,
+                [
+                    "line 7, `train.batch_size`",
+                    "is string \"many\", but must be a whole number",
+                ],
+            ),
             (4, ["line 8, `train.schedule`", "did you mean `linear`?"]),
-            (5, ["line 11, `schedule.stages.0.layer`", "did you mean `layers`?"]),
-            (6, ["line 14, `prompt.init`", "{ kind = \"text\", text = \"…\" }"]),
+            (
+                5,
+                [
+                    "line 11, `schedule.stages.0.layer`",
+                    "did you mean `layers`?",
+                ],
+            ),
+            (
+                6,
+                [
+                    "line 14, `prompt.init`",
+                    "{ kind = \"text\", text = \"…\" }",
+                ],
+            ),
             (7, ["line 16, `evall`", "did you mean `eval`?"]),
         ] {
             for part in parts {
@@ -239,7 +268,10 @@ mod tests {
 
     #[test]
     fn one_mistake_is_a_line() {
-        assert_eq!(mistakes("tasks = [\"mnli\"]\n"), "`model`: `model` is missing");
+        assert_eq!(
+            mistakes("tasks = [\"mnli\"]\n"),
+            "`model`: `model` is missing"
+        );
         let told = mistakes("model = \"m\"\ntasks = [\"mnli\"]\n[train\n");
         assert!(told.starts_with("line 3: "), "{told}");
         // A wrong value is not also a missing one.
