@@ -3,7 +3,10 @@
 //! Two families stand side by side: those of the paper's authors ([`paper`]) and the official ones
 //! of each data set. Functions on a single pair return fractions, aggregates return percent.
 
+pub mod bleu;
 pub mod classification;
+mod confusion;
+pub mod correlation;
 pub mod paper;
 pub mod record;
 pub mod rouge;
@@ -13,6 +16,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+pub use confusion::{Confusion, LabelScores};
 
 use crate::{Example, Gold};
 
