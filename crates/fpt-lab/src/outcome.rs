@@ -7,13 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 /// Follow from other files, and tell of times.
-const DERIVED: [&str; 5] = [
-    "SHA256SUMS",
-    "index.html",
-    "report.md",
-    "results.csv",
-    "results.json",
-];
+const DERIVED: [&str; 4] = ["SHA256SUMS", "report.md", "results.csv", "results.json"];
 
 /// All files below a directory by their names in it, with their contents: of JSON without seconds and memory, and of what
 /// follows from other files nothing. A cache is left out.
@@ -31,7 +25,7 @@ pub fn outcome(directory: &Path) -> BTreeMap<String, Vec<u8>> {
             found.extend(below.map(|(file, bytes)| (format!("{name}/{file}"), bytes)));
             continue;
         }
-        let bytes = if DERIVED.contains(&&*name) {
+        let bytes = if DERIVED.contains(&&*name) || name.ends_with(".html") {
             Vec::new()
         } else {
             fs::read(&path).unwrap()

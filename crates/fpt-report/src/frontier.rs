@@ -130,6 +130,7 @@ impl Frontier {
                 items: vec![Item::Scatter(scatter), Item::Table(table)],
             }],
             footer: "Made by cargo xtask search.".into(),
+            ..Page::default()
         })
     }
 }

@@ -144,6 +144,11 @@ impl PairedTest {
         (differences.len() > 1).then(|| Self::of(differences))
     }
 
+    /// Whether so many pairs can show anything.
+    pub(crate) fn can_be_significant(pairs: usize) -> bool {
+        least_p(pairs) < LEVEL
+    }
+
     /// Whether the mean is more than chance.
     pub(crate) fn is_significant(&self) -> bool {
         self.p < LEVEL

@@ -61,6 +61,8 @@ pub(crate) enum Item {
     Sentences(Vec<String>),
     /// Names, and what they stand for.
     Facts(Vec<(String, Vec<Cell>)>),
+    /// A table that is shown where it is asked for, by these words.
+    Folded(String, TableView),
     /// A file's text as it is.
     Code(String),
 }
@@ -93,14 +95,19 @@ impl Page {
             .iter()
             .map(Section::to_html)
             .collect::<Result<String, ReportError>>()?;
-        let parent = self.parent.as_ref().map_or_else(String::new, |(href, name)| {
-            let link = Cell::text(name).href(href).content();
-            format!("<p class=\"parent\">{link}</p>\n")
-        });
+        let parent = self
+            .parent
+            .as_ref()
+            .map_or_else(String::new, |(href, name)| {
+                let link = Cell::text(name).href(href).content();
+                format!("<p class=\"parent\">{link}</p>\n")
+            });
         let notes = self.notes.as_ref().map_or_else(String::new, |what| {
             let label = inline(what);
             // A sibling of `main`: the style sheet needs no more to know of it.
-            format!("<input type=\"checkbox\" id=\"notes\"/>\n<label for=\"notes\">{label}</label>\n")
+            format!(
+                "<input type=\"checkbox\" id=\"notes\"/>\n<label for=\"notes\">{label}</label>\n"
+            )
         });
         let footer = if self.footer.is_empty() {
             String::new()
@@ -183,6 +190,11 @@ impl Item {
             Self::Facts(facts) => Ok(format!(
                 "<dl>\n{}</dl>\n",
                 facts.iter().map(fact).collect::<String>()
+            )),
+            Self::Folded(words, table) => Ok(format!(
+                "<details>\n<summary>{}</summary>\n{}</details>\n",
+                inline(words),
+                table.to_html()?
             )),
             Self::Code(text) => Ok(format!(
                 "<pre tabindex=\"0\">{}</pre>\n",

@@ -94,11 +94,9 @@ impl Scatter {
             y,
         };
         let chart = axes.draw(&self.description(), |plot| {
-            points
-                .iter()
-                .try_for_each(|(mark, point)| {
-                    mark.error_bars(plot, (point.x, point.y), point.errors())
-                })?;
+            points.iter().try_for_each(|(mark, point)| {
+                mark.error_bars(plot, (point.x, point.y), point.errors())
+            })?;
             points.iter().try_for_each(|(mark, point)| {
                 mark.draw(plot.drawing, plot.pixel((point.x, point.y)))
             })?;

@@ -103,21 +103,21 @@ impl Row {
         let on_full_model = own
             .iter()
             .all(|run| run.finished.result.evaluated == EvalModel::Full);
-        let progressive =
-            on_full_model && !matches!(method, Some(Method::Pt | Method::Partial(..)));
-        Self {
+        let mut row = Self {
             average: over_tasks(&|entry| Some(entry.reported.mean)),
-            average_deviation: complete
-                .then(|| average_deviation(&own, &wanted))
-                .flatten(),
+            average_deviation: complete.then(|| average_deviation(&own, &wanted)).flatten(),
             flops_percent: over_tasks(&|entry| entry.flops_percent),
             wall_percent: over_tasks(&|entry| entry.wall_percent),
-            improve: progressive.then(|| Improve::of(&own, runs)).flatten(),
+            improve: None,
             tasks: entries,
             label: schedule.label(),
             on_full_model,
             method,
+        };
+        if row.is_progressive() {
+            row.improve = Improve::of(&own, runs);
         }
+        row
     }
 }
 
@@ -132,6 +132,13 @@ fn average_deviation(own: &[&Run], tasks: &[&TaskName]) -> Option<f64> {
         .values()
         .filter(|scores| scores.len() == tasks.len());
     deviation(&whole.map(|scores| mean(scores)).collect::<Vec<_>>())
+}
+
+impl Row {
+    /// Whether it ends on the full model and is no plain prompt tuning.
+    pub(super) fn is_progressive(&self) -> bool {
+        self.on_full_model && matches!(self.method, Some(Method::Fpt(..)) | None)
+    }
 }
 
 impl Entry {
