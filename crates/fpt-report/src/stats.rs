@@ -144,6 +144,12 @@ impl PairedTest {
         (differences.len() > 1).then(|| Self::of(differences))
     }
 
+    /// The standard error of the mean.
+    pub(crate) fn standard_error(&self) -> Option<f64> {
+        let count = self.differences.len() as f64;
+        deviation(&self.differences).map(|deviation| deviation / count.sqrt())
+    }
+
     /// Whether so many pairs can show anything.
     pub(crate) fn can_be_significant(pairs: usize) -> bool {
         least_p(pairs) < LEVEL

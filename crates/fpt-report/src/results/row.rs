@@ -207,6 +207,14 @@ pub(crate) fn improve(run: &Run, plain: &Run) -> Option<f64> {
 }
 
 impl Improve {
+    /// `+1.25 ± 0.50`, the error over seeds.
+    pub(super) fn text(&self) -> String {
+        let over_seeds = self.over_seeds.as_ref();
+        let error = over_seeds.and_then(PairedTest::standard_error);
+        let error = error.map(|error| format!(" ± {error:.2}"));
+        format!("{:+.2}{}", self.mean, error.unwrap_or_default())
+    }
+
     /// Each run against prompt tuning with the same task and seed, stopped at the same FLOPs.
     fn of(own: &[&Run], runs: &[Run]) -> Option<Self> {
         let mut by_task: BTreeMap<&TaskName, Vec<f64>> = BTreeMap::new();

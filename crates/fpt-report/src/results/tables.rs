@@ -6,7 +6,7 @@ use fpt_schedule::Method;
 use fpt_tasks::{Split, TaskName};
 
 use super::paper::PaperRow;
-use super::{Results, Row};
+use super::{Improve, Results, Row};
 use crate::MarkdownTable;
 
 /// A table. It is displayed as Markdown, with our figures alone.
@@ -127,7 +127,7 @@ impl Results {
             self.comparison(
                 &format!(
                     "Table 2. Progressive training, evaluated on the full model, {} split. Improve is the gain over \
-                     prompt tuning stopped at the same FLOPs, points.",
+                     prompt tuning stopped at the same FLOPs, points (mean ± standard error over seeds).",
                     self.split
                 ),
                 true,
@@ -200,8 +200,7 @@ impl Results {
                 cells.push(beside(percent(row.wall_percent), paper.map(|p| p.wall), 0));
             }
             if improve {
-                let text = row.improve.as_ref();
-                let text = text.map_or("-".to_string(), |improve| format!("{:+.2}", improve.mean));
+                let text = row.improve.as_ref().map_or("-".to_string(), Improve::text);
                 cells.push(beside(text, paper.and_then(|p| p.improve), 2));
             }
             cells
