@@ -85,8 +85,11 @@ impl Progress {
     }
 }
 
-/// Where all trainings are on their way, and the mean of their ends: points, and standard deviations over seeds.
-fn mean_curve(pairs: &[Progress]) -> Option<(Vec<(f64, f64)>, Vec<f64>)> {
+/// Points, and standard deviations over seeds.
+type Curve = (Vec<(f64, f64)>, Vec<f64>);
+
+/// Where all trainings are on their way, and the mean of their ends.
+fn mean_curve(pairs: &[Progress]) -> Option<Curve> {
     let at = |x: f64| -> Option<(f64, f64)> {
         let scores = pairs
             .iter()

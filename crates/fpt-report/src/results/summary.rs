@@ -47,10 +47,14 @@ impl Results {
         };
         let ours = seeds(&mut self.runs_of(row));
         let theirs = seeds(&mut self.runs.iter().filter(|run| run.is_plain()));
-        match ours == theirs {
-            true => String::new(),
-            false => format!("; of other seeds, {} and {}", ours.len(), theirs.len()),
+        if ours == theirs {
+            return String::new();
         }
+        format!(
+            "; not of the same seeds: means over {} and {}",
+            ours.len(),
+            theirs.len()
+        )
     }
 
     /// Whether Improve is more than chance, over seeds and over tasks; `None` where nothing is there to be paired.
@@ -110,9 +114,12 @@ impl Results {
             [] => unknown(),
             _ => texts.iter().map(Cell::text).collect(),
         };
-        let finished = finished.as_ref().map(|[first, last]| match first == last {
-            true => first.clone(),
-            false => format!("{first} to {last}"),
+        let finished = finished.as_ref().map(|[first, last]| {
+            if first == last {
+                first.clone()
+            } else {
+                format!("{first} to {last}")
+            }
         });
         let files = FILES.iter().filter(|name| is_written(name, self));
         let files = files.filter(|name| !name.ends_with(".html"));
@@ -159,9 +166,10 @@ fn improve(row: &Row) -> String {
         .into_iter()
         .filter_map(|(over, test)| Some(verdict(over, test.as_ref()?)))
         .collect();
-    let tests = match tests.is_empty() {
-        true => "one seed and one task show no significance".into(),
-        false => tests.join("; "),
+    let tests = if tests.is_empty() {
+        "one seed and one task show no significance".into()
+    } else {
+        tests.join("; ")
     };
     format!(
         " Improve at equal FLOPs: {:+.2} points ({tests}).",

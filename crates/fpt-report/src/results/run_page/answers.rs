@@ -101,14 +101,17 @@ impl<'a> Answers<'a> {
     /// So many with the best scores, or with the worst; of equal ones the first. What is right is not among the worst, nor
     /// what scores nothing among the best.
     pub(super) fn extreme(&self, best: bool, count: usize) -> Vec<&Answer<'a>> {
-        let fits = |answer: &&Answer<'_>| match best {
-            true => answer.score > 0.0,
-            false => answer.score < 100.0,
+        let fits = |answer: &&Answer<'_>| {
+            if best {
+                answer.score > 0.0
+            } else {
+                answer.score < 100.0
+            }
         };
         let mut chosen: Vec<&Answer<'a>> = self.all.iter().filter(fits).collect();
-        chosen.sort_by(|a, b| match best {
-            true => b.score.total_cmp(&a.score),
-            false => a.score.total_cmp(&b.score),
+        chosen.sort_by(|a, b| {
+            let by_score = a.score.total_cmp(&b.score);
+            if best { by_score.reverse() } else { by_score }
         });
         chosen.truncate(count);
         chosen

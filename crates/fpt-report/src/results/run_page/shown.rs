@@ -56,9 +56,10 @@ pub(super) fn answers(run: &Run, examples: &mut Examples) -> Result<Section, Rep
         .all
         .iter()
         .all(|answer| [0.0, 100.0].contains(&answer.score));
-    let captions = match is_right_or_wrong {
-        true => ["Some right answers", "Some wrong answers"],
-        false => ["The best answers", "The worst answers"],
+    let captions = if is_right_or_wrong {
+        ["Some right answers", "Some wrong answers"]
+    } else {
+        ["The best answers", "The worst answers"]
     };
     for (caption, best) in captions.into_iter().zip([true, false]) {
         let chosen = known.extreme(best, SHOWN);
