@@ -6,8 +6,14 @@ use std::path::Path;
 
 use serde_json::Value;
 
-/// Follow from other files, and tell of times.
-const DERIVED: [&str; 4] = ["SHA256SUMS", "report.md", "results.csv", "results.json"];
+/// Follow from other files, and tell of times or of how a program was called.
+const DERIVED: [&str; 5] = [
+    "SHA256SUMS",
+    "command.txt",
+    "report.md",
+    "results.csv",
+    "results.json",
+];
 
 /// All files below a directory by their names in it, with their contents: of JSON without seconds and memory, and of what
 /// follows from other files nothing. A cache is left out.

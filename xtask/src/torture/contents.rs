@@ -77,8 +77,10 @@ fn compared(name: &str, bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
             let lines = lines.map(timeless).collect::<anyhow::Result<Vec<_>>>()?;
             Ok(lines.concat())
         }
-        // They follow from the others.
-        "report.md" | "results.json" | "results.csv" | "SHA256SUMS" => Ok(Vec::new()),
+        // They follow from the others, or tell how a program was called.
+        "command.txt" | "report.md" | "results.json" | "results.csv" | "SHA256SUMS" => {
+            Ok(Vec::new())
+        }
         page if page.ends_with(".html") => Ok(Vec::new()),
         _ => Ok(bytes),
     }
