@@ -102,6 +102,27 @@ pub(crate) fn call(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The command that this program was started by, as a shell takes it.
+pub(crate) fn own_command() -> String {
+    let arguments = std::env::args_os().skip(1);
+    let arguments = arguments.map(|argument| quoted(&argument.to_string_lossy()));
+    let words = ["cargo".to_string(), "xtask".into()];
+    words
+        .into_iter()
+        .chain(arguments)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// A word that a shell takes as it is.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.into();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
 /// Remove a directory, if it's there.
 pub(crate) fn remove(directory: &Path) -> anyhow::Result<()> {
     match std::fs::remove_dir_all(directory) {
@@ -109,5 +130,23 @@ pub(crate) fn remove(directory: &Path) -> anyhow::Result<()> {
             Err(error).with_context(|| format!("failed to replace {}", directory.display()))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_taken_as_they_are() {
+        for (word, expected) in [
+            ("--steps", "--steps"),
+            ("train.steps=3", "train.steps=3"),
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("it's; $HOME", r"'it'\''s; $HOME'"),
+        ] {
+            assert_eq!(quoted(word), expected);
+        }
     }
 }

@@ -11,6 +11,8 @@ pub struct Host {
     pub revision: String,
     /// Name of the device, such as `cpu`.
     pub device: String,
+    /// The processor with its vector units, where the system tells.
+    pub processor: fn() -> Option<String>,
     /// Peak memory of the process in bytes, where the system tells.
     pub peak_memory: fn() -> Option<u64>,
     /// The tasks that are programmed; a configuration may declare its own.

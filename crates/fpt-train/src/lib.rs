@@ -47,13 +47,13 @@ pub use evaluate::{Predictor, batch_tensors};
 pub use host::Host;
 pub use inputs::{
     FindModel, Fingerprinter, Fingerprints, FoundModel, HubModel, Session, SplitData,
-    model_directory,
+    content_of_examples, model_directory,
 };
 pub use optimizer::adafactor;
 pub use plan::{Plan, PlannedStage};
 pub use rate::RateSchedule;
 pub use record::{BaselineScore, Event, MetricRecord, Purpose, RunResult, Seconds, StageRecord};
-pub use run_dir::{Claim, FinishedRun, finished_run};
+pub use run_dir::{Claim, FinishedRun, Prediction, finished_run};
 pub use step::Step;
 pub use train::train;
 pub use transfer::{SimilarityReport, TransferReport, similarities, transfers};

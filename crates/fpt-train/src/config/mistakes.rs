@@ -65,7 +65,7 @@ pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
             Ok(_) => break,
             Err(error) => error,
         };
-        let found = error.span().and_then(|span| remove(&mut table, &span));
+        let found = error.span().and_then(|span| remove(table.get_mut(), &span));
         let missing = missing_field(error.message());
         let key = match (&found, missing) {
             // What lacks a key is its table, which stands where the table does.
