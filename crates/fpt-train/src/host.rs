@@ -22,3 +22,18 @@ pub struct Host {
     /// How runs are conducted there.
     pub conduct: Conduct,
 }
+
+impl Host {
+    /// A machine of which nothing is known but where models are found. Tasks are the paper's.
+    pub fn new(find_model: FindModel) -> Self {
+        Self {
+            revision: "unknown".into(),
+            device: "cpu".into(),
+            processor: || None,
+            peak_memory: || None,
+            tasks: Tasks::paper(),
+            find_model,
+            conduct: Conduct::default(),
+        }
+    }
+}

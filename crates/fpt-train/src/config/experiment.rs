@@ -22,6 +22,7 @@ use crate::{Precision, TrainError};
 /// An experiment file: settings for all tasks, and under `[task.NAME]` what differs for one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Experiment {
     /// Model directory, relative to the file; or a model of the hub, `owner/name` or `owner/name@revision`, which a
     /// program must bring to this machine before anything is run.
@@ -76,6 +77,7 @@ pub struct Experiment {
 /// Sizes of generated data; the same for every task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct GenerateConfig {
     /// Seed.
     pub seed: u64,
@@ -90,6 +92,7 @@ pub struct GenerateConfig {
 /// The methods of the paper's two tables.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct MethodLists {
     /// The task of a first impression, prompt tuning against FPT-CR; absent means the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,6 +106,7 @@ pub struct MethodLists {
 /// Trying prompts on each other's models, and as the start of another training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TransferConfig {
     /// The tasks to do so for.
     pub tasks: Vec<TaskName>,
@@ -146,6 +150,28 @@ impl MethodLists {
 }
 
 impl Experiment {
+    /// The paper's settings for some tasks on a model. Everything else may be set afterwards.
+    pub fn new(model: impl Into<PathBuf>, data: impl Into<PathBuf>, tasks: TaskList) -> Self {
+        Self {
+            model: model.into(),
+            model_config: None,
+            data: data.into(),
+            tasks,
+            precision: Precision::default(),
+            prompt: PromptConfig::default(),
+            train: TrainConfig::default(),
+            eval: EvalConfig::default(),
+            lengths: LengthConfig::default(),
+            schedule: ScheduleConfig::default(),
+            selection: SelectionConfig::default(),
+            run: RunNotes::default(),
+            methods: MethodLists::default(),
+            transfer: TransferConfig::default(),
+            generate: None,
+            task: BTreeMap::new(),
+        }
+    }
+
     /// Read an experiment file; its paths become relative to the working directory. Its tasks are the paper's and those
     /// that it declares.
     ///
@@ -236,9 +262,6 @@ impl Experiment {
         overrides: &[String],
     ) -> Result<RunConfig, TrainError> {
         let config = RunConfig {
-            task: task.clone(),
-            model: self.model.clone(),
-            data: self.data.clone(),
             seed,
             precision: self.precision,
             prompt: self.prompt.clone(),
@@ -249,6 +272,7 @@ impl Experiment {
             selection: self.selection.clone(),
             declared: self.tasks.declared().get(task).cloned(),
             run: self.run.clone(),
+            ..RunConfig::new(task.clone(), &self.model, &self.data)
         };
         if i64::try_from(seed).is_err() {
             return Err(TrainError::Value {

@@ -22,6 +22,7 @@ use crate::{Average, Precision, RateSchedule, TrainError};
 /// One run, fully resolved; written into its directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RunConfig {
     /// The task.
     pub task: TaskName,
@@ -59,6 +60,7 @@ pub struct RunConfig {
 /// What people say of a run, for themselves and others; it is no part of what the run is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RunNotes {
     /// What it is called.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,6 +74,26 @@ pub struct RunNotes {
 }
 
 impl RunConfig {
+    /// The paper's prompt tuning of `task` on a model, with seed 0: a directory in Hugging Face layout, or a name that the
+    /// host finds. Everything else may be set afterwards.
+    pub fn new(task: TaskName, model: impl Into<PathBuf>, data: impl Into<PathBuf>) -> Self {
+        Self {
+            task,
+            model: model.into(),
+            data: data.into(),
+            seed: 0,
+            precision: Precision::default(),
+            prompt: PromptConfig::default(),
+            train: TrainConfig::default(),
+            eval: EvalConfig::default(),
+            lengths: LengthConfig::default(),
+            schedule: ScheduleConfig::default(),
+            selection: SelectionConfig::default(),
+            declared: None,
+            run: RunNotes::default(),
+        }
+    }
+
     /// Read the `config.toml` of a run. Its paths are as they were when it ran.
     ///
     /// # Errors
@@ -142,6 +164,7 @@ fn blame(of_file: &Table, assignments: &[String]) -> Option<String> {
 /// The prompt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct PromptConfig {
     /// Number of vectors; the paper has 20.
     pub length: usize,
@@ -152,6 +175,7 @@ pub struct PromptConfig {
 /// Training. The paper's optimizer is Adafactor without relative steps and parameter scaling.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TrainConfig {
     /// Optimizer steps.
     pub steps: usize,
@@ -231,6 +255,7 @@ fn is_one(parts: &usize) -> bool {
 /// Evaluation by greedy decoding.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct EvalConfig {
     /// Steps between evaluations on dev examples; the paper has 500.
     pub every: usize,
@@ -270,6 +295,7 @@ pub enum EvalModel {
 /// What stays of a model in a partial one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct SelectionConfig {
     /// How layers, neurons and heads are chosen.
     pub rules: SelectionRules,
@@ -283,6 +309,7 @@ pub struct SelectionConfig {
 /// How the parts of a model are scored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ScoreConfig {
     /// On examples of which split. The paper's authors took dev; training examples are the honest default.
     pub split: Split,
@@ -308,6 +335,7 @@ impl Default for ScoreConfig {
 /// Lengths, in tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct LengthConfig {
     /// Longest source, `</s>` included, prompt excluded; the paper has 492.
     pub max_source: usize,
