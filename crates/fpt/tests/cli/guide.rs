@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::lab::Lab;
+use crate::lab::{Lab, trained};
 
 const GUIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guide");
 
@@ -74,4 +74,22 @@ fn every_command_of_the_guide_works() {
     }
     let answers = std::fs::read_to_string(lab.path("answers.jsonl")).unwrap();
     assert_eq!(answers.lines().count(), 8);
+}
+
+#[test]
+fn the_schedule_of_the_readme_works_as_printed() {
+    let readme = Path::new(GUIDE).join("../../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let (_, rest) = readme.split_once("```toml\n# my.toml").unwrap();
+    let (printed, _) = rest.split_once("```").unwrap();
+    let lab = Lab::new();
+    std::fs::write(lab.path("my.toml"), format!("# my.toml{printed}")).unwrap();
+    std::fs::create_dir_all(lab.path("datasets/mini-world")).unwrap();
+    std::fs::rename(lab.path("data"), lab.path("datasets/mini-world/tasks")).unwrap();
+    let cache = lab.path("user-cache");
+    let environment = [("XDG_CACHE_HOME", cache.to_str().unwrap())];
+    let train = ["train", "--config", "my.toml", "--out", "runs/mine", "--set", "train.steps=20"];
+    trained(&lab.fpt_in(&train, &environment));
+    let config = std::fs::read_to_string(lab.path("runs/mine/config.toml")).unwrap();
+    assert!(config.contains("name = \"wide-then-deep\"") && config.contains("batch_size = 32"), "{config}");
 }
