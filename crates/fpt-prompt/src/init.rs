@@ -16,6 +16,7 @@ const STREAM: u64 = u64::from_le_bytes(*b"fptinit1");
 
 /// How a prompt starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(
     tag = "kind",
     rename_all = "kebab-case",

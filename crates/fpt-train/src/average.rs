@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 /// Which mean of the prompts is evaluated, and kept if it is the best; training goes on from the prompt itself. Each
 /// stage begins one anew.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(
     tag = "kind",
     rename_all = "lowercase",

@@ -34,6 +34,8 @@ enum Command {
     Cost(commands::cost::Args),
     #[command(subcommand)]
     Data(commands::data::Command),
+    #[command(subcommand)]
+    Config(commands::config::Command),
     Convert(commands::convert::Args),
     Similarity(commands::similarity::Args),
     Transfer(commands::transfer::Args),
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Command::Predict(args) => commands::predict::run(&args),
         Command::Cost(args) => commands::cost::run(&args),
         Command::Data(command) => commands::data::run(&command),
+        Command::Config(command) => commands::config::run(&command),
         Command::Convert(args) => commands::convert::run(&args),
         Command::Similarity(args) => commands::similarity::run(&args),
         Command::Transfer(args) => commands::transfer::run(&args),

@@ -11,6 +11,7 @@ pub const IGNORED_LABEL: i32 = -100;
 
 /// How long a batch becomes. Never shorter than its longest example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum PadTo {

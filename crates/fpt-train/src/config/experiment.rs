@@ -21,6 +21,7 @@ use crate::{Precision, TrainError};
 
 /// An experiment file: settings for all tasks, and under `[task.NAME]` what differs for one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Experiment {
@@ -71,11 +72,16 @@ pub struct Experiment {
     pub generate: Option<GenerateConfig>,
     /// Settings of single tasks, with the same keys as above.
     #[serde(default)]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "BTreeMap<TaskName, BTreeMap<String, serde_json::Value>>")
+    )]
     pub task: BTreeMap<TaskName, Table>,
 }
 
 /// Sizes of generated data; the same for every task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct GenerateConfig {
@@ -91,6 +97,7 @@ pub struct GenerateConfig {
 
 /// The methods of the paper's two tables.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct MethodLists {
@@ -105,6 +112,7 @@ pub struct MethodLists {
 
 /// Trying prompts on each other's models, and as the start of another training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TransferConfig {

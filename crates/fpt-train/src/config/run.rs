@@ -21,6 +21,7 @@ use crate::{Average, Precision, RateSchedule, TrainError};
 
 /// One run, fully resolved; written into its directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RunConfig {
@@ -59,6 +60,7 @@ pub struct RunConfig {
 
 /// What people say of a run, for themselves and others; it is no part of what the run is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RunNotes {
@@ -163,6 +165,7 @@ fn blame(of_file: &Table, assignments: &[String]) -> Option<String> {
 
 /// The prompt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PromptConfig {
@@ -174,6 +177,7 @@ pub struct PromptConfig {
 
 /// Training. The paper's optimizer is Adafactor without relative steps and parameter scaling.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TrainConfig {
@@ -232,6 +236,7 @@ pub struct TrainConfig {
 /// What becomes of a run if a loss, a gradient or the prompt is infinite or NaN. In no case is anything kept that such a
 /// step has moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum OnNonfinite {
     /// It ends.
@@ -254,6 +259,7 @@ fn is_one(parts: &usize) -> bool {
 
 /// Evaluation by greedy decoding.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct EvalConfig {
@@ -284,6 +290,7 @@ pub struct EvalConfig {
 
 /// Which model is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum EvalModel {
     /// The full model, whatever is trained on.
@@ -294,6 +301,7 @@ pub enum EvalModel {
 
 /// What stays of a model in a partial one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SelectionConfig {
@@ -308,6 +316,7 @@ pub struct SelectionConfig {
 
 /// How the parts of a model are scored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ScoreConfig {
@@ -334,6 +343,7 @@ impl Default for ScoreConfig {
 
 /// Lengths, in tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LengthConfig {

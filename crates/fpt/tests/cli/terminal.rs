@@ -7,13 +7,14 @@ use crate::lab::{Lab, stderr, stdout, trained};
 /// Columns of help where there is no terminal.
 const HELP: usize = 100;
 
-const COMMANDS: [&[&str]; 17] = [
+const COMMANDS: [&[&str]; 18] = [
     &["init"],
     &["train"],
     &["eval"],
     &["predict"],
     &["cost"],
     &["data", "check"],
+    &["config", "schema"],
     &["convert"],
     &["similarity"],
     &["transfer"],
@@ -164,4 +165,27 @@ fn what_is_told_is_less_or_more_or_logged() {
     // Beside the metrics there is the same for TensorBoard.
     let board = fs::read(lab.path("usual/events.out.tfevents.fpt")).unwrap();
     assert!(board.windows(10).any(|bytes| bytes == b"train/loss"));
+}
+
+#[test]
+fn editors_get_a_schema_that_the_shipped_experiments_follow() {
+    let lab = Lab::new();
+    let output = lab.fpt(&["config", "schema"], "");
+    trained(&output);
+    let schema: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    // What a key is stands beside it.
+    let train = &schema["$defs"]["TrainConfig"]["properties"];
+    assert!(train["learning_rate"]["description"].as_str().unwrap().contains("the paper has 0.3"));
+    assert_eq!(train["steps"]["default"], 30_000);
+    let declared = &schema["$defs"]["Declaration"]["properties"];
+    assert!(declared["metrics"].is_object() && declared["labels"].is_object(), "{declared}");
+    // Every key of the experiments that ship is there.
+    let configs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs");
+    for name in ["mini.toml", "t5-large.toml", "t5-xl.toml", "flan-t5-base.toml"] {
+        let text = fs::read_to_string(format!("{configs}/{name}")).unwrap();
+        let table: toml::Table = text.parse().unwrap();
+        for key in table.keys() {
+            assert!(schema["properties"][key].is_object(), "{name}: {key}");
+        }
+    }
 }
