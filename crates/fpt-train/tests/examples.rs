@@ -15,7 +15,10 @@ fn a_task_that_is_programmed_is_trained() {
     let mut out = Vec::new();
     train_own_task::run(model, directory.path(), &mut out).unwrap();
     let out = String::from_utf8(out).unwrap();
-    let test = out.lines().find_map(|line| line.strip_prefix("test: ")).unwrap();
+    let test = out
+        .lines()
+        .find_map(|line| line.strip_prefix("test: "))
+        .unwrap();
     let accuracy: f64 = test.trim_end_matches(" %").parse().unwrap();
     assert!(accuracy > 75.0, "{out}");
     assert_eq!(out.matches(" on dev").count(), 3, "{out}");

@@ -88,8 +88,19 @@ fn the_schedule_of_the_readme_works_as_printed() {
     std::fs::rename(lab.path("data"), lab.path("datasets/mini-world/tasks")).unwrap();
     let cache = lab.path("user-cache");
     let environment = [("XDG_CACHE_HOME", cache.to_str().unwrap())];
-    let train = ["train", "--config", "my.toml", "--out", "runs/mine", "--set", "train.steps=20"];
+    let train = [
+        "train",
+        "--config",
+        "my.toml",
+        "--out",
+        "runs/mine",
+        "--set",
+        "train.steps=20",
+    ];
     trained(&lab.fpt_in(&train, &environment));
     let config = std::fs::read_to_string(lab.path("runs/mine/config.toml")).unwrap();
-    assert!(config.contains("name = \"wide-then-deep\"") && config.contains("batch_size = 32"), "{config}");
+    assert!(
+        config.contains("name = \"wide-then-deep\"") && config.contains("batch_size = 32"),
+        "{config}"
+    );
 }

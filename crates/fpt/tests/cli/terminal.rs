@@ -175,13 +175,26 @@ fn editors_get_a_schema_that_the_shipped_experiments_follow() {
     let schema: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
     // What a key is stands beside it.
     let train = &schema["$defs"]["TrainConfig"]["properties"];
-    assert!(train["learning_rate"]["description"].as_str().unwrap().contains("the paper has 0.3"));
+    assert!(
+        train["learning_rate"]["description"]
+            .as_str()
+            .unwrap()
+            .contains("the paper has 0.3")
+    );
     assert_eq!(train["steps"]["default"], 30_000);
     let declared = &schema["$defs"]["Declaration"]["properties"];
-    assert!(declared["metrics"].is_object() && declared["labels"].is_object(), "{declared}");
+    assert!(
+        declared["metrics"].is_object() && declared["labels"].is_object(),
+        "{declared}"
+    );
     // Every key of the experiments that ship is there.
     let configs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs");
-    for name in ["mini.toml", "t5-large.toml", "t5-xl.toml", "flan-t5-base.toml"] {
+    for name in [
+        "mini.toml",
+        "t5-large.toml",
+        "t5-xl.toml",
+        "flan-t5-base.toml",
+    ] {
         let text = fs::read_to_string(format!("{configs}/{name}")).unwrap();
         let table: toml::Table = text.parse().unwrap();
         for key in table.keys() {
