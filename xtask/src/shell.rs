@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, bail};
+use fpt::grid::{Children, until_stopped};
 use serde::Deserialize;
 
 /// The part of Cargo's JSON messages that tells where a program lies.
@@ -42,7 +43,7 @@ pub(crate) fn build_fpt() -> anyhow::Result<PathBuf> {
 }
 
 /// Builds the `fpt` program.
-pub(crate) fn build_command() -> Command {
+fn build_command() -> Command {
     let mut command = cargo();
     command
         .args([
@@ -59,8 +60,15 @@ pub(crate) fn build_command() -> Command {
     command
 }
 
+/// The same for programs that start it: told to stop, they stop Cargo, too.
+pub(crate) fn build_among(children: &Children) -> anyhow::Result<PathBuf> {
+    until_stopped("Cargo built fpt", || {
+        built(&children.output_of_stranger(&mut build_command())?)
+    })
+}
+
 /// Where the program lies that [`build_command`] has built.
-pub(crate) fn built(output: &Output) -> anyhow::Result<PathBuf> {
+fn built(output: &Output) -> anyhow::Result<PathBuf> {
     if !output.status.success() {
         bail!("failed to build fpt");
     }

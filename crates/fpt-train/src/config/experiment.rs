@@ -156,13 +156,28 @@ impl Experiment {
     /// As there.
     pub fn from_file_with(path: impl AsRef<Path>, tasks: &Tasks) -> Result<Self, TrainError> {
         let path = path.as_ref();
+        let text = std::fs::read_to_string(path).map_err(|error| TrainError::Config {
+            path: path.to_path_buf(),
+            reason: error.to_string(),
+        })?;
+        Self::from_text(&text, path, tasks)
+    }
+
+    /// What [`from_file_with`](Self::from_file_with) makes of a file `path` with the content `text`; it need not be there.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_text(
+        text: &str,
+        path: impl AsRef<Path>,
+        tasks: &Tasks,
+    ) -> Result<Self, TrainError> {
+        let path = path.as_ref();
         let fail = |reason: String| TrainError::Config {
             path: path.to_path_buf(),
             reason,
         };
-        let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
-        let mut experiment: Self =
-            toml::from_str(&text).map_err(|error| fail(error.to_string()))?;
+        let mut experiment: Self = toml::from_str(text).map_err(|error| fail(error.to_string()))?;
         let base = path.parent().unwrap_or(Path::new(""));
         experiment.model = join_model(base, &experiment.model);
         experiment.data = join(base, &experiment.data);

@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod convert;
 pub(crate) mod cost;
 pub(crate) mod data;
@@ -16,6 +17,7 @@ mod memory;
 mod numbers;
 pub(crate) mod predict;
 pub(crate) mod report;
+pub(crate) mod reproduce;
 pub(crate) mod similarity;
 mod source;
 pub(crate) mod synthetic;

@@ -15,6 +15,7 @@ mod memory;
 mod numbers;
 mod own_task;
 mod report;
+mod reproduce;
 mod run_directories;
 mod schedules;
 mod stops;
