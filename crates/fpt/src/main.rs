@@ -36,6 +36,7 @@ enum Command {
     Transfer(commands::transfer::Args),
     Report(commands::report::Args),
     Reproduce(commands::reproduce::Args),
+    Sweep(commands::sweep::Args),
     #[command(subcommand)]
     Config(commands::config::Command),
     #[command(subcommand)]
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
         Command::Transfer(args) => commands::transfer::run(&args),
         Command::Report(args) => commands::report::run(&args),
         Command::Reproduce(args) => commands::reproduce::run(&args),
+        Command::Sweep(args) => commands::sweep::run(&args),
         Command::Config(command) => commands::config::run(&command),
         Command::Bench(command) => commands::bench::run(&command),
         Command::Doctor(args) => commands::doctor::run(&args),

@@ -27,6 +27,8 @@ use crate::{model, stop, terminal};
 /// so does one that read other data or another model than is there in the end, and there is no report then that shows it
 /// beside others. One experiment at a time is run in an output directory. The report goes there: index.html, report.md,
 /// results.json, results.csv; `fpt report DIR` makes it again.
+///
+/// Example: fpt reproduce --quick
 #[derive(ClapArgs)]
 pub struct Args {
     /// Experiment file, or the name of one that comes with this program (`fpt config list`); by default `mini`. Such a one is

@@ -5,6 +5,7 @@ mod page;
 mod paper;
 mod row;
 mod run;
+mod settings;
 mod start;
 mod tables;
 #[cfg(test)]

@@ -13,7 +13,8 @@ use toml::Table;
 
 use super::merge::{join, join_model, join_value};
 use super::{
-    EvalConfig, LengthConfig, PromptConfig, RunConfig, SelectionConfig, TaskList, TrainConfig,
+    EvalConfig, LengthConfig, PromptConfig, RunConfig, SelectionConfig, SweepConfig, TaskList,
+    TrainConfig,
 };
 use crate::{Precision, TrainError};
 
@@ -60,6 +61,9 @@ pub struct Experiment {
     /// What `reproduce` tries the prompts of partial models for.
     #[serde(default)]
     pub transfer: TransferConfig,
+    /// What `sweep` varies.
+    #[serde(default, skip_serializing_if = "SweepConfig::is_empty")]
+    pub sweep: SweepConfig,
     /// If the data is made, not fetched: how. Then it may be absent at first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generate: Option<GenerateConfig>,
@@ -182,6 +186,7 @@ impl Experiment {
         experiment.model = join_model(base, &experiment.model);
         experiment.data = join(base, &experiment.data);
         experiment.tasks.join(base);
+        experiment.sweep.join(base);
         if let Some(config) = &mut experiment.model_config {
             *config = join(base, config);
         }

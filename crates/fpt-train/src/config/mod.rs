@@ -6,6 +6,7 @@ mod experiment;
 mod limits;
 mod merge;
 mod run;
+mod sweep;
 mod tasks;
 
 pub use experiment::{Experiment, GenerateConfig, MethodLists, TransferConfig};
@@ -14,4 +15,5 @@ pub use run::{
     EvalConfig, EvalModel, LengthConfig, OnNonfinite, PromptConfig, RunConfig, ScoreConfig,
     SelectionConfig, TrainConfig,
 };
+pub use sweep::{Combination, SweepConfig};
 pub use tasks::TaskList;

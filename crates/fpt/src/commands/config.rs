@@ -9,7 +9,9 @@ use super::print_line;
 /// Experiments that come with this program, as files to change.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Their names, and what each is.
+    /// Tell their names, and what each is.
+    ///
+    /// Example: fpt config list
     List,
     Show(ShowArgs),
 }

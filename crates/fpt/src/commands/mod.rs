@@ -20,6 +20,7 @@ pub(crate) mod report;
 pub(crate) mod reproduce;
 pub(crate) mod similarity;
 mod source;
+pub(crate) mod sweep;
 pub(crate) mod synthetic;
 pub(crate) mod train;
 pub(crate) mod transfer;

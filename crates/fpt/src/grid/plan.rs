@@ -6,7 +6,7 @@ use anyhow::Context;
 use fpt_files::with_causes;
 use fpt_partial::shape;
 use fpt_prompt::PromptInit;
-use fpt_schedule::Method;
+use fpt_schedule::{Method, ModelShape};
 use fpt_tasks::{TaskName, Tasks};
 use fpt_train::{Experiment, Fingerprinter, Plan, RunConfig, RunResult, TrainError, finished_run};
 
@@ -22,7 +22,7 @@ pub struct Planned {
     pub overrides: Vec<String>,
     /// As `fpt train` will resolve it.
     pub config: RunConfig,
-    /// Its result, if it was finished before.
+    /// Its result, as far as it was found finished.
     pub finished: Option<RunResult>,
 }
 
@@ -53,7 +53,7 @@ impl Grid<'_> {
                     let overrides = self.overrides.to_vec();
                     let run =
                         Planned::new(experiment, task, Some(method), seed, overrides, directory)?;
-                    Plan::new(&run.config, &*run.config.task(&Tasks::paper())?, &model)
+                    run.check(&model)
                         .with_context(|| format!("{method} on {task}"))?;
                     runs.push(run);
                 }
@@ -85,6 +85,16 @@ impl Planned {
             config: experiment.run(task, seed, &all)?,
             finished: None,
         })
+    }
+
+    /// That its schedule fits a model of this shape.
+    ///
+    /// # Errors
+    /// What does not.
+    pub fn check(&self, model: &ModelShape) -> anyhow::Result<()> {
+        let task = self.config.task(&Tasks::paper())?;
+        Plan::new(&self.config, &*task, model)?;
+        Ok(())
     }
 
     /// What people see it called: the directory's name.
@@ -152,12 +162,15 @@ pub fn find_finished(
 }
 
 /// Drop the runs that are not there, or are no longer what is wanted: what one of them read may have been replaced while
-/// others were running, and they are not to be compared then. Returns the latter, a line each.
+/// others were running, and they are not to be compared then. Returns the latter, a line each. What is left has its result.
 pub fn retain_current(runs: &mut Vec<Planned>, fingerprinter: &mut Fingerprinter) -> Vec<String> {
     let mut others = Vec::new();
-    runs.retain(
+    runs.retain_mut(
         |run| match finished_run(&run.directory, &run.config, fingerprinter) {
-            Ok(result) => result.is_some(),
+            Ok(result) => {
+                run.finished = result;
+                run.finished.is_some()
+            }
             Err(error) => {
                 others.push(format!("{}: {}", run.name(), with_causes(&error)));
                 false

@@ -19,6 +19,7 @@ mod reproduce;
 mod run_directories;
 mod schedules;
 mod stops;
+mod sweep;
 mod t5_large_layout;
 mod terminal;
 mod whole_files;

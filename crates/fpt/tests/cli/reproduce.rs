@@ -44,8 +44,9 @@ fn an_experiment_runs_where_there_is_only_the_program() {
 fn the_embedded_experiment_keeps_to_the_places_of_its_user() {
     let lab = Lab::new();
     let reproduce = |more: &[&str]| {
-        let few = ["reproduce", "--steps", "1", "--set", "eval.reference=false"];
-        lab.command(&[&few[..], more].concat())
+        let few = ["reproduce", "--steps", "4", "--set", "eval.reference=false"];
+        let stages = ["--set", "schedule.partial_steps=[1, 1, 1]"];
+        lab.command(&[&few[..], &stages, more].concat())
             .envs(alone(&lab))
             .output()
             .unwrap()
