@@ -31,8 +31,8 @@ use crate::{model, stop, terminal};
 /// Example: fpt reproduce --quick
 #[derive(ClapArgs)]
 pub struct Args {
-    /// Experiment file, or the name of one that comes with this program (`fpt config list`); by default `mini`. Such a one is
-    /// written into --out, and so are its data.
+    /// Experiment file, or the name of one that comes with the program (`fpt config list`), which is written into --out, and so
+    /// are its data. The default of `fpt reproduce` is mini, that of `cargo xtask reproduce` the file configs/mini.toml.
     config: Option<PathBuf>,
 
     /// Which of the paper's tables.

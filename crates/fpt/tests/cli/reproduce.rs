@@ -12,6 +12,10 @@ fn alone(lab: &Lab) -> [(&'static str, String); 3] {
 #[test]
 fn an_experiment_runs_where_there_is_only_the_program() {
     let lab = Lab::new();
+    // The model comes with it, too.
+    lab.edit("lab.toml", |text| {
+        text.replace("model = \"model\"", "model = \"mini-world\"")
+    });
     let reproduce = |more: &[&str]| {
         let grid = ["reproduce", "lab.toml", "--out", "runs", "--task", "mnli"];
         let methods = ["--method", "pt", "--method", "cr-1/2"];

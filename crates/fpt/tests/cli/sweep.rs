@@ -93,6 +93,24 @@ fn a_sweep_goes_on_when_values_are_added() {
 }
 
 #[test]
+fn a_sweep_that_is_stopped_says_that_it_goes_on() {
+    let lab = lab(RATES);
+    let long = [
+        "--task",
+        "mnli",
+        "--set",
+        "train.steps=100000",
+        "--time-limit",
+        "2s",
+    ];
+    let output = sweep(&lab, &long);
+    assert_eq!(output.status.code(), Some(75), "{}", stderr(&output));
+    let said = "stopped by the time limit with 0 of 2 runs finished; the same command goes on";
+    assert!(stderr(&output).contains(said), "{}", stderr(&output));
+    assert!(!lab.path("runs/index.html").exists());
+}
+
+#[test]
 fn runs_that_fail_are_told_at_the_end_and_the_others_count() {
     let lab =
         lab("prompt.init = [{ kind = \"uniform\" }, { kind = \"adapter\", path = \"nowhere\" }]");
