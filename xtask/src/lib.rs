@@ -2,7 +2,6 @@
 
 pub mod bench;
 pub mod data;
-pub mod grid;
 pub mod interop;
 pub mod load;
 pub mod pretrain;

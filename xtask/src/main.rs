@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use fpt::grid::Stopped;
 use fpt::terminal::Telling;
 use fpt::{stop, terminal};
-use xtask::{bench, data, grid, interop, load, pretrain, records, reproduce, search, torture};
+use xtask::{bench, data, interop, load, pretrain, records, reproduce, search, torture};
 
 /// The pre-training allocates and frees the same shapes at every step.
 #[global_allocator]
@@ -77,7 +78,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         // It has said so.
-        Err(error) if error.is::<grid::Stopped>() => ExitCode::from(stop::exit_status()),
+        Err(error) if error.is::<Stopped>() => ExitCode::from(stop::exit_status()),
         Err(error) => {
             terminal::error(&error);
             ExitCode::FAILURE

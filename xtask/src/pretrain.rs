@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use burn::tensor::Device;
 use clap::Args as ClapArgs;
+use fpt::grid::Stopped;
 use fpt::{revision, stop, terminal};
 use fpt_pretrain::{Host, PretrainConfig, PretrainError, PretrainEvent, pretrain};
-
-use crate::grid::Stopped;
 
 const PARTS: &str = "\
 The shipped model is made in three parts, of which each goes on from the model of the one before:

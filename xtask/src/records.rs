@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::Args as ClapArgs;
+use fpt::grid::{
+    Planned, RunArgs, find_finished, largest, open, retain_current, retain_possible, start_settings,
+};
 use fpt::{model, terminal};
 use fpt_report::{Arm, Claim, Evidence, MarkdownTable, Pair, Run, Verdict};
 use fpt_tasks::TaskName;
 use fpt_train::Experiment;
 
-use crate::grid::{
-    Planned, RunArgs, find_finished, largest, open, retain_current, retain_possible, start_settings,
-};
+use crate::shell;
 
 /// Judge claims by runs, and make the runs that are missing.
 ///
@@ -208,17 +209,22 @@ impl<'a> Campaign<'a> {
             let configs: Vec<_> = self.runs.iter().map(|run| run.config.clone()).collect();
             let largest = || largest(&self.experiment, &configs);
             let (runs, starts) = (&mut self.runs, &mut self.starts);
-            failures =
-                args.run
-                    .with_executor(self.config, devices, count, largest, |executor| {
-                        let mut failures = executor.run_all(runs)?;
-                        let mut now = model::fingerprinter();
-                        failures.extend(retain_current(runs, &mut now));
-                        retain_possible(starts, runs);
-                        find_finished(starts, &mut now, args.run.force_new)?;
-                        failures.extend(executor.run_all(starts)?);
-                        Ok(failures)
-                    })?;
+            failures = args.run.with_executor(
+                shell::build_among,
+                self.config,
+                devices,
+                count,
+                largest,
+                |executor| {
+                    let mut failures = executor.run_all(runs)?;
+                    let mut now = model::fingerprinter();
+                    failures.extend(retain_current(runs, &mut now));
+                    retain_possible(starts, runs);
+                    find_finished(starts, &mut now, args.run.force_new)?;
+                    failures.extend(executor.run_all(starts)?);
+                    Ok(failures)
+                },
+            )?;
         }
         let mut now = model::fingerprinter();
         failures.extend(retain_current(&mut self.runs, &mut now));

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, bail};
+use fpt::grid::{Children, until_stopped};
 use serde::Deserialize;
 
 /// The part of Cargo's JSON messages that tells where a program lies.
@@ -42,7 +43,7 @@ pub(crate) fn build_fpt() -> anyhow::Result<PathBuf> {
 }
 
 /// Builds the `fpt` program.
-pub(crate) fn build_command() -> Command {
+fn build_command() -> Command {
     let mut command = cargo();
     command
         .args([
@@ -59,8 +60,15 @@ pub(crate) fn build_command() -> Command {
     command
 }
 
+/// The same for programs that start it: told to stop, they stop Cargo, too.
+pub(crate) fn build_among(children: &Children) -> anyhow::Result<PathBuf> {
+    until_stopped("Cargo built fpt", || {
+        built(&children.output_of_stranger(&mut build_command())?)
+    })
+}
+
 /// Where the program lies that [`build_command`] has built.
-pub(crate) fn built(output: &Output) -> anyhow::Result<PathBuf> {
+fn built(output: &Output) -> anyhow::Result<PathBuf> {
     if !output.status.success() {
         bail!("failed to build fpt");
     }
@@ -102,27 +110,6 @@ pub(crate) fn call(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The command that this program was started by, as a shell takes it.
-pub(crate) fn own_command() -> String {
-    let arguments = std::env::args_os().skip(1);
-    let arguments = arguments.map(|argument| quoted(&argument.to_string_lossy()));
-    let words = ["cargo".to_string(), "xtask".into()];
-    words
-        .into_iter()
-        .chain(arguments)
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-/// A word that a shell takes as it is.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.into();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
-}
-
 /// Remove a directory, if it's there.
 pub(crate) fn remove(directory: &Path) -> anyhow::Result<()> {
     match std::fs::remove_dir_all(directory) {
@@ -130,23 +117,5 @@ pub(crate) fn remove(directory: &Path) -> anyhow::Result<()> {
             Err(error).with_context(|| format!("failed to replace {}", directory.display()))
         }
         _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_taken_as_they_are() {
-        for (word, expected) in [
-            ("--steps", "--steps"),
-            ("train.steps=3", "train.steps=3"),
-            ("", "''"),
-            ("a b", "'a b'"),
-            ("it's; $HOME", r"'it'\''s; $HOME'"),
-        ] {
-            assert_eq!(quoted(word), expected);
-        }
     }
 }

@@ -252,6 +252,34 @@ fn published_crates_have_what_their_readers_look_for() {
     assert_none("a published crate has", &found);
 }
 
+/// What lies elsewhere is reached by a link.
+#[test]
+fn what_a_crate_embeds_lies_in_its_directory() {
+    let embedded = regex(r#"include_(?:str|bytes)!\(\s*"([^"]+)""#);
+    let mut found = Vec::new();
+    for source in sources()
+        .iter()
+        .filter(|it| it.path.starts_with("crates/") && it.in_src())
+    {
+        for captures in embedded.captures_iter(&source.text) {
+            let mut place: Vec<&str> = source.path.split('/').collect();
+            place.pop();
+            for part in captures[1].split('/') {
+                if part == ".." {
+                    place.pop();
+                } else {
+                    place.push(part);
+                }
+            }
+            // crates/NAME/...
+            if place.len() < 3 || place[..2] != source.path.split('/').collect::<Vec<_>>()[..2] {
+                found.push(format!("{}: {}", source.path, &captures[1]));
+            }
+        }
+    }
+    assert_none("a package has no more than lies in its directory", &found);
+}
+
 #[test]
 fn paths_in_the_documents_exist() {
     let link = regex(

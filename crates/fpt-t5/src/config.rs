@@ -211,14 +211,23 @@ impl T5Config {
             path: path.to_path_buf(),
             source,
         })?;
+        Self::from_json(&bytes, path)
+    }
+
+    /// What [`from_file`](Self::from_file) makes of the content of a `config.json`; `path` is what errors call it by.
+    ///
+    /// # Errors
+    /// As there, but for reading.
+    pub fn from_json(json: &[u8], path: impl AsRef<Path>) -> Result<Self, T5Error> {
+        let path = path.as_ref();
         let config_error = |reason: String| T5Error::Config {
             path: path.to_path_buf(),
             reason,
         };
         let parse_error = |error: serde_json::Error| config_error(error.to_string());
-        let family: Family = serde_json::from_slice(&bytes).map_err(parse_error)?;
+        let family: Family = serde_json::from_slice(json).map_err(parse_error)?;
         family.check().map_err(config_error)?;
-        let mut config: Self = serde_json::from_slice(&bytes).map_err(parse_error)?;
+        let mut config: Self = serde_json::from_slice(json).map_err(parse_error)?;
         family.fill_in(&mut config);
         config.check().map_err(config_error)?;
         Ok(config)

@@ -38,9 +38,9 @@ pub use burn;
 pub use compute::{Compute, Precision};
 pub use conduct::{Begun, Conduct};
 pub use config::{
-    EvalConfig, EvalModel, Experiment, GenerateConfig, LengthConfig, MOST_EXAMPLES, MOST_STEPS,
-    MOST_TOKENS, MethodLists, OnNonfinite, PromptConfig, RunConfig, RunNotes, ScoreConfig,
-    SelectionConfig, TaskList, TrainConfig, TransferConfig,
+    Combination, EvalConfig, EvalModel, Experiment, GenerateConfig, LengthConfig, MOST_EXAMPLES,
+    MOST_STEPS, MOST_TOKENS, MethodLists, OnNonfinite, PromptConfig, RunConfig, RunNotes,
+    ScoreConfig, SelectionConfig, SweepConfig, TaskList, TrainConfig, TransferConfig,
 };
 pub use error::TrainError;
 pub use evaluate::{Predictor, batch_tensors};

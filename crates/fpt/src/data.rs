@@ -35,7 +35,7 @@ pub fn missing(
             .filter(|(experiment, _)| {
                 experiment.generate.is_some() && experiment.data == config.data
             })
-            .map(|(_, file)| format!("cargo xtask data {}", file.display()));
+            .map(|(_, file)| format!("fpt data generate {}", file.display()));
         let how = made
             .or_else(|| task.how_to_get(&config.data))
             .unwrap_or_else(|| "no source of it is known here; put the file there".into());

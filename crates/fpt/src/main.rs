@@ -7,6 +7,7 @@ mod price;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use fpt::grid::Stopped;
 use fpt::terminal::Telling;
 use fpt::{stop, terminal};
 use fpt_train::TrainError;
@@ -34,12 +35,14 @@ enum Command {
     Cost(commands::cost::Args),
     #[command(subcommand)]
     Data(commands::data::Command),
-    #[command(subcommand)]
-    Config(commands::config::Command),
     Convert(commands::convert::Args),
     Similarity(commands::similarity::Args),
     Transfer(commands::transfer::Args),
     Report(commands::report::Args),
+    Reproduce(commands::reproduce::Args),
+    Sweep(commands::sweep::Args),
+    #[command(subcommand)]
+    Config(commands::config::Command),
     #[command(subcommand)]
     Bench(commands::bench::Command),
     Doctor(commands::doctor::Args),
@@ -71,11 +74,13 @@ fn main() -> ExitCode {
         Command::Predict(args) => commands::predict::run(&args),
         Command::Cost(args) => commands::cost::run(&args),
         Command::Data(command) => commands::data::run(&command),
-        Command::Config(command) => commands::config::run(&command),
         Command::Convert(args) => commands::convert::run(&args),
         Command::Similarity(args) => commands::similarity::run(&args),
         Command::Transfer(args) => commands::transfer::run(&args),
         Command::Report(args) => commands::report::run(&args),
+        Command::Reproduce(args) => commands::reproduce::run(&args),
+        Command::Sweep(args) => commands::sweep::run(&args),
+        Command::Config(command) => commands::config::run(&command),
         Command::Bench(command) => commands::bench::run(&command),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Devices(args) => commands::devices::run(&args),
@@ -94,7 +99,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // It has said so.
-            if let Some(TrainError::Stopped) = error.downcast_ref() {
+            let run_stopped = matches!(error.downcast_ref(), Some(TrainError::Stopped));
+            if run_stopped || error.is::<Stopped>() {
                 return ExitCode::from(stop::exit_status());
             }
             // A reader that stops early, such as `head`, is no mistake.

@@ -5,9 +5,11 @@ use std::sync::Once;
 
 use anyhow::Context;
 use fpt_hub::{FileSet, Hub, HubConfig, HubError, ModelSource, SourceError};
+use fpt_t5::T5Config;
 use fpt_tasks::Tasks;
-use fpt_train::{Fingerprinter, FoundModel, HubModel, TrainError};
+use fpt_train::{Experiment, Fingerprinter, FoundModel, HubModel, TrainError};
 
+use crate::experiments::SHAPES;
 use crate::{embedded, terminal};
 
 /// The directory of a model if it is on this machine already; nothing is asked of the hub.
@@ -29,6 +31,48 @@ pub fn on_this_machine(model: &Path) -> anyhow::Result<Option<PathBuf>> {
         }
         Err(SourceError::NoDirectory { .. }) => Ok(None),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// The configuration of an experiment's model, as far as it is known before anything is downloaded: its own, the copy that
+/// the experiment names, or what this program knows of it.
+///
+/// # Errors
+/// If it can't be read.
+pub fn known_config(experiment: &Experiment) -> anyhow::Result<Option<T5Config>> {
+    let model = &experiment.model;
+    if let Some(directory) = on_this_machine(model)? {
+        return Ok(Some(T5Config::from_file(directory.join("config.json"))?));
+    }
+    if experiment.model_config.is_some() {
+        return Ok(Some(experiment.model_config()?));
+    }
+    let name = model.to_string_lossy();
+    let name = name.split('@').next().unwrap_or_default();
+    let known = SHAPES.iter().find(|(known, _)| *known == name);
+    let parse = |(_, json): &(&str, &str)| T5Config::from_json(json.as_bytes(), model);
+    Ok(known.map(parse).transpose()?)
+}
+
+/// What is to be said where [`known_config`] is not known.
+pub fn unknown(model: &Path) -> String {
+    format!(
+        "the model {} is not on this machine, and its shape is not known",
+        model.display()
+    )
+}
+
+/// [`known_config`], or that of the model, which is downloaded for it.
+///
+/// # Errors
+/// If there is no such model.
+pub fn config(experiment: &Experiment) -> anyhow::Result<T5Config> {
+    match known_config(experiment)? {
+        Some(config) => Ok(config),
+        None => {
+            let directory = directory(&experiment.model)?;
+            Ok(T5Config::from_file(directory.join("config.json"))?)
+        }
     }
 }
 

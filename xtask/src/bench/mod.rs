@@ -14,10 +14,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args as ClapArgs, ValueEnum};
-use fpt::terminal;
+use fpt::{generate, terminal};
 use fpt_train::Experiment;
 
-use crate::data;
 pub use worker::{Args as WorkerArgs, run as run_worker};
 
 /// A program to compare with.
@@ -70,7 +69,7 @@ pub struct Args {
 /// Run the benchmarks and comparisons that are asked for, and write and print what they took.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let experiment = Experiment::from_file(work::EXPERIMENT)?;
-    data::ensure(&experiment)?;
+    generate::ensure(&experiment)?;
     let scratch = PathBuf::from("target/bench");
     let worker = scratch.join("worker");
     keep_this_program(&worker)?;

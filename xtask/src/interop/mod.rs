@@ -8,13 +8,12 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args as ClapArgs;
-use fpt::terminal;
+use fpt::{generate, terminal};
 use fpt_report::MarkdownTable;
 use fpt_tasks::TaskName;
 use fpt_train::Experiment;
 use serde::Serialize;
 
-use crate::data;
 use exchange::{Agreement, Exchange};
 
 /// Exchange prompts with PEFT and compare the answers.
@@ -65,7 +64,7 @@ struct Report {
 /// Exchange the prompts, and print how far the answers agree. Returns whether all do.
 pub fn run(args: &Args) -> anyhow::Result<bool> {
     let experiment = Experiment::from_file(&args.config)?;
-    data::ensure(&experiment)?;
+    generate::ensure(&experiment)?;
     let config = experiment.run(&args.task, 0, &[])?;
     fs::create_dir_all(&args.out)
         .with_context(|| format!("failed to create {}", args.out.display()))?;

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use fpt::terminal;
+use fpt::{generate, terminal};
 use fpt_train::{Experiment, FinishedRun};
 use serde::Serialize;
 
 use crate::bench::stats::{median, quartiles};
-use crate::{data, shell};
+use crate::shell;
 
 /// Medians over the turns.
 #[derive(Serialize)]
@@ -106,7 +106,7 @@ pub(super) fn measure(
     place: &Path,
 ) -> anyhow::Result<Outcome> {
     let experiment = Experiment::from_file(config)?;
-    data::ensure(&experiment)?;
+    generate::ensure(&experiment)?;
     let run = |every| timed(fpt, config, &experiment, every, &place.join("run"));
     let bar = terminal::bar(turns.get(), "turns");
     let mut raw = Vec::new();

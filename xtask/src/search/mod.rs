@@ -6,6 +6,7 @@ mod spec;
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
+use fpt::grid::{Executor, Planned, RunArgs, find_finished, largest, open};
 use fpt::{model, terminal};
 use fpt_partial::shape;
 use fpt_report::{Frontier, FrontierPoint, MarkdownTable};
@@ -16,7 +17,7 @@ use serde::Serialize;
 
 use self::draw::{Candidate, candidates};
 use self::spec::Spec;
-use crate::grid::{Executor, Planned, RunArgs, find_finished, largest, open};
+use crate::shell;
 
 /// Find schedules that cost little and score much.
 ///
@@ -61,7 +62,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     args.run.listen()?;
     let spec = Spec::from_file(&args.spec)?;
     let experiment = Experiment::from_file(&spec.experiment)?;
-    let shape = shape(&experiment.model_config()?);
+    let shape = shape(&model::config(&experiment)?);
     let candidates = candidates(&spec, &experiment, &shape)?;
     let named = || PathBuf::from("runs").join(args.spec.file_stem().unwrap_or_default());
     let out = args.out.clone().unwrap_or_else(named);
@@ -81,11 +82,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         largest(&experiment, runs.iter().map(|run| &run.config))
     };
     let count = candidates.len() * spec.rungs[0];
-    let tried = args
-        .run
-        .with_executor(&spec.experiment, devices, count, largest, |executor| {
-            search.halve(candidates, executor)
-        })?;
+    let tried = args.run.with_executor(
+        shell::build_among,
+        &spec.experiment,
+        devices,
+        count,
+        largest,
+        |executor| search.halve(candidates, executor),
+    )?;
     search.publish(&tried, args)
 }
 

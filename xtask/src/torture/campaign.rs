@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use fpt::grid::Stopped;
 use fpt::{stop, terminal};
 use indicatif::ProgressBar;
 use rand::SeedableRng;
@@ -13,7 +14,6 @@ use serde::Serialize;
 use super::contents::Contents;
 use super::log::{End, Log};
 use super::victim::{Ended, Victim};
-use crate::grid::Stopped;
 
 /// Of so many ends that differ no more is learned.
 const TOO_MANY: usize = 20;

@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use clap::Args as ClapArgs;
-use fpt::{stop, terminal};
+use fpt::{generate, stop, terminal};
 use fpt_train::Experiment;
 use serde::Serialize;
 
@@ -28,7 +28,7 @@ use self::log::{Log, Setting};
 use self::power::Power;
 use self::room::{FullDisk, ReadOnly};
 use self::victim::{Victim, victims};
-use crate::{data, shell};
+use crate::shell;
 
 /// Let runs and grids meet faults at random moments, give the same command again, and compare each end with that of an
 /// undisturbed run, file by file and bit by bit, but for seconds and memory.
@@ -123,7 +123,7 @@ impl Ground {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let start = Instant::now();
     let experiment = Experiment::from_file(&args.config)?;
-    data::ensure(&experiment)?;
+    generate::ensure(&experiment)?;
     let temporary = tempfile::tempdir().context("no directory for temporary files")?;
     let place = args.out.as_deref().unwrap_or(temporary.path());
     std::fs::create_dir_all(place)

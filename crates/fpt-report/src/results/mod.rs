@@ -10,6 +10,7 @@ mod paper;
 mod row;
 mod run;
 mod run_page;
+mod settings;
 mod start;
 mod summary;
 mod tables;

@@ -76,6 +76,12 @@ impl Results {
                 tables(self.prompt_tuning()),
             ),
             section(
+                "Settings",
+                "settings",
+                "Combinations of settings, as a sweep has them.",
+                tables(self.settings()),
+            ),
+            section(
                 "Partial models",
                 "table-1",
                 "LD drops layers, FR leaves out FFN neurons, CR both, HD attention heads; the fraction is what stays.",

@@ -154,10 +154,7 @@ impl Entry {
         };
         let flops = mean(&all(&|run| run.finished.result.flops));
         let seconds = mean(&all(&|run| run.finished.result.seconds.train));
-        let plain: Vec<&Run> = runs
-            .iter()
-            .filter(|run| run.task() == task && run.is_plain())
-            .collect();
+        let plain = own.first()?.plain_of_task(runs);
         let percent = |ours: f64, value: &dyn Fn(&Run) -> f64| {
             let theirs: Vec<f64> = plain.iter().map(|run| value(run)).collect();
             (!theirs.is_empty()).then(|| 100.0 * ours / mean(&theirs))

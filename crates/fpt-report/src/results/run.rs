@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use fpt_schedule::{Method, ScheduleConfig};
 use fpt_tasks::TaskName;
-use fpt_train::{Fingerprints, FinishedRun, MetricRecord};
+use fpt_train::{Fingerprints, FinishedRun, MetricRecord, RunConfig};
 
 use crate::ReportError;
 
@@ -152,11 +152,31 @@ impl Run {
         })
     }
 
-    /// Prompt tuning with the same task and seed, of these runs.
+    /// The runs of prompt tuning that a run of its task is compared with, of these. Where prompt tuning is there with several
+    /// settings, it is the one with the same; there may be none then.
+    pub(super) fn plain_of_task<'a>(&self, runs: &'a [Self]) -> Vec<&'a Self> {
+        let of_task = |run: &&Self| run.is_plain() && run.task() == self.task();
+        let plain: Vec<&Self> = runs.iter().filter(of_task).collect();
+        if plain
+            .windows(2)
+            .all(|pair| pair[0].schedule() == pair[1].schedule())
+        {
+            return plain;
+        }
+        let settings = |run: &Self| -> RunConfig {
+            let mut config = run.finished.config.clone();
+            (config.schedule, config.seed) = (ScheduleConfig::default(), 0);
+            config
+        };
+        let ours = settings(self);
+        let same = |run: &&Self| settings(run) == ours;
+        plain.into_iter().filter(same).collect()
+    }
+
+    /// That with the same seed.
     pub(super) fn plain_among<'a>(&self, runs: &'a [Self]) -> Option<&'a Self> {
-        runs.iter().find(|other| {
-            other.is_plain() && other.task() == self.task() && other.seed() == self.seed()
-        })
+        let plain = self.plain_of_task(runs);
+        plain.into_iter().find(|other| other.seed() == self.seed())
     }
 
     /// FLOPs at which a stage gives way to the next.

@@ -52,6 +52,7 @@ impl Results {
     /// All tables that the runs fill.
     pub fn tables(&self) -> Vec<Table> {
         [
+            self.settings(),
             self.prompt_tuning(),
             self.table1(),
             self.table2(),
@@ -63,12 +64,10 @@ impl Results {
         .collect()
     }
 
-    /// Prompt tuning on the full model, against not reading and not prompting.
+    /// Prompt tuning on the full model, against not reading and not prompting; `None` where it is there with several settings.
     pub(crate) fn prompt_tuning(&self) -> Option<Table> {
-        let row = self
-            .rows
-            .iter()
-            .find(|row| row.method == Some(Method::Pt))?;
+        let mut plain = (self.rows.iter()).filter(|row| row.method == Some(Method::Pt));
+        let row = plain.next().filter(|_| plain.next().is_none())?;
         let rows = row.tasks.iter().map(|(task, entry)| {
             let mut cells = vec![
                 cell(task.as_str()),
@@ -224,7 +223,7 @@ impl Results {
     }
 
     /// A task with its metric.
-    fn column(&self, task: &TaskName) -> String {
+    pub(super) fn column(&self, task: &TaskName) -> String {
         let metric = self
             .rows
             .iter()
@@ -233,7 +232,7 @@ impl Results {
     }
 }
 
-fn number(value: Option<f64>) -> String {
+pub(super) fn number(value: Option<f64>) -> String {
     value.map_or("-".into(), |value| format!("{value:.2}"))
 }
 

@@ -307,3 +307,73 @@ fn a_run_is_not_written_into() {
     let error = write(directory.path()).unwrap_err().to_string();
     assert!(error.contains("pages is a run"), "{error}");
 }
+
+#[test]
+fn settings_are_told_apart_and_the_best_on_dev_comes_first() {
+    let directory = tempfile::tempdir().unwrap();
+    // The rate that a run had, its dev score, its FLOPs.
+    let runs = [
+        ("pt", "0.1", 0, 70.0, 1000.0),
+        ("pt", "0.1", 1, 72.0, 1000.0),
+        ("pt", "0.2", 0, 90.0, 2000.0),
+        ("fpt-cr", "0.2", 0, 80.0, 1500.0),
+        ("fpt-cr", "0.3", 0, 60.0, 1500.0),
+    ];
+    for (method, rate, seed, dev, flops) in runs {
+        let name = format!("{method}-{rate}-{seed}");
+        Fake(TaskName::MNLI, method, seed, 10.0, flops, 1.0, vec![]).write(
+            directory.path(),
+            &name,
+            None,
+        );
+        let edit = |file: &str, change: &dyn Fn(String) -> String| {
+            let path = directory.path().join(&name).join(file);
+            let text = fs::read_to_string(&path).unwrap();
+            fs::write(path, change(text)).unwrap();
+        };
+        edit("result.json", &|text| {
+            let mut result: Value = serde_json::from_str(&text).unwrap();
+            result["dev"]["values"]["accuracy"] = dev.into();
+            result.to_string()
+        });
+        edit("config.toml", &|text| {
+            let mut config: toml::Table = text.parse().unwrap();
+            config["train"]["learning_rate"] = toml::Value::Float(rate.parse().unwrap());
+            let label = format!("learning_rate={rate}, method={method}");
+            let schedule = config["schedule"].as_table_mut().unwrap();
+            schedule.insert("name".into(), label.into());
+            config.to_string()
+        });
+    }
+    let results = Results::read(directory.path()).unwrap();
+    let settings = results.settings().unwrap();
+    let column = |number: usize| -> Vec<&str> {
+        let rows = settings.rows.iter();
+        rows.map(|row| row[number].text.as_str()).collect()
+    };
+    assert_eq!(settings.header[..3], ["setting", "mnli accuracy", "mean"]);
+    let expected = [
+        "0.2, method=pt",
+        "0.2, method=fpt-cr",
+        "0.1, method=pt",
+        "0.3, method=fpt-cr",
+    ];
+    assert_eq!(
+        column(0),
+        expected.map(|label| format!("learning_rate={label}"))
+    );
+    assert_eq!(column(2), ["90.00", "80.00", "71.00", "60.00"]);
+    assert_eq!(column(5), ["1", "1", "2", "1"]);
+
+    // Each method is compared with prompt tuning of the same settings, or with none.
+    let share = |label: &str| {
+        let row = results.rows.iter().find(|row| row.label.ends_with(label));
+        row.unwrap().tasks[&TaskName::MNLI].flops_percent
+    };
+    assert_eq!(share("0.2, method=fpt-cr"), Some(75.0));
+    assert_eq!(share("0.3, method=fpt-cr"), None);
+    assert_eq!(share("0.1, method=pt"), Some(100.0));
+    assert!(results.prompt_tuning().is_none());
+    let page = results.page(directory.path()).unwrap().to_html().unwrap();
+    assert!(page.contains("Settings, the best on dev first."));
+}

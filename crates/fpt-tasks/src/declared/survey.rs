@@ -123,7 +123,7 @@ impl Survey {
             let names: Vec<_> = self.columns.keys().map(String::as_str).collect();
             names.join(", ")
         };
-        let target = TARGETS.iter().find_map(|name| named(&name)).or_else(fewest);
+        let target = TARGETS.iter().find_map(named).or_else(fewest);
         let target = target.ok_or_else(|| {
             format!(
                 "no column looks like an answer (target, label, answer, summary, …, or few values that come often): {}",

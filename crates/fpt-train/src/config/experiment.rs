@@ -14,8 +14,8 @@ use toml::Table;
 use super::merge::{join, join_model, join_value};
 use super::mistakes;
 use super::{
-    EvalConfig, LengthConfig, PromptConfig, RunConfig, RunNotes, SelectionConfig, TaskList,
-    TrainConfig,
+    EvalConfig, LengthConfig, PromptConfig, RunConfig, RunNotes, SelectionConfig, SweepConfig,
+    TaskList, TrainConfig,
 };
 use crate::{Precision, TrainError};
 
@@ -67,6 +67,13 @@ pub struct Experiment {
     /// What `reproduce` tries the prompts of partial models for.
     #[serde(default)]
     pub transfer: TransferConfig,
+    /// What `sweep` varies.
+    #[serde(default, skip_serializing_if = "SweepConfig::is_empty")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "BTreeMap<String, serde_json::Value>")
+    )]
+    pub sweep: SweepConfig,
     /// If the data is made, not fetched: how. Then it may be absent at first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generate: Option<GenerateConfig>,
@@ -173,6 +180,7 @@ impl Experiment {
             schedule: ScheduleConfig::default(),
             selection: SelectionConfig::default(),
             run: RunNotes::default(),
+            sweep: SweepConfig::default(),
             methods: MethodLists::default(),
             transfer: TransferConfig::default(),
             generate: None,
@@ -195,16 +203,33 @@ impl Experiment {
     /// As there.
     pub fn from_file_with(path: impl AsRef<Path>, tasks: &Tasks) -> Result<Self, TrainError> {
         let path = path.as_ref();
+        let text = std::fs::read_to_string(path).map_err(|error| TrainError::Config {
+            path: path.to_path_buf(),
+            reason: error.to_string(),
+        })?;
+        Self::from_text(&text, path, tasks)
+    }
+
+    /// What [`from_file_with`](Self::from_file_with) makes of a file `path` with the content `text`; it need not be there.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_text(
+        text: &str,
+        path: impl AsRef<Path>,
+        tasks: &Tasks,
+    ) -> Result<Self, TrainError> {
+        let path = path.as_ref();
         let fail = |reason: String| TrainError::Config {
             path: path.to_path_buf(),
             reason,
         };
-        let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
-        let mut experiment: Self = mistakes::read(&text).map_err(fail)?;
+        let mut experiment: Self = mistakes::read(text).map_err(fail)?;
         let base = path.parent().unwrap_or(Path::new(""));
         experiment.model = join_model(base, &experiment.model);
         experiment.data = join(base, &experiment.data);
         experiment.tasks.join(base);
+        experiment.sweep.join(base);
         if let Some(config) = &mut experiment.model_config {
             *config = join(base, config);
         }

@@ -7,6 +7,7 @@ mod limits;
 mod merge;
 mod mistakes;
 mod run;
+mod sweep;
 mod tasks;
 
 pub use experiment::{Experiment, GenerateConfig, MethodLists, TransferConfig};
@@ -15,4 +16,5 @@ pub use run::{
     EvalConfig, EvalModel, LengthConfig, OnNonfinite, PromptConfig, RunConfig, RunNotes,
     ScoreConfig, SelectionConfig, TrainConfig,
 };
+pub use sweep::{Combination, SweepConfig};
 pub use tasks::TaskList;

@@ -1,13 +1,32 @@
-//! `fpt config`: experiment files.
+//! `fpt config`: the experiments that the program carries, and what one may hold.
 
+use anyhow::Context;
 use clap::{Args as ClapArgs, Subcommand};
-use fpt::terminal::print_line;
+use fpt::experiments::{EXPERIMENTS, EmbeddedExperiment};
 use fpt_train::Experiment;
 
-/// Look at experiment files.
+use super::print_line;
+
+/// Experiments that come with this program, as files to change, and the schema of such files.
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Tell their names, and what each is.
+    ///
+    /// Example: fpt config list
+    List,
+    Show(ShowArgs),
     Schema(SchemaArgs),
+}
+
+/// Print an experiment file.
+///
+/// Its data belong into `data` beside it. The one that is called `mini` makes them itself, and its model comes with this program.
+///
+/// Example: fpt config show mini > mine.toml
+#[derive(ClapArgs)]
+pub(crate) struct ShowArgs {
+    /// Its name, as `fpt config list` has it.
+    name: String,
 }
 
 /// Print the JSON Schema of experiment files, by which editors complete and explain keys.
@@ -21,9 +40,28 @@ pub(crate) struct SchemaArgs {}
 
 pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
     match command {
+        Command::List => list(),
+        Command::Show(args) => {
+            let named = EmbeddedExperiment::named(&args.name).with_context(|| {
+                let names: Vec<_> = EXPERIMENTS.iter().map(|known| known.name).collect();
+                format!(
+                    "no experiment `{}` comes with this program; there are {}",
+                    args.name,
+                    names.join(", ")
+                )
+            })?;
+            print_line(named.text().trim_end())
+        }
         Command::Schema(SchemaArgs {}) => {
             let schema = schemars::schema_for!(Experiment);
             print_line(&serde_json::to_string_pretty(&schema)?)
         }
     }
+}
+
+fn list() -> anyhow::Result<()> {
+    for known in &EXPERIMENTS {
+        print_line(&format!("{:<14}{}", known.name, known.about))?;
+    }
+    Ok(())
 }

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args as ClapArgs;
 use fpt::model;
 use fpt_partial::shape;
 use fpt_report::MarkdownTable;
 use fpt_schedule::{Method, ModelShape};
-use fpt_t5::T5Config;
 use fpt_tasks::{TaskName, Tasks};
 use fpt_train::{Experiment, Plan};
 use serde::Serialize;
@@ -58,10 +58,8 @@ struct Row {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let experiment = Experiment::from_file(&args.config)?;
-    let model = match model::on_this_machine(&experiment.model)? {
-        Some(directory) => T5Config::from_file(directory.join("config.json"))?,
-        None => experiment.model_config()?,
-    };
+    let model =
+        model::known_config(&experiment)?.with_context(|| model::unknown(&experiment.model))?;
     let model = shape(&model);
     let tasks = experiment.tasks_or_all(&args.task);
     let methods = if args.method.is_empty() {

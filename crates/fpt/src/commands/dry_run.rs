@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::Context;
 use fpt::bytes::Bytes;
 use fpt::{data, model};
 use fpt_hub::ModelSource;
@@ -81,13 +81,12 @@ pub(super) fn show(
             how: how_to_get_model(&config.model),
         });
     }
-    let model_config = match (&directory, experiment) {
-        (Some(directory), _) => T5Config::from_file(directory.join("config.json"))?,
-        (None, Some((experiment, _))) => experiment.model_config()?,
-        (None, None) => {
-            bail!("the model {name} is not on this machine, and its shape is not known")
-        }
+    let known = match (&directory, experiment) {
+        (Some(directory), _) => Some(T5Config::from_file(directory.join("config.json"))?),
+        (None, Some((experiment, _))) => model::known_config(experiment)?,
+        (None, None) => None,
     };
+    let model_config = known.with_context(|| model::unknown(&config.model))?;
     let task = config.task(&Tasks::paper())?;
     let splits = data::of_training(config, &*task);
     let absent = data::missing(config, &*task, &splits, experiment);

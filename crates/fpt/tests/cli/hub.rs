@@ -133,7 +133,7 @@ fn data_are_looked_for_before_a_model_is_fetched() {
     // Generated data are not fetched from anywhere.
     let generate = "[generate]\nseed = 1\ntrain = 4\ndev = 4\ntest = 4\n";
     lab.edit("lab.toml", |text| text + generate);
-    let how = "cargo xtask data lab.toml";
+    let how = "fpt data generate lab.toml";
     refused(&lab.train("mnli", &[]), &["the dev split", how]);
     let plan = stdout(&lab.train("mnli", &["--dry-run"]));
     assert!(plan.contains(how) && !plan.contains("curl"), "{plan}");

@@ -1,4 +1,4 @@
-//! `fpt data`: task files, looked at.
+//! `fpt data`: task files, looked at or generated.
 
 mod look;
 
@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::{Args as ClapArgs, Subcommand};
+use fpt::generate::generate;
 use fpt::model;
 use fpt_t5::T5Tokenizer;
 use fpt_tasks::check::{CheckOptions, Report, check};
@@ -18,10 +19,23 @@ use super::{numbers, print_json, print_line};
 use look::Look;
 pub(crate) use look::show_examples;
 
-/// Look at task data.
+/// Look at task data, or generate them.
 #[derive(Subcommand)]
 pub(crate) enum Command {
     Check(CheckArgs),
+    Generate(GenerateArgs),
+}
+
+/// Generate the task data that an experiment's [generate] section asks for, in the native formats of the five tasks.
+///
+/// They go to the directory that the experiment names, which is printed. What lies there already is kept if it was made by the
+/// same settings.
+///
+/// Example: fpt data generate mine.toml
+#[derive(ClapArgs)]
+pub(crate) struct GenerateArgs {
+    /// Experiment file.
+    config: PathBuf,
 }
 
 /// Read the data of a task and tell what is in them and what is wrong with them.
@@ -85,7 +99,13 @@ struct Found<'a> {
 }
 
 pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
-    let Command::Check(args) = command;
+    match command {
+        Command::Check(args) => check_files(args),
+        Command::Generate(args) => generate(&args.config),
+    }
+}
+
+fn check_files(args: &CheckArgs) -> anyhow::Result<()> {
     let mut unusable = Vec::new();
     let mut tokenizer = Tokenizer::default();
     for checked in args.files()? {
@@ -194,9 +214,10 @@ impl CheckArgs {
             max_problems: self.problems,
         };
         let report = check(&*file.task, &file.path, &options)?;
-        let look = match report.is_readable() {
-            true => Some(Look::at(file, tokenizer)?),
-            false => None,
+        let look = if report.is_readable() {
+            Some(Look::at(file, tokenizer)?)
+        } else {
+            None
         };
         if self.json {
             print_json(&Found {

@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(20);
 ///
 /// Each is a process group of its own: a signal from the terminal is for this program, which tells the others.
 #[derive(Default)]
-pub(crate) struct Children {
+pub struct Children {
     running: Mutex<(usize, HashMap<usize, Running>)>,
     done: AtomicBool,
 }
@@ -104,7 +104,7 @@ impl Children {
 
     /// Run a program that does not know of us to its end: it is stopped by SIGTERM, with all that it has started. Its
     /// messages go where ours go.
-    pub(crate) fn output_of_stranger(&self, command: &mut Command) -> anyhow::Result<Output> {
+    pub fn output_of_stranger(&self, command: &mut Command) -> anyhow::Result<Output> {
         command.stdin(Stdio::null()).stderr(Stdio::inherit());
         let mut started = self.spawn(command, true)?;
         let mut stdout = Vec::new();

@@ -3,19 +3,24 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use fpt::memory::{peaks, settings};
 use fpt_partial::shape;
 use fpt_schedule::memory::{PeakBytes, SPARE};
 use fpt_tasks::{PadTo, Split, TaskName, Tasks, read_split};
 use fpt_train::{Experiment, Plan, RunConfig};
 
+use crate::memory::{peaks, settings};
+use crate::model;
+
 /// The most bytes that a step of one of `runs` takes on the processor: on a batch of examples as long as the longest of its
 /// training data, which are known by their characters, of which no token has less than one.
-pub(crate) fn largest<'a>(
+///
+/// # Errors
+/// If the model's shape is not known, or a schedule does not fit it.
+pub fn largest<'a>(
     experiment: &Experiment,
     runs: impl IntoIterator<Item = &'a RunConfig>,
 ) -> anyhow::Result<u64> {
-    let model = shape(&experiment.model_config()?);
+    let model = shape(&model::config(experiment)?);
     let mut longest: BTreeMap<(PathBuf, TaskName), Option<usize>> = BTreeMap::new();
     let mut largest = 0;
     for config in runs {

@@ -3,16 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use fpt::{data, finished};
 use fpt_files::with_causes;
 use fpt_partial::shape;
 use fpt_prompt::PromptInit;
-use fpt_schedule::Method;
+use fpt_schedule::{Method, ModelShape};
 use fpt_tasks::{TaskName, Tasks};
 use fpt_train::{Experiment, Fingerprinter, Plan, RunConfig, RunResult, TrainError, finished_run};
 
+use crate::{data, finished, model, terminal};
+
 /// A run of the experiment.
-pub(crate) struct Planned {
+pub struct Planned {
     /// Its method; `None` for stages of its own, which its settings have.
     pub method: Option<Method>,
     /// Its directory.
@@ -21,12 +22,12 @@ pub(crate) struct Planned {
     pub overrides: Vec<String>,
     /// As `fpt train` will resolve it.
     pub config: RunConfig,
-    /// Its result, if it was finished before.
+    /// Its result, as far as it was found finished.
     pub finished: Option<RunResult>,
 }
 
 /// What to run.
-pub(crate) struct Grid<'a> {
+pub struct Grid<'a> {
     /// Tasks.
     pub tasks: &'a [TaskName],
     /// Methods.
@@ -39,8 +40,11 @@ pub(crate) struct Grid<'a> {
 
 impl Grid<'_> {
     /// All runs, below `out`. Everything that can be wrong with the settings shows here, before anything runs.
-    pub(crate) fn plan(&self, experiment: &Experiment, out: &Path) -> anyhow::Result<Vec<Planned>> {
-        let model = shape(&experiment.model_config()?);
+    ///
+    /// # Errors
+    /// What is wrong with them; and if the model's shape is not known.
+    pub fn plan(&self, experiment: &Experiment, out: &Path) -> anyhow::Result<Vec<Planned>> {
+        let model = shape(&model::config(experiment)?);
         let mut runs = Vec::new();
         for &seed in self.seeds {
             for &method in self.methods {
@@ -49,7 +53,7 @@ impl Grid<'_> {
                     let overrides = self.overrides.to_vec();
                     let run =
                         Planned::new(experiment, task, Some(method), seed, overrides, directory)?;
-                    Plan::new(&run.config, &*run.config.task(&Tasks::paper())?, &model)
+                    run.check(&model)
                         .with_context(|| format!("{method} on {task}"))?;
                     runs.push(run);
                 }
@@ -60,7 +64,11 @@ impl Grid<'_> {
 }
 
 impl Planned {
-    pub(crate) fn new(
+    /// The run of `task` with `method`, or as the experiment and `overrides` say, and `seed`.
+    ///
+    /// # Errors
+    /// What is wrong with its settings.
+    pub fn new(
         experiment: &Experiment,
         task: &TaskName,
         method: Option<Method>,
@@ -79,8 +87,18 @@ impl Planned {
         })
     }
 
+    /// That its schedule fits a model of this shape.
+    ///
+    /// # Errors
+    /// What does not.
+    pub fn check(&self, model: &ModelShape) -> anyhow::Result<()> {
+        let task = self.config.task(&Tasks::paper())?;
+        Plan::new(&self.config, &*task, model)?;
+        Ok(())
+    }
+
     /// What people see it called: the directory's name.
-    pub(crate) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         let name = self.directory.file_name().unwrap_or_default();
         name.to_string_lossy().into_owned()
     }
@@ -91,9 +109,40 @@ impl Planned {
     }
 }
 
+/// Print the runs that would lie below `out`, a line each, and how far each is.
+///
+/// # Errors
+/// If standard output is closed.
+pub fn list<'a>(runs: impl IntoIterator<Item = &'a Planned>, out: &Path) -> anyhow::Result<()> {
+    let mut counts = [0; 3];
+    for run in runs {
+        let mut unfinished = run.directory.clone().into_os_string();
+        unfinished.push(".partial");
+        let state = match run.directory.join("result.json").exists() {
+            true => 0,
+            false if Path::new(&unfinished).exists() => 1,
+            false => 2,
+        };
+        counts[state] += 1;
+        let name = run.directory.strip_prefix(out).unwrap_or(&run.directory);
+        let state = ["finished", "unfinished", "to do"][state];
+        terminal::print_line(&format!("{state:<10}  {}", name.display()))?;
+    }
+    let [finished, unfinished, new] = counts;
+    terminal::note(&format!(
+        "{} runs in {}: {finished} finished, {unfinished} unfinished, {new} to do",
+        finished + unfinished + new,
+        out.display()
+    ));
+    Ok(())
+}
+
 /// Find out which of `runs` are finished. A finished run of another configuration or of other inputs is an error, or, if
 /// `force_new`, set aside.
-pub(crate) fn find_finished(
+///
+/// # Errors
+/// That, and if the data are not there.
+pub fn find_finished(
     runs: &mut [Planned],
     fingerprinter: &mut Fingerprinter,
     force_new: bool,
@@ -113,15 +162,15 @@ pub(crate) fn find_finished(
 }
 
 /// Drop the runs that are not there, or are no longer what is wanted: what one of them read may have been replaced while
-/// others were running, and they are not to be compared then. Returns the latter, a line each.
-pub(crate) fn retain_current(
-    runs: &mut Vec<Planned>,
-    fingerprinter: &mut Fingerprinter,
-) -> Vec<String> {
+/// others were running, and they are not to be compared then. Returns the latter, a line each. What is left has its result.
+pub fn retain_current(runs: &mut Vec<Planned>, fingerprinter: &mut Fingerprinter) -> Vec<String> {
     let mut others = Vec::new();
-    runs.retain(
+    runs.retain_mut(
         |run| match finished_run(&run.directory, &run.config, fingerprinter) {
-            Ok(result) => result.is_some(),
+            Ok(result) => {
+                run.finished = result;
+                run.finished.is_some()
+            }
             Err(error) => {
                 others.push(format!("{}: {}", run.name(), with_causes(&error)));
                 false
@@ -133,7 +182,7 @@ pub(crate) fn retain_current(
 
 /// The directories of the runs of a task with the first seed; only those of one stage, where transfer asks for a model a
 /// run.
-pub(crate) fn prompts<'a>(runs: &'a [Planned], task: &TaskName, one_stage: bool) -> Vec<&'a Path> {
+pub fn prompts<'a>(runs: &'a [Planned], task: &TaskName, one_stage: bool) -> Vec<&'a Path> {
     runs.iter()
         .filter(|run| run.is_first_of(task))
         .filter(|run| !one_stage || !matches!(run.method, Some(Method::Fpt(..))))
@@ -143,7 +192,10 @@ pub(crate) fn prompts<'a>(runs: &'a [Planned], task: &TaskName, one_stage: bool)
 
 /// For each task that the experiment names: short trainings on the full model, one that starts afresh, and one from
 /// the prompt of each partial model among `runs`. They lie in `init/` below `out`.
-pub(crate) fn starts(
+///
+/// # Errors
+/// What is wrong with their settings.
+pub fn starts(
     experiment: &Experiment,
     runs: &[Planned],
     overrides: &[String],
@@ -180,7 +232,10 @@ pub(crate) fn starts(
 
 /// What distinguishes a run whose way from its start is looked at: often evaluated, and where it starts from, the prompt of
 /// another run or a fresh one.
-pub(crate) fn start_settings(every: usize, from: Option<&Path>) -> anyhow::Result<Vec<String>> {
+///
+/// # Errors
+/// If the run's path is no text, which settings are.
+pub fn start_settings(every: usize, from: Option<&Path>) -> anyhow::Result<Vec<String>> {
     let mut settings = vec![
         format!("eval.every={every}"),
         "eval.reference=false".to_string(),
@@ -196,7 +251,7 @@ pub(crate) fn start_settings(every: usize, from: Option<&Path>) -> anyhow::Resul
 }
 
 /// Drop the starts from prompts of other runs than these.
-pub(crate) fn retain_possible(starts: &mut Vec<Planned>, runs: &[Planned]) {
+pub fn retain_possible(starts: &mut Vec<Planned>, runs: &[Planned]) {
     starts.retain(|start| match &start.config.prompt.init {
         PromptInit::Adapter { path } => runs.iter().any(|run| path.starts_with(&run.directory)),
         _ => true,

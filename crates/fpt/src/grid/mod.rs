@@ -10,19 +10,31 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Args as ClapArgs;
-use fpt::bytes::Bytes;
-use fpt::{DeviceName, available_memory, stop, terminal};
 use fpt_train::{Claim, Experiment};
 
-use crate::{data, shell};
-use children::{Children, GRACE};
-pub(crate) use execute::Executor;
-pub use execute::Stopped;
-pub(crate) use memory::largest;
-pub(crate) use plan::{
-    Grid, Planned, find_finished, prompts, retain_current, retain_possible, start_settings, starts,
+use crate::bytes::Bytes;
+use crate::{DeviceName, available_memory, generate, stop, terminal};
+pub use children::Children;
+use children::GRACE;
+pub use execute::{Executor, Stopped};
+pub use memory::largest;
+pub use plan::{
+    Grid, Planned, find_finished, list, prompts, retain_current, retain_possible, start_settings,
+    starts,
 };
+
+/// Finds the `fpt` program that makes the runs; what it must start for that are `Children`.
+pub type FindProgram = fn(&Children) -> anyhow::Result<PathBuf>;
+
+/// This very program, where it is `fpt`.
+///
+/// # Errors
+/// If the system does not tell where it lies.
+pub fn this_program(_: &Children) -> anyhow::Result<PathBuf> {
+    std::env::current_exe().context("failed to find this program")
+}
 
 /// How runs are executed.
 #[derive(ClapArgs)]
@@ -30,37 +42,40 @@ pub struct RunArgs {
     /// Runs at a time; by default one for each device, or, where the processor computes, one for each core, as far as memory
     /// suffices.
     #[arg(long)]
-    pub(crate) jobs: Option<NonZeroUsize>,
+    pub jobs: Option<NonZeroUsize>,
 
     /// Of several devices each gets every n-th run.
     #[arg(long, default_value = "cpu", help = DeviceName::HELP)]
-    pub(crate) device: DeviceName,
+    pub device: DeviceName,
 
     /// Move finished runs of another configuration or of other inputs (model, tokenizer, data: by content) into
     /// `set-aside` and train them anew.
     #[arg(long)]
-    pub(crate) force_new: bool,
+    pub force_new: bool,
 
     /// Move unfinished runs into `set-aside` and begin them anew.
     #[arg(long)]
-    pub(crate) restart: bool,
+    pub restart: bool,
 
     /// Let each run write a checkpoint after so many steps, not only every five minutes and where a stage begins.
     #[arg(long, value_name = "STEPS")]
-    pub(crate) checkpoint_steps: Option<NonZeroUsize>,
+    pub checkpoint_steps: Option<NonZeroUsize>,
 
     /// Stop after so much time, such as 3h, each run with a checkpoint; exit status 75.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
-    pub(crate) time_limit: Option<Duration>,
+    pub time_limit: Option<Duration>,
 
-    /// The `fpt` program, instead of building it.
+    /// Another `fpt` program.
     #[arg(long, hide = true)]
-    pub(crate) program: Option<PathBuf>,
+    pub program: Option<PathBuf>,
 }
 
 impl RunArgs {
     /// Listen to signals, and to the clock where there is a limit.
-    pub(crate) fn listen(&self) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn listen(&self) -> anyhow::Result<()> {
         stop::listen()?;
         if let Some(limit) = self.time_limit {
             stop::after(limit);
@@ -69,10 +84,14 @@ impl RunArgs {
     }
 
     /// Do `work` with what executes up to `runs` runs of the experiment file `config` on `devices`, the largest of which
-    /// takes as much memory as `largest` says. Until then a stop ends this program at once; from now on there are others,
-    /// which must end before it.
-    pub(crate) fn with_executor<T>(
+    /// takes as much memory as `largest` says, with the program that `find` finds unless there is `--program`. Until then a
+    /// stop ends this program at once; from now on there are others, which must end before it.
+    ///
+    /// # Errors
+    /// Those of the functions.
+    pub fn with_executor<T>(
         &self,
+        find: FindProgram,
         config: &Path,
         devices: DeviceName,
         runs: usize,
@@ -81,10 +100,10 @@ impl RunArgs {
     ) -> anyhow::Result<T> {
         stop::at_work();
         Children::during(stop::is_asked, GRACE, |children| {
-            let program = until_stopped("Cargo built fpt", || match &self.program {
-                Some(program) => Ok(program.clone()),
-                None => shell::built(&children.output_of_stranger(&mut shell::build_command())?),
-            })?;
+            let program = match &self.program {
+                Some(program) => program.clone(),
+                None => find(children)?,
+            };
             let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
             let on_cards = devices != DeviceName::Cpu;
             let devices = devices.each();
@@ -125,10 +144,13 @@ fn fitting(wanted: usize, largest: u64) -> usize {
 }
 
 /// Make the directory of an experiment's runs this process's own, and see that the data are there.
-pub(crate) fn open(out: &Path, experiment: &Experiment) -> anyhow::Result<Claim> {
+///
+/// # Errors
+/// If another process has it, or a file can't be written.
+pub fn open(out: &Path, experiment: &Experiment) -> anyhow::Result<Claim> {
     fpt_files::create_directory(out)?;
     let claim = Claim::new(out)?;
-    data::ensure(experiment)?;
+    generate::ensure(experiment)?;
     Ok(claim)
 }
 
@@ -136,10 +158,7 @@ pub(crate) fn open(out: &Path, experiment: &Experiment) -> anyhow::Result<Claim>
 ///
 /// # Errors
 /// [`Stopped`], and those of the work.
-pub(crate) fn until_stopped<T>(
-    what: &str,
-    work: impl FnOnce() -> anyhow::Result<T>,
-) -> anyhow::Result<T> {
+pub fn until_stopped<T>(what: &str, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     let outcome = work();
     if !stop::is_asked() {
         return outcome;

@@ -7,16 +7,16 @@ use std::process::{Command, ExitStatus};
 use std::sync::Mutex;
 
 use anyhow::bail;
-use fpt::{DeviceName, notes, stop, terminal};
 use fpt_train::{Event, MetricRecord, RunResult};
 use indicatif::{MultiProgress, ProgressBar};
 
 use super::children::Children;
 use super::placement::Placement;
 use super::plan::Planned;
+use crate::{DeviceName, notes, stop, terminal};
 
 /// Starts `fpt train` processes and follows them.
-pub(crate) struct Executor<'a> {
+pub struct Executor<'a> {
     /// The `fpt` program.
     pub program: &'a Path,
     /// Where its processes are held.
@@ -42,7 +42,7 @@ impl Executor<'_> {
     ///
     /// # Errors
     /// [`Stopped`], once all processes have ended.
-    pub(crate) fn run_all(&self, runs: &[Planned]) -> anyhow::Result<Vec<String>> {
+    pub fn run_all(&self, runs: &[Planned]) -> anyhow::Result<Vec<String>> {
         let jobs = self.jobs;
         let open: Vec<&Planned> = runs.iter().filter(|run| run.finished.is_none()).collect();
         if open.len() < runs.len() {
