@@ -55,7 +55,13 @@ fn every_command_of_the_guide_works() {
         .unwrap()
         .to_owned();
     let path = std::env::var("PATH").unwrap();
-    for page in ["own-data.md", "schedules.md", "peft.md", "gpu.md"] {
+    for page in [
+        "own-data.md",
+        "scale-model.md",
+        "schedules.md",
+        "peft.md",
+        "gpu.md",
+    ] {
         let commands = commands(page);
         assert!(commands.len() > 1, "{page}");
         for command in commands {
