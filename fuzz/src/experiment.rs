@@ -7,7 +7,7 @@ use fpt_schedule::ModelShape;
 use fpt_schedule::cost::{self, BatchShape};
 use fpt_schedule::memory::{StepSettings, peak};
 use fpt_t5::T5Config;
-use fpt_tasks::{TaskName, task};
+use fpt_tasks::{TaskName, Tasks};
 use fpt_train::{Experiment, Plan, RunConfig};
 
 use crate::told;
@@ -31,7 +31,7 @@ pub fn plan(experiment: &Experiment, name: &TaskName, overrides: &[String]) {
     let text = toml::to_string(&config).expect("a run can be written");
     let again: RunConfig = toml::from_str(&text).expect("what was written can be read");
     assert_eq!(again, config);
-    let Some(task) = told(task(&config.task)) else {
+    let Some(task) = told(config.task(&Tasks::paper())) else {
         return;
     };
     for shape in &*MODELS {

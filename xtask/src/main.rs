@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use fpt::grid::Stopped;
+use fpt::terminal::Telling;
 use fpt::{stop, terminal};
 use xtask::{bench, data, interop, load, pretrain, records, reproduce, search, torture};
 
@@ -17,6 +18,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {
+    #[command(flatten)]
+    telling: Telling,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -50,7 +54,12 @@ struct ReportArgs {
 }
 
 fn main() -> ExitCode {
-    let result = match terminal::arguments::<Cli>().command {
+    let Cli { telling, command } = terminal::arguments();
+    if let Err(error) = telling.begin() {
+        terminal::error(&error);
+        return ExitCode::FAILURE;
+    }
+    let result = match command {
         Command::Reproduce(args) => reproduce::run(&args),
         Command::Report(args) => fpt::report(&args.directory, args.json),
         Command::Records(args) => records::run(&args),

@@ -10,6 +10,7 @@ pub use fpt::reproduce::Args;
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let offer = Offer {
         config: "configs/mini.toml",
+        called: "cargo xtask",
         program: shell::build_among,
     };
     reproduce::run(args, &offer)

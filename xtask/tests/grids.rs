@@ -253,7 +253,9 @@ fn runs_before_and_after_data_were_replaced_are_not_mixed() {
     );
     let again = grid.run(&["--method", "pt", "--method", "cr-1/2", "--force-new"]);
     ended(&again, 0, &["set-aside/mnli-pt-s0-1"]);
-    assert!(grid.path("runs/index.html").exists());
+    let page = fs::read_to_string(grid.path("runs/index.html")).unwrap();
+    assert!(page.contains("cargo xtask reproduce lab.toml --out runs --task mnli --method pt"));
+    assert!(grid.path("runs/pages/mnli-pt-s0.html").exists());
 }
 
 #[test]

@@ -6,10 +6,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
-/// Follow from other files, and tell of times.
-const DERIVED: [&str; 5] = [
+/// Follow from other files, and tell of times or of how a program was called.
+const DERIVED: [&str; 6] = [
+    "events.out.tfevents.fpt",
     "SHA256SUMS",
-    "index.html",
+    "command.txt",
     "report.md",
     "results.csv",
     "results.json",
@@ -31,7 +32,7 @@ pub fn outcome(directory: &Path) -> BTreeMap<String, Vec<u8>> {
             found.extend(below.map(|(file, bytes)| (format!("{name}/{file}"), bytes)));
             continue;
         }
-        let bytes = if DERIVED.contains(&&*name) {
+        let bytes = if DERIVED.contains(&&*name) || name.ends_with(".html") {
             Vec::new()
         } else {
             fs::read(&path).unwrap()

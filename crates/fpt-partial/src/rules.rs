@@ -11,6 +11,7 @@ use crate::{PartialError, Scores, Selection, StackScores, StackSelection, even_l
 
 /// How layers are chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum LayerRule {
@@ -25,6 +26,7 @@ pub enum LayerRule {
 
 /// How FFN neurons are chosen, layer by layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum NeuronRule {
@@ -39,6 +41,7 @@ pub enum NeuronRule {
 
 /// How attention heads are chosen, layer by layer; self-attention and cross-attention each for itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum HeadRule {
@@ -55,6 +58,7 @@ pub enum HeadRule {
 
 /// How a partial model is chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct SelectionRules {
     /// Layers.

@@ -16,7 +16,14 @@ const STREAM: u64 = u64::from_le_bytes(*b"fptinit1");
 
 /// How a prompt starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(
+    tag = "kind",
+    rename_all = "kebab-case",
+    deny_unknown_fields,
+    expecting = "a table with its kind: { kind = \"uniform\" }, { kind = \"sampled-vocabulary\", ids = { start = 3, end = 32000 } }, \
+                 { kind = \"text\", text = \"…\" } or { kind = \"adapter\", path = \"…\" }"
+)]
 #[non_exhaustive]
 pub enum PromptInit {
     /// Uniform in ±sqrt(1/d_model): the paper's default.

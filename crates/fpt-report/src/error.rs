@@ -31,6 +31,15 @@ pub enum ReportError {
         /// The directory.
         directory: PathBuf,
     },
+    /// A run where the pages of runs go.
+    #[error(
+        "{} is a run, but the report puts the pages of runs into a directory of that name; give the run another one",
+        .directory.display()
+    )]
+    InTheWay {
+        /// Its directory.
+        directory: PathBuf,
+    },
     /// Two runs that are one in every table.
     #[error(
         "{} and {} are runs of the same schedule, task and seed; keep one of them there",

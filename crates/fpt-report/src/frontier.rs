@@ -1,7 +1,7 @@
 //! What was tried of many schedules: score over cost, and which of them are beaten by none.
 
 use crate::ReportError;
-use crate::html::{Cell, Group, Item, Page, Point, Scatter, Section, TableView};
+use crate::html::{Cell, Group, Item, Look, Page, Point, Scatter, Section, TableView};
 
 /// A schedule that was tried.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,14 +74,17 @@ impl Frontier {
         let groups = vec![
             Group {
                 label: "not beaten".into(),
+                look: Look::nth(0),
                 points: unbeaten.iter().map(|other| point(other, true)).collect(),
             },
             Group {
                 label: format!("beaten, {most} runs"),
+                look: Look::nth(1),
                 points: others(true),
             },
             Group {
                 label: "fewer runs".into(),
+                look: Look::nth(2),
                 points: others(false),
             },
         ];
@@ -127,6 +130,7 @@ impl Frontier {
                 items: vec![Item::Scatter(scatter), Item::Table(table)],
             }],
             footer: "Made by cargo xtask search.".into(),
+            ..Page::default()
         })
     }
 }

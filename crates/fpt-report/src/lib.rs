@@ -18,6 +18,7 @@ pub use frontier::{Frontier, FrontierPoint};
 pub use html::Page;
 pub use markdown::MarkdownTable;
 pub use results::{
-    Entry, FILES, Improve, Report, Results, Row, Run, Start, Table, TableCell, write,
+    COMMAND, Entry, FILES, Improve, Origin, PAGES, Report, Results, Row, Run, Start, Table,
+    TableCell, write,
 };
 pub use stats::{PairedTest, Summary};

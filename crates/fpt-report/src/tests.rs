@@ -36,6 +36,14 @@ pub(crate) fn shipped(name: &str) -> PathBuf {
         .join(name)
 }
 
+/// One after the other with names that end in `-s0`, `-s1` and so on: a minute a run.
+fn finished_seconds(name: &str) -> u64 {
+    let place = |text: &str| text.parse::<u64>().ok();
+    let seed = name.rsplit_once("-s").and_then(|(_, seed)| place(seed));
+    let kind = u64::from(name.contains("cr")) + 2 * u64::from(name.contains("qqp"));
+    1_700_000_000 + 60 * (4 * seed.unwrap_or(0) + kind)
+}
+
 impl Fake<'_> {
     /// Write it into `directory`, as begun with the prompt of the adapter `init`.
     pub(crate) fn write(self, directory: &Path, name: &str, init: Option<&str>) {
@@ -56,6 +64,7 @@ impl Fake<'_> {
             }],
             "flops": flops, "seconds": { "load": 1.0, "train": seconds, "evaluate": 2.0 },
             "peak_memory": 200_000_000, "revision": "r1", "version": "0", "device": "cpu",
+            "processor": "A Processor (AVX2)", "finished_seconds": finished_seconds(name),
         });
         let run = directory.join(name);
         fs::create_dir_all(&run).unwrap();
@@ -67,5 +76,31 @@ impl Fake<'_> {
         fs::write(run.join("inputs.json"), inputs.to_string()).unwrap();
         let lines: Vec<String> = metrics.iter().map(Value::to_string).collect();
         fs::write(run.join("metrics.jsonl"), lines.join("\n")).unwrap();
+    }
+}
+
+/// Prompt tuning and FPT-CR on two tasks with these seeds; FPT-CR gains `gain(task, seed)` points.
+pub(crate) fn grid(path: &Path, seeds: u64, gain: impl Fn(usize, u64) -> f64) {
+    for seed in 0..seeds {
+        for (place, task) in [TaskName::MNLI, TaskName::QQP].into_iter().enumerate() {
+            let curve = vec![
+                eval(4, 600.0, 60.0, Some(50.0)),
+                eval(8, 1000.0, 80.0, Some(70.0)),
+            ];
+            let name = |method: &str| format!("{task}-{method}-s{seed}");
+            Fake(task.clone(), "pt", seed, 70.0, 1000.0, 20.0, curve).write(
+                path,
+                &name("pt"),
+                None,
+            );
+            // At 800 FLOPs prompt tuning is half-way from 50 to 70.
+            let score = 60.0 + gain(place, seed);
+            let curve = vec![eval(6, 600.0, 70.0, None), eval(8, 800.0, 75.0, None)];
+            Fake(task.clone(), "fpt-cr", seed, score, 800.0, 15.0, curve).write(
+                path,
+                &name("cr"),
+                None,
+            );
+        }
     }
 }

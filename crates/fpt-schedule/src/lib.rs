@@ -7,6 +7,8 @@ mod error;
 pub mod memory;
 mod method;
 mod schedule;
+#[cfg(feature = "schema")]
+mod schema;
 mod share;
 mod size;
 

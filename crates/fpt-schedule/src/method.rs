@@ -25,6 +25,7 @@ pub enum Reduction {
 
 /// How a prompt is trained. Written `pt`, `ld-1/4`, `fpt-cr` and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum Method {

@@ -43,6 +43,7 @@ fn is_whole(share: &Share) -> bool {
 
 /// What the last stage must be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum End {
     /// The full model, on which the prompt will be used.

@@ -51,6 +51,7 @@ pub struct ModelShape {
 /// Which stacks a partial model reduces. The paper reduces only the encoder for MNLI and QQP,
 /// whose targets are a few tokens, and both stacks otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Reduce {
     /// The decoder stays whole.

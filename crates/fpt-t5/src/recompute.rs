@@ -8,6 +8,7 @@ use crate::{EncoderOutput, KvCache, LmBatch, Loss, MacCounter, NoTaps, T5, prepe
 
 /// What a backward pass computes again instead of keeping it: memory for time. The results are the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Recompute {

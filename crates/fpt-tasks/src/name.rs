@@ -13,11 +13,13 @@ use thiserror::Error;
 /// The paper's five sort in the order of its tables, any others after them by their letters. Whether there is a task of
 /// that name, a registry knows: [`Tasks::get`](crate::Tasks::get).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct TaskName(Cow<'static, str>);
 
 /// Which part of a task's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
     /// What prompts are trained on.

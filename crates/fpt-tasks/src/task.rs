@@ -15,6 +15,7 @@ use crate::{
 
 /// The stacks of a model that its partial models reduce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Stacks {
     /// Only the encoder: where targets are a few tokens, the decoder costs next to nothing.

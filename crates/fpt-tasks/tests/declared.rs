@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use fpt_tasks::declared::{Files, Labels, Metric, Part};
 use fpt_tasks::{
     Answers, CheckOptions, Dataset, Declaration, DeclaredTask, Example, Gold, Split, Stacks, Task,
-    TaskError, TaskName, check, read_split,
+    TaskError, TaskName, check, check_from, read_split,
 };
+
+use proptest::prelude::*;
 
 /// What an experiment file says of the task, in JSON.
 fn declaration(json: &str) -> Declaration {
@@ -497,4 +499,34 @@ fn a_declaration_comes_back_as_it_was() {
     other.max_target = Some(4);
     let other = DeclaredTask::new(name(), other).unwrap();
     assert_ne!(Task::declaration(&here), Task::declaration(&other));
+}
+
+proptest! {
+    /// Reading and checking agree, and neither panics, whatever a file holds.
+    #[test]
+    fn any_file_is_read_or_refused(
+        parts in prop::collection::vec(
+            prop_oneof![
+                prop::sample::select(vec![
+                    "text", "stars", ",", "\n", "\"", ";", "\t", "1", "7", "{", "}", "[", "]", ":", "null", "\\", "\r\n",
+                    "\u{feff}", "{\"text\": \"a\", \"stars\": 1}", "text,stars\n", "a,3\n",
+                ]).prop_map(|part| part.as_bytes().to_vec()),
+                prop::collection::vec(any::<u8>(), 0..4),
+            ],
+            0..40,
+        ),
+        extension in prop::sample::select(vec!["csv", "tsv", "json", "jsonl"]),
+    ) {
+        let bytes = parts.concat();
+        let task = task(REVIEWS);
+        let path = PathBuf::from(format!("a.{extension}"));
+        let data = task.read_from(&mut &*bytes, &path);
+        let options = CheckOptions::default();
+        let report = check_from(&task, &mut &*bytes, &path, &options).unwrap();
+        prop_assert_eq!(report.is_readable(), data.is_ok());
+        match data {
+            Ok(data) => prop_assert_eq!(data.examples.len(), report.examples),
+            Err(error) => prop_assert!(error.to_string().contains("a."), "{}", error),
+        }
+    }
 }

@@ -10,7 +10,13 @@ use serde::{Deserialize, Serialize};
 /// Which mean of the prompts is evaluated, and kept if it is the best; training goes on from the prompt itself. Each
 /// stage begins one anew.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(
+    tag = "kind",
+    rename_all = "lowercase",
+    deny_unknown_fields,
+    expecting = "a table with its kind: { kind = \"exponential\", decay = 0.95 } or { kind = \"evaluations\", last = 3 }"
+)]
 pub enum Average {
     /// An exponential moving average over the steps: `decay` of what it was, the rest of the new prompt. In the first `n`
     /// steps it holds at most `(1 + n) / (10 + n)`, so that it does not cling to where it began.

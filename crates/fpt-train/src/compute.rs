@@ -10,6 +10,7 @@ use crate::RunConfig;
 
 /// The numbers that a frozen model computes with. Part of a run's configuration, since results depend on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Precision {

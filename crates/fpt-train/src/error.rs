@@ -42,6 +42,12 @@ pub enum TrainError {
         /// Why.
         reason: String,
     },
+    /// Settings that fit no configuration.
+    #[error("{reason}")]
+    Setting {
+        /// Which, and why, a line each.
+        reason: String,
+    },
     /// The output directory can't be used.
     #[error("cannot use {} for the run: {reason}", path.display())]
     Output {

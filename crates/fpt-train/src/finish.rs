@@ -1,11 +1,13 @@
 //! The end of a run: the best prompt's scores on all of dev and of the reported split, its adapter, its answers.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use fpt_files::without_revision;
 use fpt_prompt::{AdapterInfo, save_adapter};
 use fpt_tasks::{Example, Split};
 
 use crate::record::{Log, Purpose, RunResult};
-use crate::run_dir::RunDir;
+use crate::run_dir::{RunDir, predictions_file};
 use crate::state::{Best, State};
 use crate::trainer::{Stage, Trainer, no_steps};
 use crate::{EvalModel, Host, TrainError};
@@ -73,6 +75,11 @@ pub(crate) fn finish(
         revision: host.revision.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
         device: host.device.clone(),
+        processor: (host.processor)(),
+        finished_seconds: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .ok()
+            .map(|since| since.as_secs()),
     };
     let purpose = Purpose::of(config, &*inputs.session.task);
     purpose.write(&adapter, &info.base_model, &result)?;
@@ -91,5 +98,5 @@ fn write_predictions(
         let line = serde_json::json!({ "id": example.id, "prediction": answer });
         lines.push_str(&format!("{line}\n"));
     }
-    directory.write(&format!("predictions.{split}.jsonl"), lines.as_bytes())
+    directory.write(&predictions_file(split), lines.as_bytes())
 }

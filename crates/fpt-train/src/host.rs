@@ -11,6 +11,8 @@ pub struct Host {
     pub revision: String,
     /// Name of the device, such as `cpu`.
     pub device: String,
+    /// The processor with its vector units, where the system tells.
+    pub processor: fn() -> Option<String>,
     /// Peak memory of the process in bytes, where the system tells.
     pub peak_memory: fn() -> Option<u64>,
     /// The tasks that are programmed; a configuration may declare its own.
@@ -19,4 +21,19 @@ pub struct Host {
     pub find_model: FindModel,
     /// How runs are conducted there.
     pub conduct: Conduct,
+}
+
+impl Host {
+    /// A machine of which nothing is known but where models are found. Tasks are the paper's.
+    pub fn new(find_model: FindModel) -> Self {
+        Self {
+            revision: "unknown".into(),
+            device: "cpu".into(),
+            processor: || None,
+            peak_memory: || None,
+            tasks: Tasks::paper(),
+            find_model,
+            conduct: Conduct::default(),
+        }
+    }
 }

@@ -39,21 +39,21 @@ pub use compute::{Compute, Precision};
 pub use conduct::{Begun, Conduct};
 pub use config::{
     Combination, EvalConfig, EvalModel, Experiment, GenerateConfig, LengthConfig, MOST_EXAMPLES,
-    MOST_STEPS, MOST_TOKENS, MethodLists, OnNonfinite, PromptConfig, RunConfig, ScoreConfig,
-    SelectionConfig, SweepConfig, TaskList, TrainConfig, TransferConfig,
+    MOST_STEPS, MOST_TOKENS, MethodLists, OnNonfinite, PromptConfig, RunConfig, RunNotes,
+    ScoreConfig, SelectionConfig, SweepConfig, TaskList, TrainConfig, TransferConfig,
 };
 pub use error::TrainError;
 pub use evaluate::{Predictor, batch_tensors};
 pub use host::Host;
 pub use inputs::{
     FindModel, Fingerprinter, Fingerprints, FoundModel, HubModel, Session, SplitData,
-    model_directory,
+    content_of_examples, model_directory,
 };
 pub use optimizer::adafactor;
 pub use plan::{Plan, PlannedStage};
 pub use rate::RateSchedule;
 pub use record::{BaselineScore, Event, MetricRecord, Purpose, RunResult, Seconds, StageRecord};
-pub use run_dir::{Claim, FinishedRun, finished_run};
+pub use run_dir::{Claim, FinishedRun, Prediction, finished_run};
 pub use step::Step;
 pub use train::train;
 pub use transfer::{SimilarityReport, TransferReport, similarities, transfers};

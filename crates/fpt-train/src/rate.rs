@@ -10,6 +10,7 @@ use crate::TrainConfig;
 /// How the learning rate goes on after the warm-up: the schedules of transformers by their names there
 /// (`lr_scheduler_type`), over the steps of all stages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RateSchedule {
     /// It stays as it is, as in the paper.

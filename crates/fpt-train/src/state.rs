@@ -48,6 +48,9 @@ pub(crate) struct Counters {
     pub(crate) stages: Vec<StageRecord>,
     /// Floating-point operations of all steps so far, forward and backward.
     pub(crate) flops: f64,
+    /// Tokens of sources and targets that all steps so far were trained on, padding not counted.
+    #[serde(default)]
+    pub(crate) tokens: u64,
     /// Time of training: steps, and making the models of the stages.
     pub(crate) training: Duration,
     /// Time of evaluations.

@@ -209,6 +209,7 @@ mod tests {
         let host = Host {
             revision: "none".into(),
             device: "cpu".into(),
+            processor: || None,
             peak_memory: || None,
             tasks: Tasks::paper(),
             find_model: model_directory,

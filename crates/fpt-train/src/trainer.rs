@@ -276,6 +276,7 @@ impl<'a> Trainer<'a> {
         let backward = |part| self.backward_macs(&stage.plan.size, &state.prompt, part);
         let backward: u64 = parts.iter().map(backward).sum();
         state.counters.flops += 2.0 * (step.forward_macs + backward) as f64;
+        state.counters.tokens += parts.iter().map(TokenBatch::tokens).sum::<u64>();
         step.values
     }
 

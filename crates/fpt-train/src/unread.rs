@@ -30,6 +30,8 @@ struct Taken {
     values: Tensor<1>,
     /// Floating-point operations so far.
     flops: f64,
+    /// Tokens so far.
+    tokens: u64,
 }
 
 /// How many steps are read at once, given whether reads wait for the device.
@@ -56,8 +58,12 @@ impl Unread {
 
     /// A step was taken, the last one of `state`. Its numbers are `values`, `[2]`.
     pub(crate) fn push(&mut self, values: Tensor<1>, state: &State) {
-        let flops = state.counters.flops;
-        self.steps.push(Taken { values, flops });
+        let (flops, tokens) = (state.counters.flops, state.counters.tokens);
+        self.steps.push(Taken {
+            values,
+            flops,
+            tokens,
+        });
     }
 
     /// Whether all were read.
@@ -80,12 +86,12 @@ impl Unread {
         state: &mut State,
         log: &mut Log<'_>,
     ) -> Result<Option<Unsound>, TrainError> {
-        let (values, flops): (Vec<_>, Vec<_>) = self
+        let (values, counted): (Vec<_>, Vec<_>) = self
             .steps
             .drain(..)
-            .map(|step| (step.values, step.flops))
+            .map(|step| (step.values, (step.flops, step.tokens)))
             .unzip();
-        let count = flops.len();
+        let count = counted.len();
         if count == 0 {
             return Ok(None);
         }
@@ -94,7 +100,8 @@ impl Unread {
         let (before, took) = (counters.training, self.since.elapsed());
         counters.training += took;
         let first = counters.step - count;
-        for (place, ([loss, gradient_norm], flops)) in (1..).zip(values.into_iter().zip(flops)) {
+        let steps = values.into_iter().zip(counted);
+        for (place, ([loss, gradient_norm], (flops, tokens))) in (1..).zip(steps) {
             let step = first + place;
             if let Some(unsound) = judge(step, loss, gradient_norm) {
                 return Ok(Some(unsound));
@@ -112,6 +119,7 @@ impl Unread {
                 gradient_norm,
                 seconds: seconds.as_secs_f64(),
                 flops,
+                tokens,
             })?;
         }
         Ok(None)

@@ -5,7 +5,7 @@
 use burn::module::{Module, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
-use fpt_train::{OnNonfinite, RateSchedule, TrainConfig, adafactor};
+use fpt_train::{TrainConfig, adafactor};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -55,25 +55,13 @@ fn worst_difference(sequence: &Sequence, config: &TrainConfig) -> f32 {
 }
 
 fn config(sequence: &Sequence, weight_decay: f32) -> TrainConfig {
-    TrainConfig {
-        accumulate: 1,
-        recompute: fpt_t5::Recompute::None,
-        steps: sequence.gradients.len(),
-        batch_size: 1,
-        batch_tokens: None,
-        learning_rate: sequence.lr,
-        weight_decay,
-        // Without clipping in the fixture, no gradient may reach the limit.
-        gradient_clip: sequence.max_grad_norm.unwrap_or(f32::MAX),
-        reset_prompt: false,
-        reset_optimizer: false,
-        on_nonfinite: OnNonfinite::Stop,
-        schedule: RateSchedule::Constant,
-        warmup: 0,
-        stage_warmup: 0,
-        average: None,
-        patience: None,
-    }
+    let mut config = TrainConfig::default();
+    config.steps = sequence.gradients.len();
+    config.learning_rate = sequence.lr;
+    config.weight_decay = weight_decay;
+    // Without clipping in the fixture, no gradient may reach the limit.
+    config.gradient_clip = sequence.max_grad_norm.unwrap_or(f32::MAX);
+    config
 }
 
 #[test]

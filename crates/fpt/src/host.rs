@@ -11,6 +11,7 @@ pub fn host(devices: &Devices, conduct: Conduct) -> Host {
     Host {
         revision: revision().into(),
         device: devices.name(),
+        processor: processor_and_units,
         peak_memory,
         tasks: Tasks::paper(),
         find_model: model::find,
@@ -65,6 +66,27 @@ pub(crate) fn processor() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_string())
+}
+
+/// The processor, and those of its vector units that decide how sums are made.
+fn processor_and_units() -> Option<String> {
+    processor().map(|name| format!("{name} ({})", vector_units()))
+}
+
+#[cfg(target_arch = "x86_64")]
+fn vector_units() -> &'static str {
+    if std::is_x86_feature_detected!("avx512f") {
+        "AVX-512"
+    } else if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+        "AVX2"
+    } else {
+        "SSE2"
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn vector_units() -> &'static str {
+    std::env::consts::ARCH
 }
 
 /// The driver of NVIDIA's cards, as it calls itself, where one is loaded.

@@ -15,6 +15,7 @@ mod notes;
 mod report;
 pub mod reproduce;
 mod runs;
+pub mod shell;
 pub mod stop;
 pub mod terminal;
 pub mod verdict;

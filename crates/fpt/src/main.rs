@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use fpt::grid::Stopped;
+use fpt::terminal::Telling;
 use fpt::{stop, terminal};
 use fpt_train::TrainError;
 
@@ -18,6 +19,9 @@ use fpt_train::TrainError;
 #[derive(Parser)]
 #[command(name = "fpt", version, propagate_version = true)]
 struct Cli {
+    #[command(flatten)]
+    telling: Telling,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -48,7 +52,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let command = terminal::arguments::<Cli>().command;
+    let Cli { telling, command } = terminal::arguments();
+    if let Err(error) = telling.begin() {
+        terminal::error(&error);
+        return ExitCode::FAILURE;
+    }
     if matches!(
         command,
         Command::Train(_)

@@ -84,6 +84,13 @@ pub fn directory(model: &Path) -> anyhow::Result<PathBuf> {
 
 /// [`directory`], and of a model of the hub the commit.
 fn found(model: &Path) -> anyhow::Result<FoundModel> {
+    let found = looked_up(model)?;
+    let directory = found.directory.display();
+    tracing::debug!("the model {} lies in {directory}", model.display());
+    Ok(found)
+}
+
+fn looked_up(model: &Path) -> anyhow::Result<FoundModel> {
     if embedded::is_meant(model) {
         return Ok(FoundModel {
             directory: embedded::directory()?,

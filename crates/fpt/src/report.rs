@@ -17,7 +17,7 @@ pub fn report(directory: &Path, json: bool) -> anyhow::Result<()> {
         print_line(&format!("{}\n{table}\n", table.caption))?;
     }
     note(&format!(
-        "report: {} (also report.md, results.json, results.csv)",
+        "report: {} (also pages of the runs, report.md, results.json, results.csv)",
         report.page.display()
     ));
     Ok(())

@@ -5,15 +5,24 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
 use clap::builder::styling::Styles;
 use fpt_report::MarkdownTable;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use tracing::Metadata;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Text as a terminal may show it. Lines and tabs stay; other control characters, the escape of colours and cursors
 /// among them, and characters that reorder text become `\u{1b}`. A second time changes nothing.
@@ -66,6 +75,63 @@ pub fn arguments<T: Parser>() -> T {
     })
 }
 
+/// Whether only errors are told.
+static QUIET: AtomicBool = AtomicBool::new(false);
+/// What marks, in a log, what standard error is told anyway.
+const TOLD: &str = "fpt";
+
+/// How much is told beside results, and where else.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct Telling {
+    /// Tell only errors, and show no progress.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+
+    /// Tell more: what is read, from where, and what is found again.
+    #[arg(short, long, global = true)]
+    verbose: bool,
+
+    /// Write what is told, and more, to this file, with the time; what the file has stays.
+    #[arg(long, global = true, value_name = "FILE")]
+    log_file: Option<PathBuf>,
+}
+
+impl Telling {
+    /// Let it be so from now on, for the whole program.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn begin(&self) -> anyhow::Result<()> {
+        QUIET.store(self.quiet, Ordering::Relaxed);
+        let of_program = |metadata: &Metadata<'_>| metadata.target().starts_with("fpt");
+        let file = self.log_file.as_ref().map(|path| {
+            let file = File::options().append(true).create(true).open(path);
+            file.with_context(|| format!("cannot write the log {}", path.display()))
+        });
+        let to_file = file.transpose()?.map(|file| {
+            let layer = fmt::layer().with_ansi(false).with_writer(Mutex::new(file));
+            layer.with_filter(filter_fn(of_program))
+        });
+        let to_terminal = self.verbose.then(|| {
+            let layer = fmt::layer()
+                .without_time()
+                .with_target(false)
+                .with_level(false);
+            // What is told anyway is not told twice.
+            let more =
+                move |metadata: &Metadata<'_>| of_program(metadata) && metadata.target() != TOLD;
+            layer
+                .with_ansi(false)
+                .with_writer(std::io::stderr)
+                .with_filter(filter_fn(more))
+        });
+        let told = tracing_subscriber::registry()
+            .with(to_file)
+            .with(to_terminal);
+        told.try_init().context("failed to begin the log")
+    }
+}
+
 /// Print a line of the result on standard output: as it is, unless a terminal shows it.
 ///
 /// # Errors
@@ -100,10 +166,14 @@ pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     print_line(&serde_json::to_string(value).context("failed to write JSON")?)
 }
 
-/// A line for the user on standard error.
+/// A line for the user on standard error, unless only errors are wanted.
 pub fn note(text: &str) {
-    // Nothing can be done where standard error is closed.
-    let _ = writeln!(std::io::stderr(), "{}", shown(text));
+    let text = shown(text);
+    tracing::info!(target: TOLD, "{text}");
+    if !QUIET.load(Ordering::Relaxed) {
+        // Nothing can be done where standard error is closed.
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
 }
 
 /// An error for the user on standard error: `error: ...`, with its causes.
@@ -113,6 +183,7 @@ pub fn error(error: &anyhow::Error) {
 
 /// A message that is marked as clap marks its own: in colours, where standard error shows them.
 fn say_error(message: &str) {
+    tracing::error!(target: TOLD, "{}", shown(message));
     let mark = Styles::styled();
     let mark = mark.get_error();
     // Nothing can be done where standard error is closed.
@@ -140,6 +211,9 @@ pub fn bar(length: usize, what: &str) -> ProgressBar {
 /// bars first.
 pub fn still_bar(length: usize, what: &str) -> ProgressBar {
     let bar = ProgressBar::new(length as u64);
+    if QUIET.load(Ordering::Relaxed) {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
     style(
         &bar,
         "{prefix:>8} [{elapsed_precise}] {wide_bar} {pos}/{len} ETA {eta} {msg}",

@@ -77,10 +77,14 @@ fn compared(name: &str, bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
             let lines = lines.map(timeless).collect::<anyhow::Result<Vec<_>>>()?;
             Ok(lines.concat())
         }
-        // They follow from the others.
-        "index.html" | "report.md" | "results.json" | "results.csv" | "SHA256SUMS" => {
-            Ok(Vec::new())
-        }
+        // They follow from the others, or tell how a program was called.
+        "events.out.tfevents.fpt"
+        | "command.txt"
+        | "report.md"
+        | "results.json"
+        | "results.csv"
+        | "SHA256SUMS" => Ok(Vec::new()),
+        page if page.ends_with(".html") => Ok(Vec::new()),
         _ => Ok(bytes),
     }
 }
@@ -123,7 +127,7 @@ pub(super) fn progress(out: &Path) -> String {
     let entries = fs::read_dir(out).into_iter().flatten().flatten();
     let mut runs: Vec<String> = entries
         .map(|entry| entry.path())
-        .filter(|path| path.is_dir() && path.file_name() != Some("cache".as_ref()))
+        .filter(|path| path.is_dir() && !path.ends_with("cache") && !path.ends_with("pages"))
         .map(|run| of_run(&run))
         .collect();
     runs.sort();

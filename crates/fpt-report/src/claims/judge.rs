@@ -5,7 +5,7 @@ use fpt_tasks::TaskName;
 use super::{Claim, Finding, Seed, StartClaim, Verdict};
 use crate::ReportError;
 use crate::results::{Run, improve};
-use crate::stats::{PairedTest, mean};
+use crate::stats::{LEVEL, PairedTest, mean};
 
 /// The runs of a claim.
 #[derive(Clone, Debug, Default)]
@@ -27,9 +27,6 @@ pub struct Pair {
 
 /// So many times its steps count for a training that does not reach its aim.
 const NEVER: usize = 2;
-
-/// What must lie below for a gain to be more than chance.
-const LEVEL: f64 = 0.05;
 
 impl Claim {
     /// The verdict of runs on all `tasks` with all seeds of this claim.
@@ -79,7 +76,7 @@ impl Claim {
                 what: "Improve at equal FLOPs, points".into(),
                 found,
                 wanted: format!("> {above}, p < {LEVEL}"),
-                holds: found > above && test.p < LEVEL,
+                holds: found > above && test.is_significant(),
                 margin: Some(test),
                 unit: "points",
             });

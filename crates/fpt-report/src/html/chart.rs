@@ -10,7 +10,8 @@ use super::markup::{clean, escape};
 use super::palette::{GRID, INK};
 use crate::ReportError;
 
-/// Every figure is drawn twice and the style sheet shows one: shrunk to a phone, a wide figure would be illegible.
+/// Every figure of its own is drawn twice and the style sheet shows one: shrunk to a phone, a wide figure would be
+/// illegible.
 const SIZES: [Size; 2] = [
     Size {
         class: "wide",
@@ -27,6 +28,15 @@ const SIZES: [Size; 2] = [
         y_ticks: 6,
     },
 ];
+
+/// One of several beside each other.
+const PANEL: Size = Size {
+    class: "panel",
+    width: 380,
+    height: 270,
+    x_ticks: 5,
+    y_ticks: 6,
+};
 
 /// Width and height of the wide chart, in drawing units.
 pub(crate) const WIDE: [i32; 2] = [SIZES[0].width * UNIT, SIZES[0].height * UNIT];
@@ -69,15 +79,33 @@ impl Axes<'_> {
         description: &str,
         contents: impl Fn(&Plot<'_, '_>) -> Result<(), ReportError>,
     ) -> Result<String, ReportError> {
-        let sizes = SIZES.iter().map(|size| {
-            let attributes = format!(
-                "class=\"chart {}\" role=\"img\" aria-label=\"{}\"",
-                size.class,
-                escape(description)
-            );
-            self.draw_in(size, &attributes, &contents)
-        });
-        sizes.collect()
+        let sizes = SIZES.iter();
+        sizes
+            .map(|size| self.draw_as(size, description, &contents))
+            .collect()
+    }
+
+    /// The chart as one of several.
+    pub(crate) fn draw_panel(
+        &self,
+        description: &str,
+        contents: impl Fn(&Plot<'_, '_>) -> Result<(), ReportError>,
+    ) -> Result<String, ReportError> {
+        self.draw_as(&PANEL, description, &contents)
+    }
+
+    fn draw_as(
+        &self,
+        size: &Size,
+        description: &str,
+        contents: &impl Fn(&Plot<'_, '_>) -> Result<(), ReportError>,
+    ) -> Result<String, ReportError> {
+        let attributes = format!(
+            "class=\"chart {}\" role=\"img\" aria-label=\"{}\"",
+            size.class,
+            escape(description)
+        );
+        self.draw_in(size, &attributes, contents)
     }
 
     /// The wide chart alone, as a part of a drawing, `top` units below its upper edge.

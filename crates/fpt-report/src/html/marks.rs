@@ -1,8 +1,9 @@
-//! What tells one series from another: colour, marker and (in `drawing.css`, by colour) dashes.
+//! What tells one series from another: colour, marker, hollow or not, and (in `drawing.css`, by colour) dashes.
 
 use plotters::prelude::*;
 use plotters::style::RGBColor;
 
+use super::chart::Plot;
 use super::drawing::{Drawing, UNIT, svg};
 use super::markup::escape;
 use super::palette::{COLOURS, INK, PAPER};
@@ -36,28 +37,93 @@ const SHAPES: [Shape; 5] = [SQUARE, UP, DIAMOND, DOWN, PLUS];
 /// Radius of a marker.
 pub(crate) const RADIUS: i32 = 5 * UNIT;
 
-/// How the series or group with an index looks.
+/// How a series or group is to look, whatever stands beside it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// One of so many colours and markers, from 0.
+    pub index: usize,
+    /// Whether only the markers' edges are drawn.
+    pub hollow: bool,
+}
+
+impl Look {
+    /// The look with this number; 42 of them differ.
+    pub(crate) const fn nth(index: usize) -> Self {
+        Self {
+            index,
+            hollow: false,
+        }
+    }
+
+    /// With only the markers' edges.
+    pub(crate) const fn hollow(self) -> Self {
+        Self {
+            hollow: true,
+            ..self
+        }
+    }
+}
+
+/// What a [`Look`] comes to.
 #[derive(Clone, Copy)]
 pub(crate) struct Mark {
     pub colour: RGBColor,
     shape: Option<Shape>,
+    hollow: bool,
 }
 
-impl Mark {
-    /// The look of the series or group at `index`.
-    pub(crate) fn of(index: usize) -> Self {
+impl From<Look> for Mark {
+    fn from(Look { index, hollow }: Look) -> Self {
         Self {
             colour: COLOURS[index % COLOURS.len()],
             shape: (index % (SHAPES.len() + 1))
                 .checked_sub(1)
                 .map(|i| SHAPES[i]),
+            hollow,
         }
     }
+}
 
+impl Mark {
     /// A marker with a halo, so that it stays apart from what it lies on.
     pub(crate) fn draw(&self, drawing: &Drawing<'_>, at: (i32, i32)) -> Result<(), ReportError> {
         self.fill(drawing, at, RADIUS + 3 * UNIT / 2, PAPER)?;
-        self.fill(drawing, at, RADIUS, self.colour)
+        self.fill(drawing, at, RADIUS, self.colour)?;
+        if self.hollow {
+            self.fill(drawing, at, RADIUS - 2 * UNIT, PAPER)?;
+        }
+        Ok(())
+    }
+
+    /// Error bars, of no length where there is none, around a point of the plot.
+    pub(crate) fn error_bars(
+        &self,
+        plot: &Plot<'_, '_>,
+        (x, y): (f64, f64),
+        (x_error, y_error): (f64, f64),
+    ) -> Result<(), ReportError> {
+        let (thin, cap) = (UNIT / 2, 4 * UNIT);
+        let bar = |left: i32, top: i32, right: i32, bottom: i32| {
+            let corners = [(left, top), (right, bottom)];
+            plot.drawing
+                .draw(&Rectangle::new(corners, self.colour.filled()))
+        };
+        let (left, low) = plot.pixel((x - x_error, y - y_error));
+        let (right, high) = plot.pixel((x + x_error, y + y_error));
+        let (x, y) = plot.pixel((x, y));
+        if x_error > 0.0 {
+            bar(left, y - thin, right, y + thin)?;
+            for end in [left, right] {
+                bar(end - thin, y - cap, end + thin, y + cap)?;
+            }
+        }
+        if y_error > 0.0 {
+            bar(x - thin, high, x + thin, low)?;
+            for end in [high, low] {
+                bar(x - cap, end - thin, x + cap, end + thin)?;
+            }
+        }
+        Ok(())
     }
 
     fn fill(

@@ -20,6 +20,12 @@ pub(crate) fn escape(text: &str) -> String {
     escaped
 }
 
+/// [`escape`] of a text of several lines.
+pub(crate) fn escape_lines(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(escape).collect();
+    lines.join("\n")
+}
+
 /// What XML does not allow becomes U+FFFD; for text that someone else escapes.
 pub(crate) fn clean(text: &str) -> String {
     text.chars().map(printable).collect()

@@ -12,6 +12,7 @@ mod marks;
 mod markup;
 mod page;
 mod palette;
+mod panels;
 mod picture;
 mod scatter;
 mod table;
@@ -20,8 +21,10 @@ mod tests;
 
 pub(crate) use curves::{Curves, Series};
 pub(crate) use heatmap::HeatMap;
+pub(crate) use marks::Look;
 pub(crate) use markup::clean;
 pub use page::Page;
 pub(crate) use page::{Item, Section};
+pub(crate) use panels::Panels;
 pub(crate) use scatter::{Group, Point, Scatter};
 pub(crate) use table::{Cell, TableView};

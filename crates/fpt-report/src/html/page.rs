@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::markup::{escape, inline, paragraphs};
-use super::{Curves, HeatMap, Scatter, TableView};
+use super::markup::{escape, escape_lines, inline, paragraphs};
+use super::{Cell, Curves, HeatMap, Panels, Scatter, TableView};
 use crate::ReportError;
 
 const STYLE: &str = concat!(include_str!("drawing.css"), include_str!("style.css"));
@@ -22,6 +22,11 @@ pub struct Page {
     pub(crate) sections: Vec<Section>,
     /// How the page was made.
     pub(crate) footer: String,
+    /// The page that this one belongs to: address and name.
+    pub(crate) parent: Option<(String, String)>,
+    /// What the second lines of cells are, such as "figures of the paper": they are shown where the reader asks for them.
+    /// Without it they always are.
+    pub(crate) notes: Option<String>,
 }
 
 /// A part of a page.
@@ -46,8 +51,20 @@ pub(crate) enum Item {
     Curves(Curves),
     /// Labelled points.
     Scatter(Scatter),
+    /// Charts beside each other.
+    Panels(Panels),
     /// A coloured matrix of numbers.
     HeatMap(HeatMap),
+    /// Several of them in a row, where there is room.
+    HeatMaps(Vec<HeatMap>),
+    /// Sentences, one below the other.
+    Sentences(Vec<String>),
+    /// Names, and what they stand for.
+    Facts(Vec<(String, Vec<Cell>)>),
+    /// A table that is shown where it is asked for, by these words.
+    Folded(String, TableView),
+    /// A file's text as it is.
+    Code(String),
 }
 
 impl Page {
@@ -78,6 +95,20 @@ impl Page {
             .iter()
             .map(Section::to_html)
             .collect::<Result<String, ReportError>>()?;
+        let parent = self
+            .parent
+            .as_ref()
+            .map_or_else(String::new, |(href, name)| {
+                let link = Cell::text(name).href(href).content();
+                format!("<p class=\"parent\">{link}</p>\n")
+            });
+        let notes = self.notes.as_ref().map_or_else(String::new, |what| {
+            let label = inline(what);
+            // A sibling of `main`: the style sheet needs no more to know of it.
+            format!(
+                "<input type=\"checkbox\" id=\"notes\"/>\n<label for=\"notes\">{label}</label>\n"
+            )
+        });
         let footer = if self.footer.is_empty() {
             String::new()
         } else {
@@ -89,7 +120,7 @@ impl Page {
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
              <meta name=\"color-scheme\" content=\"light dark\"/>\n\
              <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
-             <header>\n<h1>{title}</h1>\n{lead}</header>\n{contents}<main>\n{sections}</main>\n{footer}\
+             <header>\n{parent}<h1>{title}</h1>\n{lead}</header>\n{contents}{notes}<main>\n{sections}</main>\n{footer}\
              </body>\n</html>\n",
             lead = paragraphs(&self.lead),
         ))
@@ -144,7 +175,40 @@ impl Item {
             Self::Table(table) => table.to_html(),
             Self::Curves(curves) => curves.to_html(),
             Self::Scatter(scatter) => scatter.to_html(),
+            Self::Panels(panels) => panels.to_html(),
             Self::HeatMap(map) => map.to_html(),
+            Self::HeatMaps(maps) => {
+                let maps = maps.iter().map(HeatMap::to_html);
+                let maps: String = maps.collect::<Result<_, ReportError>>()?;
+                Ok(format!("<div class=\"maps\">\n{maps}</div>\n"))
+            }
+            Self::Sentences(sentences) => {
+                let sentence = |text: &String| format!("<li>{}</li>\n", inline(text));
+                let sentences: String = sentences.iter().map(sentence).collect();
+                Ok(format!("<ul class=\"sentences\">\n{sentences}</ul>\n"))
+            }
+            Self::Facts(facts) => Ok(format!(
+                "<dl>\n{}</dl>\n",
+                facts.iter().map(fact).collect::<String>()
+            )),
+            Self::Folded(words, table) => Ok(format!(
+                "<details>\n<summary>{}</summary>\n{}</details>\n",
+                inline(words),
+                table.to_html()?
+            )),
+            Self::Code(text) => Ok(format!(
+                "<pre tabindex=\"0\">{}</pre>\n",
+                escape_lines(text)
+            )),
         }
     }
+}
+
+fn fact((name, values): &(String, Vec<Cell>)) -> String {
+    let values: Vec<String> = values.iter().map(Cell::content).collect();
+    format!(
+        "<dt>{}</dt>\n<dd>{}</dd>\n",
+        escape(name),
+        values.join(", ")
+    )
 }

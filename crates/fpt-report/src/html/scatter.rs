@@ -1,13 +1,12 @@
 //! Labelled points.
 
-use plotters::element::{Rectangle, Text};
-use plotters::style::Color;
+use plotters::element::Text;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::chart::{Axes, Plot, drawable, range};
 use super::drawing::{TEXT, UNIT, text_style};
 use super::labels::{Area, place};
-use super::marks::{Key, Mark, RADIUS, legend};
+use super::marks::{Key, Look, Mark, RADIUS, legend};
 use super::markup::{clean, figure};
 use crate::ReportError;
 
@@ -29,6 +28,8 @@ pub(crate) struct Scatter {
 pub(crate) struct Group {
     /// Name in the legend.
     pub label: String,
+    /// How the points look.
+    pub look: Look,
     /// The points; those that are not finite are skipped.
     pub points: Vec<Point>,
 }
@@ -66,8 +67,7 @@ impl Scatter {
         let points: Vec<(Mark, &Point)> = self
             .groups
             .iter()
-            .enumerate()
-            .flat_map(|(index, group)| group.points.iter().map(move |p| (Mark::of(index), p)))
+            .flat_map(|group| group.points.iter().map(|p| (Mark::from(group.look), p)))
             .filter(|(_, point)| drawable(point.x) && drawable(point.y))
             .collect();
         let ends = |of: &dyn Fn(&Point) -> (f64, f64)| -> Vec<f64> {
@@ -94,9 +94,9 @@ impl Scatter {
             y,
         };
         let chart = axes.draw(&self.description(), |plot| {
-            points
-                .iter()
-                .try_for_each(|(mark, point)| draw_errors(plot, *mark, point))?;
+            points.iter().try_for_each(|(mark, point)| {
+                mark.error_bars(plot, (point.x, point.y), point.errors())
+            })?;
             points.iter().try_for_each(|(mark, point)| {
                 mark.draw(plot.drawing, plot.pixel((point.x, point.y)))
             })?;
@@ -105,8 +105,7 @@ impl Scatter {
         let keys = self
             .groups
             .iter()
-            .enumerate()
-            .map(|(index, group)| (Key::Point(Mark::of(index)), group.label.as_str()));
+            .map(|group| (Key::Point(group.look.into()), group.label.as_str()));
         Ok(figure("plot", &self.caption, &(legend(keys)? + &chart)))
     }
 
@@ -120,32 +119,6 @@ impl Scatter {
             names.join(", ")
         )
     }
-}
-
-fn draw_errors(plot: &Plot<'_, '_>, mark: Mark, point: &Point) -> Result<(), ReportError> {
-    let (x_error, y_error) = point.errors();
-    let (thin, cap) = (UNIT / 2, 4 * UNIT);
-    let bar = |left: i32, top: i32, right: i32, bottom: i32| {
-        let corners = [(left, top), (right, bottom)];
-        plot.drawing
-            .draw(&Rectangle::new(corners, mark.colour.filled()))
-    };
-    let (left, low) = plot.pixel((point.x - x_error, point.y - y_error));
-    let (right, high) = plot.pixel((point.x + x_error, point.y + y_error));
-    let (x, y) = plot.pixel((point.x, point.y));
-    if x_error > 0.0 {
-        bar(left, y - thin, right, y + thin)?;
-        for end in [left, right] {
-            bar(end - thin, y - cap, end + thin, y + cap)?;
-        }
-    }
-    if y_error > 0.0 {
-        bar(x - thin, high, x + thin, low)?;
-        for end in [high, low] {
-            bar(x - cap, end - thin, x + cap, end + thin)?;
-        }
-    }
-    Ok(())
 }
 
 fn draw_labels(plot: &Plot<'_, '_>, points: &[(Mark, &Point)]) -> Result<(), ReportError> {

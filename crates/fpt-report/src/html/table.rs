@@ -19,7 +19,7 @@ pub(crate) struct TableView {
 pub(crate) struct Cell {
     /// What stands in the cell.
     pub text: String,
-    /// A second, smaller line, such as the figure to compare with.
+    /// A second, smaller line, such as the figure to compare with; a page may show it only where it is asked for.
     pub note: Option<String>,
     /// Tooltip, such as the runs that the number came from.
     pub title: Option<String>,
@@ -29,6 +29,8 @@ pub(crate) struct Cell {
     pub emphasis: bool,
     /// Aligned to the right, with digits of equal width.
     pub numeric: bool,
+    /// Long text, in lines.
+    pub long: bool,
 }
 
 impl Cell {
@@ -44,6 +46,14 @@ impl Cell {
     pub(crate) fn number(text: impl Into<String>) -> Self {
         Self {
             numeric: true,
+            ..Self::text(text)
+        }
+    }
+
+    /// A cell of long text.
+    pub(crate) fn long(text: impl Into<String>) -> Self {
+        Self {
+            long: true,
             ..Self::text(text)
         }
     }
@@ -72,7 +82,13 @@ impl Cell {
         self
     }
 
-    fn to_html(&self, names_row: bool) -> String {
+    fn class(&self) -> Option<&'static str> {
+        let number = self.numeric.then_some("number");
+        number.or(self.long.then_some("long"))
+    }
+
+    /// What stands in the cell, as markup.
+    pub(super) fn content(&self) -> String {
         let mut text = escape(&self.text);
         if self.emphasis {
             text = format!("<strong>{text}</strong>");
@@ -81,13 +97,18 @@ impl Cell {
             text = format!("<a href=\"{}\">{text}</a>", escape(href));
         }
         if let Some(note) = &self.note {
-            text += &format!("<small>{}</small>", escape(note));
+            text += &format!("<small class=\"note\">{}</small>", escape(note));
         }
+        text
+    }
+
+    fn to_html(&self, names_row: bool) -> String {
+        let text = self.content();
         let tag = if names_row { "th" } else { "td" };
         format!(
             "<{tag}{}{}{}>{text}</{tag}>",
             attribute("scope", names_row.then_some("row")),
-            attribute("class", self.numeric.then_some("number")),
+            attribute("class", self.class()),
             attribute("title", self.title.as_deref()),
         )
     }

@@ -21,6 +21,7 @@ fn page(items: Vec<Item>) -> Page {
             items,
         }],
         footer: "Made by `cargo`.".into(),
+        ..Page::default()
     }
 }
 
@@ -51,7 +52,9 @@ fn curves(points: Vec<(f64, f64)>) -> Curves {
         series: (0..9)
             .map(|index| Series {
                 label: format!("series {index}"),
+                look: Look::nth(index),
                 points: points.clone(),
+                errors: vec![0.25; 3],
                 boundaries: vec![1.5, 99.0, f64::NAN],
             })
             .collect(),
@@ -73,11 +76,12 @@ fn scatter(points: &[(f64, f64)], error: Option<f64>) -> Scatter {
         groups: vec![
             Group {
                 label: "one".into(),
+                look: Look::nth(3).hollow(),
                 points: points.collect(),
             },
             Group {
                 label: "none".into(),
-                points: vec![],
+                ..Group::default()
             },
         ],
     }
@@ -104,7 +108,28 @@ fn everything() -> Page {
         Item::Curves(curves(vec![(0.0, 1.0), (1.0, 3.0), (2.0, 2.0)])),
         Item::Scatter(scatter(&[(1.0, 2.0), (1.1, 2.0), (3.0, 4.0)], Some(0.5))),
         Item::HeatMap(map()),
+        Item::HeatMaps(vec![map()]),
+        Item::Panels(panels()),
+        Item::Sentences(vec!["It is so.".into()]),
+        Item::Facts(vec![(
+            "Files".into(),
+            vec![Cell::text("a.csv").href("a.csv")],
+        )]),
+        Item::Folded("more".into(), table()),
+        Item::Code("a = 1\n[b]\n".into()),
     ])
+}
+
+/// Two charts, of which the second has more points and further ones.
+fn panels() -> Panels {
+    Panels {
+        caption: "By task".into(),
+        panels: vec![
+            curves(vec![(1.0, 1.0), (2.0, 2.0)]),
+            curves(vec![(1.0, 1.0), (2.0, 2.0), (9.0, 40.0)]),
+        ],
+        shared: true,
+    }
 }
 
 /// Name and attributes of an element.
@@ -175,7 +200,7 @@ fn text_from_data_never_becomes_markup() {
             series: vec![Series {
                 label: h(),
                 points: vec![(0.0, 0.0), (1.0, 1.0)],
-                boundaries: vec![],
+                ..Series::default()
             }],
         }),
         Item::Scatter(Scatter {
@@ -184,6 +209,7 @@ fn text_from_data_never_becomes_markup() {
             y_label: h(),
             groups: vec![Group {
                 label: h(),
+                look: Look::default(),
                 points: vec![Point {
                     label: h(),
                     ..Point::default()
@@ -198,7 +224,27 @@ fn text_from_data_never_becomes_markup() {
             quantity: h(),
             ..HeatMap::default()
         }),
+        Item::Panels(Panels {
+            caption: h(),
+            panels: vec![Curves {
+                caption: h(),
+                x_label: h(),
+                y_label: h(),
+                series: vec![Series {
+                    label: h(),
+                    points: vec![(0.0, 0.0), (1.0, 1.0)],
+                    ..Series::default()
+                }],
+            }],
+            shared: false,
+        }),
+        Item::Sentences(vec![h()]),
+        Item::Facts(vec![(h(), vec![Cell::text(h()).href(h())])]),
+        Item::Folded(h(), table()),
+        Item::Code(h()),
     ]);
+    hostile.parent = Some((h(), h()));
+    hostile.notes = Some(h());
     (hostile.title, hostile.lead, hostile.footer) = (h(), h(), h());
     (hostile.sections[0].heading, hostile.sections[0].text) = (h(), h());
     let html = hostile.to_html().unwrap();
@@ -271,7 +317,7 @@ fn charts_describe_themselves() {
             name == "svg" && attributes.contains(&("role".into(), "img".into()))
         })
         .collect();
-    assert_eq!(charts.len(), 4, "two charts in two sizes");
+    assert_eq!(charts.len(), 6, "two charts in two sizes, and two in one");
     for (_, attributes) in charts {
         assert!(attributes.iter().any(|(key, _)| key == "viewBox"));
         let label = attributes
@@ -280,6 +326,61 @@ fn charts_describe_themselves() {
             .unwrap();
         assert!(label.1.contains("over FLOPs"), "{label:?}");
     }
+}
+
+/// All numbers at the axes of the small charts, chart by chart.
+fn ticks(html: &str) -> Vec<Vec<String>> {
+    let options = ParsingOptions {
+        allow_dtd: true,
+        ..ParsingOptions::default()
+    };
+    let document = Document::parse_with_options(html, options).unwrap();
+    let charts = document.descendants().filter(|node| {
+        let class = node.attribute("class").unwrap_or_default();
+        class.split(' ').any(|it| it == "panel")
+    });
+    let texts = |chart: roxmltree::Node<'_, '_>| {
+        let texts = chart.descendants().filter(|node| node.is_text());
+        let texts = texts
+            .filter_map(|node| node.text())
+            .map(|it| it.trim().to_owned());
+        texts.filter(|text| text.parse::<f64>().is_ok()).collect()
+    };
+    charts.map(texts).collect()
+}
+
+#[test]
+fn small_multiples_have_one_legend_and_the_same_axes() {
+    let html = page(vec![Item::Panels(panels())]).to_html().unwrap();
+    let of_charts = ticks(&html);
+    assert_eq!(of_charts.len(), 2);
+    assert!(!of_charts[0].is_empty(), "{of_charts:?}");
+    assert_eq!(of_charts[0], of_charts[1]);
+    assert!(of_charts[0].contains(&"0".to_string()), "{of_charts:?}");
+    assert_eq!(html.matches("class=\"legend\"").count(), 1);
+    assert_eq!(html.matches("end of a stage").count(), 1);
+    let own = Panels {
+        shared: false,
+        ..panels()
+    };
+    let of_charts = ticks(&page(vec![Item::Panels(own)]).to_html().unwrap());
+    assert_ne!(of_charts[0], of_charts[1]);
+}
+
+#[test]
+fn second_lines_are_shown_where_they_are_asked_for() {
+    let mut noted = page(vec![Item::Table(table())]);
+    assert!(!noted.to_html().unwrap().contains("<input"));
+    noted.notes = Some("figures of the paper".into());
+    let html = noted.to_html().unwrap();
+    let (elements, text) = parse(&html);
+    let is_box = |(name, attributes): &Element| {
+        name == "input" && attributes.contains(&("id".into(), "notes".into()))
+    };
+    assert_eq!(elements.iter().filter(|it| is_box(it)).count(), 1);
+    assert!(text.contains("figures of the paper"));
+    assert!(html.contains("<small class=\"note\">paper 70.5</small>"));
+    assert!(html.contains("#notes:not(:checked) ~ main .note { display: none; }"));
 }
 
 #[test]

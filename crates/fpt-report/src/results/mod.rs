@@ -1,12 +1,18 @@
 //! What run directories come to: read, summed up, and written as tables, JSON, CSV and a page.
 
 mod equal_cost;
+mod learning;
+mod links;
+mod looks;
+mod origin;
 mod page;
 mod paper;
 mod row;
 mod run;
+mod run_page;
 mod settings;
 mod start;
+mod summary;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -18,6 +24,8 @@ use fpt_schedule::ScheduleConfig;
 use fpt_tasks::{Split, TaskName};
 use serde::Serialize;
 
+pub use links::PAGES;
+pub use origin::{COMMAND, Origin};
 pub(crate) use row::improve;
 pub use row::{Entry, Improve, Row};
 pub use run::Run;
@@ -36,13 +44,16 @@ pub struct Results {
     pub split: Split,
     /// A row a method, in the paper's order.
     pub rows: Vec<Row>,
-    /// Revisions of the program that made the runs.
-    pub revisions: Vec<String>,
+    /// Where the runs come from.
+    pub origin: Origin,
     /// Trainings that started from the prompts of others.
     pub starts: Vec<Start>,
     /// The runs themselves.
     #[serde(skip)]
     pub runs: Vec<Run>,
+    /// The runs that `starts` are of.
+    #[serde(skip)]
+    pub started: Vec<Run>,
 }
 
 impl Results {
@@ -98,10 +109,15 @@ impl Results {
             .iter()
             .filter_map(|run| Start::of(run, &runs))
             .collect();
-        Ok(Self::of(split, runs, starts))
+        let origin = Origin::of(directory, &runs)?;
+        Ok(Self {
+            starts,
+            started,
+            ..Self::of(split, runs, origin)
+        })
     }
 
-    fn of(split: Split, runs: Vec<Run>, starts: Vec<Start>) -> Self {
+    fn of(split: Split, runs: Vec<Run>, origin: Origin) -> Self {
         let mut tasks: Vec<TaskName> = runs.iter().map(|run| run.task().clone()).collect();
         tasks.sort_unstable();
         tasks.dedup();
@@ -112,19 +128,20 @@ impl Results {
             .into_iter()
             .map(|schedule| Row::of(schedule, &runs, &tasks))
             .collect();
-        let mut revisions: Vec<String> = runs
-            .iter()
-            .map(|run| run.finished.result.revision.clone())
-            .collect();
-        revisions.sort();
-        revisions.dedup();
         Self {
             tasks,
             split,
             rows,
-            revisions,
-            starts,
+            origin,
+            starts: Vec::new(),
             runs,
+            started: Vec::new(),
         }
+    }
+
+    /// The runs of a row.
+    fn runs_of(&self, row: &Row) -> impl Iterator<Item = &Run> {
+        let runs = self.runs.iter();
+        runs.filter(|run| run.method() == row.method && run.schedule().label() == row.label)
     }
 }

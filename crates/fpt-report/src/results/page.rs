@@ -1,17 +1,19 @@
 //! The report as a page.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 
 use fpt_prompt::Similarity;
-use fpt_schedule::{Method, Reduction};
+use fpt_schedule::Method;
 use fpt_tasks::TaskName;
 use fpt_train::{SimilarityReport, TransferReport};
 
+use super::links::{link, page_file};
 use super::{Results, Run, Table, TableCell};
 use crate::ReportError;
-use crate::html::{
-    Cell, Curves, Group, HeatMap, Item, Page, Point, Scatter, Section, Series, TableView,
-};
+use crate::html::{Cell, Group, HeatMap, Item, Page, Point, Scatter, Section, TableView};
 
 impl Results {
     /// The page of the runs in `directory`, with the similarities and transfers that lie there.
@@ -20,24 +22,34 @@ impl Results {
     /// If these are damaged.
     pub fn page(&self, directory: impl AsRef<Path>) -> Result<Page, ReportError> {
         let directory = directory.as_ref();
-        let mut sections = self.score_sections(directory);
+        let mut sections = vec![section(
+            "Summary",
+            "summary",
+            "",
+            vec![Item::Sentences(self.sentences()), Item::Facts(self.facts())],
+        )];
+        sections.extend(self.score_sections(directory));
         sections.extend(self.prompt_sections(directory)?);
+        sections.push(self.all_runs(directory));
         sections.retain(|section| !section.items.is_empty());
         Ok(Page {
             title: "Fast Prompt Tuning".into(),
             lead: format!(
-                "{} runs on {} tasks. Scores are percent of the {} split unless said otherwise; ± is the standard \
-                 deviation over seeds. The scale model's pre-training taught the skills of the tasks in other words \
-                 than the tasks': prompt tuning has to elicit both skill and format.",
-                self.runs.len(),
-                self.tasks.len(),
+                "Scores are percent of the {} split unless said otherwise; ± is the standard deviation over seeds. \
+                 The scale model's pre-training taught the skills of the tasks in other words than the tasks': prompt \
+                 tuning has to elicit both skill and format.",
                 self.split,
             ),
             sections,
             footer: format!(
-                "Made from run directories alone; every score links to its run, and its tooltip names all seeds' runs. Program revision {}.",
-                self.revisions.join(", ")
+                "Made from run directories alone by `fpt report {}`. Every score links to the page of its first seed's \
+                 run, and its tooltip names the runs of all seeds.",
+                directory.display()
             ),
+            parent: None,
+            notes: self.has_paper().then(|| {
+                "Show the paper's figures, for T5-Large on the real tasks: what can be compared is order and trend".into()
+            }),
         })
     }
 
@@ -47,10 +59,15 @@ impl Results {
             |table: Option<Table>| Vec::from_iter(table.map(|table| item(table, directory)));
         vec![
             section(
-                "At equal cost",
+                "Score and cost",
                 "equal-cost",
-                "What progressive training is for: a better prompt than plain prompt tuning (PT) has at the same FLOPs.",
-                Vec::from_iter(self.equal_cost().map(Item::Curves)),
+                "What progressive training is for: a better prompt than plain prompt tuning (PT) has at the same FLOPs. \
+                 FLOPs are counted from the shapes that were really multiplied, forward and backward.",
+                self.equal_cost()
+                    .map(Item::Curves)
+                    .into_iter()
+                    .chain(self.scatter())
+                    .collect(),
             ),
             section(
                 "Prompt tuning",
@@ -67,31 +84,24 @@ impl Results {
             section(
                 "Partial models",
                 "table-1",
-                "LD drops layers, FR leaves out FFN neurons, CR both, HD attention heads; the fraction is what stays. \
-                 The small figures are the paper's, for T5-Large on the real tasks: what can be compared is order and \
-                 trend.",
+                "LD drops layers, FR leaves out FFN neurons, CR both, HD attention heads; the fraction is what stays.",
                 tables(self.table1()),
             ),
             section(
                 "Progressive training",
                 "table-2",
                 "FPT trains on partial models of growing size, then on the full one, with one prompt and one optimizer.",
-                tables(self.table2()),
-            ),
-            section(
-                "Score and cost",
-                "cost",
-                "FLOPs are counted from the shapes that were really multiplied, forward and backward.",
-                Vec::from_iter(self.scatter()),
+                self.table2()
+                    .into_iter()
+                    .chain(self.significance())
+                    .map(|table| item(table, directory))
+                    .collect(),
             ),
             section(
                 "Learning curves",
                 "curves",
-                "Dev scores during training (full model) over the FLOPs spent; open rings are expansions. Seed 0.",
-                self.tasks
-                    .iter()
-                    .filter_map(|task| self.curves(task))
-                    .collect(),
+                "Dev scores during training, of the full model, over the FLOPs spent; curves begin with the first evaluation.",
+                Vec::from_iter(self.learning().map(Item::Panels)),
             ),
         ]
     }
@@ -101,7 +111,7 @@ impl Results {
         let (mut similarities, mut transfers) = (Vec::new(), Vec::new());
         for task in &self.tasks {
             if let Some(report) = read::<SimilarityReport>(directory, "similarity", task)? {
-                similarities.extend(similarity_maps(task, &report));
+                similarities.push(Item::HeatMaps(similarity_maps(task, &report)));
             }
             if let Some(report) = read::<TransferReport>(directory, "transfer", task)? {
                 transfers.push(transfer_map(&report));
@@ -125,47 +135,35 @@ impl Results {
     }
 
     fn scatter(&self) -> Option<Item> {
-        type Belongs = fn(Option<Method>) -> bool;
-        let families: [(&str, Belongs); 6] = [
-            ("PT", |m| m == Some(Method::Pt)),
-            ("LD", |m| {
-                matches!(m, Some(Method::Partial(Reduction::LayerDropping, _)))
-            }),
-            ("FR", |m| {
-                matches!(m, Some(Method::Partial(Reduction::FfnReduction, _)))
-            }),
-            ("CR", |m| {
-                matches!(m, Some(Method::Partial(Reduction::Compound, _)))
-            }),
-            ("HD", |m| {
-                matches!(m, Some(Method::Partial(Reduction::Heads, _)))
-            }),
-            ("FPT", |m| matches!(m, Some(Method::Fpt(_)) | None)),
-        ];
-        let groups: Vec<Group> = families
-            .iter()
-            .map(|(label, belongs)| Group {
-                label: (*label).into(),
-                points: self
-                    .rows
-                    .iter()
-                    .filter(|row| belongs(row.method))
-                    .filter_map(|row| {
-                        Some(Point {
-                            x: row.flops_percent?,
-                            y: row.average?,
-                            label: row.label.clone(),
-                            ..Point::default()
-                        })
-                    })
-                    .collect(),
-            })
-            .filter(|group| !group.points.is_empty())
-            .collect();
-        (groups.iter().map(|group| group.points.len()).sum::<usize>() > 1).then(|| {
+        let mut groups: Vec<Group> = Vec::new();
+        for row in &self.rows {
+            let (Some(x), Some(y)) = (row.flops_percent, row.average) else {
+                continue;
+            };
+            let point = Point {
+                x,
+                y,
+                label: row.label.clone(),
+                x_error: None,
+                y_error: row.average_deviation,
+            };
+            let label = match row.method {
+                Some(Method::Partial(reduction, _)) => reduction.name().to_uppercase(),
+                _ => row.label.clone(),
+            };
+            match groups.iter_mut().find(|group| group.label == label) {
+                Some(group) => group.points.push(point),
+                None => groups.push(Group {
+                    look: self.look(row.method, &row.label),
+                    points: vec![point],
+                    label,
+                }),
+            }
+        }
+        (!groups.is_empty()).then(|| {
             Item::Scatter(Scatter {
-                caption: "Average score over training FLOPs. Partial models are evaluated themselves, FPT on \
-                          the full model."
+                caption: "Average score over training FLOPs; bars are ± a standard deviation over seeds. Partial models \
+                          (hollow) are evaluated themselves, FPT on the full model."
                     .into(),
                 x_label: "FLOPs, % of prompt tuning".into(),
                 y_label: "average score, %".into(),
@@ -174,35 +172,48 @@ impl Results {
         })
     }
 
-    fn curves(&self, task: &TaskName) -> Option<Item> {
-        let full = |run: &&Run| !matches!(run.method(), Some(Method::Partial(..)));
-        let series: Vec<Series> = self
-            .runs
+    /// All runs, each with its page.
+    fn all_runs(&self, directory: &Path) -> Section {
+        let row = |run: &Run| {
+            let result = &run.finished.result;
+            vec![
+                Cell::text(run.below(directory).display().to_string())
+                    .href(link(&page_file(run.below(directory)))),
+                Cell::text(result.task.as_str()),
+                Cell::text(run.schedule().label()),
+                Cell::number(result.seed.to_string()),
+                Cell::number(format!("{:.2}", result.dev.primary_value())),
+                Cell::number(format!("{:.2}", result.reported.primary_value())),
+                Cell::number(format!("{:.3e}", result.flops)),
+            ]
+        };
+        let reported = self.split.to_string();
+        let header = ["run", "task", "method", "seed", "dev", &*reported, "FLOPs"];
+        let table = TableView {
+            caption: "All runs, with those that started from the prompts of others last.".into(),
+            header: header.map(String::from).into(),
+            rows: self.runs.iter().chain(&self.started).map(row).collect(),
+        };
+        section(
+            "Runs",
+            "runs",
+            "How each run was set, how it learned, and what it answered.",
+            vec![Item::Folded(format!("{} runs", table.rows.len()), table)],
+        )
+    }
+
+    /// Whether the paper has figures to stand beside some of these.
+    fn has_paper(&self) -> bool {
+        let tables = [self.table1(), self.table2()];
+        let mut cells = tables
             .iter()
-            .filter(|run| run.task() == task && run.seed() == 0 && full(run))
-            .map(|run| Series {
-                label: run.schedule().label(),
-                points: run.dev_curve(),
-                boundaries: run.boundaries(),
-            })
-            .collect();
-        let metric = self
-            .rows
-            .iter()
-            .find_map(|row| row.tasks.get(task))
-            .map(|e| &e.metric);
-        (!series.is_empty()).then(|| {
-            Item::Curves(Curves {
-                caption: format!("{task}: dev score while training"),
-                x_label: "training FLOPs".into(),
-                y_label: format!("{}, %", metric.map_or("score", String::as_str)),
-                series,
-            })
-        })
+            .flatten()
+            .flat_map(|table| table.rows.iter().flatten());
+        cells.any(|cell| cell.paper.is_some())
     }
 }
 
-fn section(heading: &str, anchor: &str, text: &str, items: Vec<Item>) -> Section {
+pub(super) fn section(heading: &str, anchor: &str, text: &str, items: Vec<Item>) -> Section {
     Section {
         heading: heading.into(),
         anchor: anchor.into(),
@@ -222,12 +233,14 @@ fn item(table: Table, directory: &Path) -> Item {
             view = view.note(format!("paper {paper}"));
         }
         if let Some(runs) = cell.runs {
-            // The page lies beside the runs; of several seeds the link leads to the first.
-            let first = Path::new(runs.split(", ").next().unwrap_or_default());
-            if let Ok(below) = first.strip_prefix(directory) {
-                view = view.href(format!("{}/", below.display()));
+            // Of several seeds the link leads to the first.
+            let below = runs
+                .first()
+                .map(|run| Path::new(run).strip_prefix(directory));
+            if let Some(Ok(below)) = below {
+                view = view.href(link(&page_file(below)));
             }
-            view = view.title(runs);
+            view = view.title(runs.join(", "));
         }
         view.emphasis(column == 0)
     };
@@ -242,27 +255,25 @@ fn item(table: Table, directory: &Path) -> Item {
     })
 }
 
-fn similarity_maps(task: &TaskName, report: &SimilarityReport) -> Vec<Item> {
+fn similarity_maps(task: &TaskName, report: &SimilarityReport) -> Vec<HeatMap> {
     type Value = fn(&Similarity) -> f64;
     let measures: [(&str, Value); 3] = [
         ("cosine of the prompts", |s| s.cosine),
         ("cosine of the activations", |s| s.activation_cosine),
         ("overlap of activated neurons", |s| s.activation_overlap),
     ];
-    let map = |(what, value): &(&str, Value)| {
-        Item::HeatMap(HeatMap {
-            caption: format!("{task}: {what}"),
-            rows: report.names.clone(),
-            columns: report.names.clone(),
-            values: report
-                .pairs
-                .iter()
-                .map(|row| row.iter().map(|pair| Some(value(pair))).collect())
-                .collect(),
-            range: Some((0.0, 1.0)),
-            decimals: 2,
-            quantity: (*what).into(),
-        })
+    let map = |(what, value): &(&str, Value)| HeatMap {
+        caption: format!("{task}: {what}"),
+        rows: report.names.clone(),
+        columns: report.names.clone(),
+        values: report
+            .pairs
+            .iter()
+            .map(|row| row.iter().map(|pair| Some(value(pair))).collect())
+            .collect(),
+        range: Some((0.0, 1.0)),
+        decimals: 2,
+        quantity: (*what).into(),
     };
     measures.iter().map(map).collect()
 }

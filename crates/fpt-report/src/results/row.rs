@@ -8,7 +8,7 @@ use fpt_train::EvalModel;
 use serde::Serialize;
 
 use super::Run;
-use crate::stats::{Summary, deviation, interpolate, mean, sign_flip_test};
+use crate::stats::{PairedTest, Summary, deviation, interpolate, mean};
 
 /// What a method comes to.
 #[derive(Clone, Debug, Serialize)]
@@ -24,6 +24,8 @@ pub struct Row {
     pub tasks: BTreeMap<TaskName, Entry>,
     /// Mean over the tasks of prompt tuning, if it has them all.
     pub average: Option<f64>,
+    /// Standard deviation over seeds of that mean, from two seeds that have all of the tasks.
+    pub average_deviation: Option<f64>,
     /// Mean over the tasks of FLOPs, percent of prompt tuning's.
     pub flops_percent: Option<f64>,
     /// Mean over the tasks of training seconds, percent of prompt tuning's.
@@ -70,14 +72,12 @@ pub struct Entry {
 /// A gain over prompt tuning stopped at the same FLOPs, points.
 #[derive(Clone, Debug, Serialize)]
 pub struct Improve {
-    /// Mean over tasks and seeds.
+    /// Mean over tasks of the means over their seeds.
     pub mean: f64,
-    /// Standard error over seeds of the mean over tasks, from two seeds on.
-    pub standard_error: Option<f64>,
-    /// Exact paired sign-flip test over tasks and seeds.
-    pub p: Option<f64>,
-    /// Pairs of runs.
-    pub pairs: usize,
+    /// Over seeds, as claims are judged: a pair is a seed that all tasks have, its gain the mean over them. From two on.
+    pub over_seeds: Option<PairedTest>,
+    /// Over tasks: a pair is a task, its gain the mean over its seeds, which are no pairs of their own. From two on.
+    pub over_tasks: Option<PairedTest>,
 }
 
 impl Row {
@@ -91,32 +91,53 @@ impl Row {
             .filter_map(|task| Some((task.clone(), Entry::of(&own, runs, task)?)))
             .collect();
         // An average over other tasks than prompt tuning's would say nothing.
-        let wanted = tasks.iter().filter(|&task| {
-            let plain = |run: &&Run| run.task() == task && run.is_plain();
-            runs.iter().any(|run| plain(&run))
-        });
-        let complete =
-            wanted.clone().count() > 0 && wanted.clone().all(|t| entries.contains_key(t));
+        let plain: Vec<&Run> = runs.iter().filter(|run| run.is_plain()).collect();
+        let has_plain = |task: &&TaskName| plain.iter().any(|run| run.task() == *task);
+        let wanted: Vec<&TaskName> = tasks.iter().filter(has_plain).collect();
+        let complete = !wanted.is_empty() && wanted.iter().all(|task| entries.contains_key(task));
         let over_tasks = |value: &dyn Fn(&Entry) -> Option<f64>| -> Option<f64> {
-            let values: Option<Vec<f64>> = wanted.clone().map(|t| value(entries.get(t)?)).collect();
+            let values: Option<Vec<f64>> = wanted.iter().map(|t| value(entries.get(t)?)).collect();
             values.filter(|_| complete).map(|values| mean(&values))
         };
         let method = own.first().and_then(|run| run.method());
         let on_full_model = own
             .iter()
             .all(|run| run.finished.result.evaluated == EvalModel::Full);
-        let progressive =
-            on_full_model && !matches!(method, Some(Method::Pt | Method::Partial(..)));
-        Self {
+        let mut row = Self {
             average: over_tasks(&|entry| Some(entry.reported.mean)),
+            average_deviation: complete.then(|| average_deviation(&own, &wanted)).flatten(),
             flops_percent: over_tasks(&|entry| entry.flops_percent),
             wall_percent: over_tasks(&|entry| entry.wall_percent),
-            improve: progressive.then(|| Improve::of(&own, runs)).flatten(),
+            improve: None,
             tasks: entries,
             label: schedule.label(),
             on_full_model,
             method,
+        };
+        if row.is_progressive() {
+            row.improve = Improve::of(&own, runs);
         }
+        row
+    }
+}
+
+/// Of the mean score over these tasks, over the seeds that have them all.
+fn average_deviation(own: &[&Run], tasks: &[&TaskName]) -> Option<f64> {
+    let mut by_seed: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    for run in own.iter().filter(|run| tasks.contains(&run.task())) {
+        let score = run.finished.result.reported.primary_value();
+        by_seed.entry(run.seed()).or_default().push(score);
+    }
+    let whole = by_seed
+        .values()
+        .filter(|scores| scores.len() == tasks.len());
+    deviation(&whole.map(|scores| mean(scores)).collect::<Vec<_>>())
+}
+
+impl Row {
+    /// Whether it ends on the full model and is no plain prompt tuning.
+    pub(super) fn is_progressive(&self) -> bool {
+        self.on_full_model && matches!(self.method, Some(Method::Fpt(..)) | None)
     }
 }
 
@@ -183,21 +204,34 @@ pub(crate) fn improve(run: &Run, plain: &Run) -> Option<f64> {
 }
 
 impl Improve {
+    /// `+1.25 ± 0.50`, the error over seeds.
+    pub(super) fn text(&self) -> String {
+        let over_seeds = self.over_seeds.as_ref();
+        let error = over_seeds.and_then(PairedTest::standard_error);
+        let error = error.map(|error| format!(" ± {error:.2}"));
+        format!("{:+.2}{}", self.mean, error.unwrap_or_default())
+    }
+
     /// Each run against prompt tuning with the same task and seed, stopped at the same FLOPs.
     fn of(own: &[&Run], runs: &[Run]) -> Option<Self> {
+        let mut by_task: BTreeMap<&TaskName, Vec<f64>> = BTreeMap::new();
         let mut by_seed: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
         for run in own {
             if let Some(gain) = run.plain_among(runs).and_then(|plain| improve(run, plain)) {
+                by_task.entry(run.task()).or_default().push(gain);
                 by_seed.entry(run.seed()).or_default().push(gain);
             }
         }
-        let gains: Vec<f64> = by_seed.values().flatten().copied().collect();
-        let means: Vec<f64> = by_seed.values().map(|gains| mean(gains)).collect();
-        (!gains.is_empty()).then(|| Self {
-            mean: mean(&gains),
-            standard_error: deviation(&means).map(|d| d / (means.len() as f64).sqrt()),
-            p: sign_flip_test(&gains),
-            pairs: gains.len(),
+        let of_tasks: Vec<f64> = by_task.values().map(|gains| mean(gains)).collect();
+        // A mean over some of the tasks is no seed's.
+        let whole = by_seed
+            .values()
+            .filter(|gains| gains.len() == by_task.len());
+        let of_seeds: Vec<f64> = whole.map(|gains| mean(gains)).collect();
+        (!of_tasks.is_empty()).then(|| Self {
+            mean: mean(&of_tasks),
+            over_seeds: PairedTest::among(&of_seeds),
+            over_tasks: PairedTest::among(&of_tasks),
         })
     }
 }

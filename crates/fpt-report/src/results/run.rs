@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use fpt_schedule::{Method, ScheduleConfig};
 use fpt_tasks::TaskName;
-use fpt_train::{Fingerprints, FinishedRun, MetricRecord, RunConfig};
+use fpt_train::{Fingerprints, FinishedRun, MetricRecord, RunNotes};
 
 use crate::ReportError;
 
@@ -163,10 +163,12 @@ impl Run {
         {
             return plain;
         }
-        let settings = |run: &Self| RunConfig {
-            schedule: ScheduleConfig::default(),
-            seed: 0,
-            ..run.finished.config.clone()
+        let settings = |run: &Self| {
+            let mut config = run.finished.config.clone();
+            config.schedule = ScheduleConfig::default();
+            config.seed = 0;
+            config.run = RunNotes::default();
+            config
         };
         let ours = settings(self);
         let same = |run: &&Self| settings(run) == ours;

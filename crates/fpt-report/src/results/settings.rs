@@ -41,7 +41,7 @@ impl Results {
         let mut cells = vec![cell(&row.label)];
         cells.extend(self.tasks.iter().map(|task| match row.tasks.get(task) {
             Some(entry) => TableCell {
-                runs: Some(entry.runs.join(", ")),
+                runs: Some(entry.runs.clone()),
                 ..cell(entry.dev.text())
             },
             None => cell("-"),

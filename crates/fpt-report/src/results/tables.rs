@@ -6,7 +6,7 @@ use fpt_schedule::Method;
 use fpt_tasks::{Split, TaskName};
 
 use super::paper::PaperRow;
-use super::{Results, Row};
+use super::{Improve, Results, Row};
 use crate::MarkdownTable;
 
 /// A table. It is displayed as Markdown, with our figures alone.
@@ -27,8 +27,8 @@ pub struct TableCell {
     pub text: String,
     /// The paper's figure.
     pub paper: Option<String>,
-    /// The run directories, separated by commas.
-    pub runs: Option<String>,
+    /// The run directories, a run a seed.
+    pub runs: Option<Vec<String>>,
 }
 
 impl fmt::Display for Table {
@@ -56,6 +56,7 @@ impl Results {
             self.prompt_tuning(),
             self.table1(),
             self.table2(),
+            self.significance(),
             self.starts(),
         ]
         .into_iter()
@@ -77,7 +78,7 @@ impl Results {
             cells.extend((self.split != Split::Dev).then(|| cell(entry.dev.text())));
             cells.extend([
                 TableCell {
-                    runs: Some(entry.runs.join(", ")),
+                    runs: Some(entry.runs.clone()),
                     ..cell(entry.reported.text())
                 },
                 cell(entry.steps.to_string()),
@@ -121,18 +122,15 @@ impl Results {
 
     /// Table 2: progressive training.
     pub fn table2(&self) -> Option<Table> {
-        let progressive =
-            |row: &&Row| row.on_full_model && matches!(row.method, Some(Method::Fpt(..)) | None);
-        self.rows.iter().any(|row| progressive(&row)).then(|| {
+        self.progressive().next().map(|_| {
             self.comparison(
                 &format!(
                     "Table 2. Progressive training, evaluated on the full model, {} split. Improve is the gain over \
-                     prompt tuning stopped at the same FLOPs (mean ± standard error over seeds; p of an exact paired \
-                     sign-flip test over tasks and seeds).",
+                     prompt tuning stopped at the same FLOPs, points (mean ± standard error over seeds).",
                     self.split
                 ),
                 true,
-                |row| progressive(&row) || row.method == Some(Method::Pt),
+                |row| row.is_progressive() || row.method == Some(Method::Pt),
             )
         })
     }
@@ -148,7 +146,7 @@ impl Results {
                 cell(start.task.as_str()),
                 cell(&start.from),
                 TableCell {
-                    runs: Some(start.run.clone()),
+                    runs: Some(vec![start.run.clone()]),
                     ..cell(steps)
                 },
                 cell(format!("{:.2}", start.wanted)),
@@ -166,7 +164,10 @@ impl Results {
     fn comparison(&self, caption: &str, improve: bool, wanted: impl Fn(&Row) -> bool) -> Table {
         let mut header = vec!["method".to_string()];
         header.extend(self.tasks.iter().map(|task| self.column(task)));
-        header.extend(["avg", "FLOPs %", "wall %"].map(String::from));
+        header.extend(["avg", "FLOPs %"].map(String::from));
+        // Of runs that had to share the machine it would say nothing.
+        let wall = self.origin.side_by_side != Some(true);
+        header.extend(wall.then(|| "wall %".to_string()));
         header.extend(improve.then(|| "Improve".to_string()));
         let rows = self.rows.iter().filter(|row| wanted(row)).map(|row| {
             let paper = row.method.and_then(PaperRow::of);
@@ -178,7 +179,7 @@ impl Results {
                         paper: paper
                             .and_then(|paper| paper.score(task))
                             .map(|score| format!("{score:.2}")),
-                        runs: Some(entry.runs.join(", ")),
+                        runs: Some(entry.runs.clone()),
                     },
                     None => cell("-"),
                 });
@@ -194,26 +195,30 @@ impl Results {
                 paper.map(|p| p.flops),
                 0,
             ));
-            cells.push(beside(percent(row.wall_percent), paper.map(|p| p.wall), 0));
+            if wall {
+                cells.push(beside(percent(row.wall_percent), paper.map(|p| p.wall), 0));
+            }
             if improve {
-                let text = row.improve.as_ref().map_or("-".to_string(), |improve| {
-                    let error = improve.standard_error.map(|e| format!(" ± {e:.2}"));
-                    let p = improve.p.map(|p| format!(" (p {p:.2})"));
-                    format!(
-                        "{:+.2}{}{}",
-                        improve.mean,
-                        error.unwrap_or_default(),
-                        p.unwrap_or_default()
-                    )
-                });
+                let text = row.improve.as_ref().map_or("-".to_string(), Improve::text);
                 cells.push(beside(text, paper.and_then(|p| p.improve), 2));
             }
             cells
         });
         Table {
-            caption: caption.into(),
+            caption: format!("{caption}{}", self.about_seconds()),
             header,
             rows: rows.collect(),
+        }
+    }
+
+    /// What the shares of wall-clock time are worth.
+    fn about_seconds(&self) -> &'static str {
+        match self.origin.side_by_side {
+            Some(true) => {
+                " Runs shared the machine, so shares of wall-clock time are left out: they would say nothing."
+            }
+            Some(false) => "",
+            None => " The runs did not record whether they shared the machine: wall % is rough.",
         }
     }
 

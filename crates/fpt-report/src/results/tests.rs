@@ -7,7 +7,7 @@ use fpt_tasks::TaskName;
 use serde_json::Value;
 
 use super::{Results, write};
-use crate::tests::{Fake, eval};
+use crate::tests::{Fake, eval, grid};
 
 /// Prompt tuning, a partial model and progressive training on two tasks, and a start from the partial model's prompt.
 fn directory() -> tempfile::TempDir {
@@ -65,10 +65,9 @@ fn runs_come_to_what_they_say() {
     assert_eq!(row.wall_percent, Some(75.0));
     let improve = row.improve.as_ref().unwrap();
     assert!((improve.mean - 6.0).abs() < 1e-9);
-    assert_eq!(
-        (improve.pairs, improve.p, improve.standard_error),
-        (2, None, None)
-    );
+    assert!(improve.over_seeds.is_none(), "one seed is no pair");
+    let over_tasks = improve.over_tasks.as_ref().unwrap();
+    assert_eq!((over_tasks.p, over_tasks.least_p), (0.5, 0.5));
     // Partial models are not compared with a shorter prompt tuning.
     assert!(results.rows[1].improve.is_none());
 
@@ -146,7 +145,7 @@ fn the_report_is_made_from_run_directories_alone() {
     assert_eq!(report.json, json);
     assert_eq!(report.page, directory.path().join("index.html"));
     let captions = report.tables.iter().map(|table| &table.caption);
-    assert_eq!(captions.clone().count(), 4);
+    assert_eq!(captions.clone().count(), 5);
     for (caption, table) in captions.zip(&report.tables) {
         assert!(markdown.contains(&format!("{caption}\n\n{table}\n")));
     }
@@ -159,7 +158,7 @@ fn the_report_is_made_from_run_directories_alone() {
         "{markdown}"
     );
     // Beside ours stand the paper's figures, and every score leads to its run.
-    assert!(html.contains("paper 85.13") && html.contains("mnli-cr/"));
+    assert!(html.contains("paper 85.13") && html.contains("pages/mnli-cr.html"));
     assert!(html.contains("mnli-from-ld"));
 }
 
@@ -340,4 +339,41 @@ fn settings_are_told_apart_and_the_best_on_dev_comes_first() {
     assert!(results.prompt_tuning().is_none());
     let page = results.page(directory.path()).unwrap().to_html().unwrap();
     assert!(page.contains("Settings, the best on dev first."));
+}
+
+/// Seeds of a task have that task in common: they are no pairs of their own.
+#[test]
+fn a_pair_of_a_test_is_a_task_or_a_seed_and_never_a_run() {
+    let directory = tempfile::tempdir().unwrap();
+    grid(directory.path(), 8, |task, seed| {
+        1.0 + task as f64 + seed as f64
+    });
+    let results = Results::read(directory.path()).unwrap();
+    let improve = results.rows[1].improve.as_ref().unwrap();
+    let seeds = improve.over_seeds.as_ref().unwrap();
+    let tasks = improve.over_tasks.as_ref().unwrap();
+    assert_eq!(seeds.differences, [1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5]);
+    assert_eq!(tasks.differences, [4.5, 5.5]);
+    assert_eq!((improve.mean, seeds.mean, tasks.mean), (5.0, 5.0, 5.0));
+    assert_eq!((seeds.p, seeds.least_p), (1.0 / 128.0, 1.0 / 128.0));
+    assert_eq!((tasks.p, tasks.least_p), (0.5, 0.5));
+
+    // A seed without one of the tasks is no mean over them.
+    fs::remove_dir_all(directory.path().join("qqp-cr-s3")).unwrap();
+    let results = Results::read(directory.path()).unwrap();
+    let improve = results.rows[1].improve.as_ref().unwrap();
+    let seeds = improve.over_seeds.as_ref().unwrap();
+    assert_eq!(seeds.differences, [1.5, 2.5, 3.5, 5.5, 6.5, 7.5, 8.5]);
+}
+
+#[test]
+fn a_run_is_not_written_into() {
+    let directory = directory();
+    Fake(TaskName::MNLI, "fpt-ld", 0, 66.0, 800.0, 15.0, vec![]).write(
+        directory.path(),
+        super::PAGES,
+        None,
+    );
+    let error = write(directory.path()).unwrap_err().to_string();
+    assert!(error.contains("pages is a run"), "{error}");
 }

@@ -1,7 +1,9 @@
-//! `report.md`, `results.json`, `results.csv`, `index.html` and `equal-cost.svg`.
+//! `report.md`, `results.json`, `results.csv`, `index.html`, `equal-cost.svg`, and a page for each run.
 
 use std::path::{Path, PathBuf};
 
+use super::links::{PAGES, page_file};
+use super::run_page::Examples;
 use super::{Results, Table};
 use crate::{ReportError, csv_line};
 
@@ -26,7 +28,12 @@ pub struct Report {
     pub page: PathBuf,
 }
 
-/// Write the report of the runs in `directory` there: [`FILES`].
+/// Whether a report of these results has this one of its [`FILES`].
+pub(super) fn is_written(name: &str, results: &Results) -> bool {
+    !name.ends_with(".svg") || results.equal_cost().is_some()
+}
+
+/// Write the report of the runs in `directory` there: [`FILES`], and a page for each run in [`PAGES`].
 ///
 /// # Errors
 /// If runs can't be read, or files not be written.
@@ -34,6 +41,7 @@ pub fn write(directory: impl AsRef<Path>) -> Result<Report, ReportError> {
     let directory = directory.as_ref();
     let results = Results::read(directory)?;
     let page = results.page(directory)?.to_html()?;
+    results.write_pages(directory)?;
     let [in_json, in_csv, in_markdown, in_html, in_svg] = FILES.map(|name| directory.join(name));
     let json = serde_json::to_string_pretty(&results).map_err(ReportError::Json)? + "\n";
     let tables = results.tables();
@@ -58,6 +66,22 @@ pub fn write(directory: impl AsRef<Path>) -> Result<Report, ReportError> {
 }
 
 impl Results {
+    /// A page for each run.
+    fn write_pages(&self, directory: &Path) -> Result<(), ReportError> {
+        let place = directory.join(PAGES);
+        if self.runs.iter().any(|run| run.finished.directory == place) {
+            return Err(ReportError::InTheWay { directory: place });
+        }
+        let mut examples = Examples::default();
+        for run in self.runs.iter().chain(&self.started) {
+            let page = self.run_page(run, directory, &mut examples)?;
+            let path = directory.join(page_file(run.below(directory)));
+            fpt_files::create_parents(&path)?;
+            fpt_files::write(path, page.to_html()?)?;
+        }
+        Ok(())
+    }
+
     /// A line a run. A text that would be a formula has a `'` before it.
     fn csv(&self) -> Result<String, ReportError> {
         let mut text = String::from(

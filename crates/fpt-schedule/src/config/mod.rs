@@ -12,6 +12,7 @@ use crate::{Amount, End, Method, Reduce, Share};
 /// `partial_steps`, `depth`, `width` and `heads` shape the partial stages of the `fpt-` methods;
 /// whatever does not reduce a dimension passes its sizes over, so that one file serves all methods.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct ScheduleConfig {
     /// What to do; absent means `pt`, or what `stages` say. Not together with `stages`.
@@ -41,6 +42,7 @@ pub struct ScheduleConfig {
 
 /// One stage, as `[[schedule.stages]]`. What is absent is as in the full model.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct StageConfig {
     /// Optimizer steps, of all steps. One stage may leave it out and take the rest.
@@ -71,6 +73,7 @@ pub struct StageConfig {
 
 /// The sizes of one stack in a stage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct StackConfig {
     /// Layers.

@@ -11,6 +11,7 @@ pub const IGNORED_LABEL: i32 = -100;
 
 /// How long a batch becomes. Never shorter than its longest example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum PadTo {
@@ -46,6 +47,17 @@ pub struct TokenBatch {
 }
 
 impl TokenBatch {
+    /// Tokens of its sources and targets, padding not counted.
+    pub fn tokens(&self) -> u64 {
+        let source = self.source_mask.iter().filter(|real| **real).count();
+        let target = self
+            .labels
+            .iter()
+            .filter(|id| **id != IGNORED_LABEL)
+            .count();
+        (source + target) as u64
+    }
+
     /// Pads the examples at `indices`.
     ///
     /// # Panics

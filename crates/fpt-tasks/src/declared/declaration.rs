@@ -17,6 +17,7 @@ use crate::{Split, Stacks};
 /// Templates are [minijinja](https://docs.rs/minijinja)'s: `{{ text }}` stands for the column `text`, and `{{ row["a b"] }}`
 /// for one whose name is no word.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Declaration {
@@ -56,6 +57,7 @@ pub struct Declaration {
 
 /// How an answer is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum AnswerBy {
     /// The most probable of the labels.
@@ -80,6 +82,7 @@ pub struct Files {
 /// What is set aside of the training file. Rows of the same source stay together, labels are spread evenly, and the order
 /// of the rows does not matter.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Holdout {
     /// For dev.

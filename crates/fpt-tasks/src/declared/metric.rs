@@ -10,6 +10,7 @@ use crate::metrics::{Confusion, classification, mean_percent, rouge, squad};
 
 /// A metric by its name; all are in percent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Metric {

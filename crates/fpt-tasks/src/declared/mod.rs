@@ -4,6 +4,8 @@ mod declaration;
 mod error;
 mod holdout;
 mod metric;
+#[cfg(feature = "schema")]
+mod schema;
 mod survey;
 mod task;
 mod template;

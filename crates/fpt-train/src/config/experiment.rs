@@ -12,15 +12,18 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use super::merge::{join, join_model, join_value};
+use super::mistakes;
 use super::{
-    EvalConfig, LengthConfig, PromptConfig, RunConfig, SelectionConfig, SweepConfig, TaskList,
-    TrainConfig,
+    EvalConfig, LengthConfig, PromptConfig, RunConfig, RunNotes, SelectionConfig, SweepConfig,
+    TaskList, TrainConfig,
 };
 use crate::{Precision, TrainError};
 
 /// An experiment file: settings for all tasks, and under `[task.NAME]` what differs for one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Experiment {
     /// Model directory, relative to the file; or a model of the hub, `owner/name` or `owner/name@revision`, which a
     /// program must bring to this machine before anything is run.
@@ -55,6 +58,9 @@ pub struct Experiment {
     /// What stays of the model in them.
     #[serde(default)]
     pub selection: SelectionConfig,
+    /// What people say of its runs.
+    #[serde(default)]
+    pub run: RunNotes,
     /// What `reproduce` compares.
     #[serde(default)]
     pub methods: MethodLists,
@@ -63,18 +69,28 @@ pub struct Experiment {
     pub transfer: TransferConfig,
     /// What `sweep` varies.
     #[serde(default, skip_serializing_if = "SweepConfig::is_empty")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "BTreeMap<String, serde_json::Value>")
+    )]
     pub sweep: SweepConfig,
     /// If the data is made, not fetched: how. Then it may be absent at first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generate: Option<GenerateConfig>,
     /// Settings of single tasks, with the same keys as above.
     #[serde(default)]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "BTreeMap<TaskName, BTreeMap<String, serde_json::Value>>")
+    )]
     pub task: BTreeMap<TaskName, Table>,
 }
 
 /// Sizes of generated data; the same for every task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct GenerateConfig {
     /// Seed.
     pub seed: u64,
@@ -88,7 +104,9 @@ pub struct GenerateConfig {
 
 /// The methods of the paper's two tables.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct MethodLists {
     /// The task of a first impression, prompt tuning against FPT-CR; absent means the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,7 +119,9 @@ pub struct MethodLists {
 
 /// Trying prompts on each other's models, and as the start of another training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TransferConfig {
     /// The tasks to do so for.
     pub tasks: Vec<TaskName>,
@@ -145,6 +165,29 @@ impl MethodLists {
 }
 
 impl Experiment {
+    /// The paper's settings for some tasks on a model. Everything else may be set afterwards.
+    pub fn new(model: impl Into<PathBuf>, data: impl Into<PathBuf>, tasks: TaskList) -> Self {
+        Self {
+            model: model.into(),
+            model_config: None,
+            data: data.into(),
+            tasks,
+            precision: Precision::default(),
+            prompt: PromptConfig::default(),
+            train: TrainConfig::default(),
+            eval: EvalConfig::default(),
+            lengths: LengthConfig::default(),
+            schedule: ScheduleConfig::default(),
+            selection: SelectionConfig::default(),
+            run: RunNotes::default(),
+            methods: MethodLists::default(),
+            transfer: TransferConfig::default(),
+            sweep: SweepConfig::default(),
+            generate: None,
+            task: BTreeMap::new(),
+        }
+    }
+
     /// Read an experiment file; its paths become relative to the working directory. Its tasks are the paper's and those
     /// that it declares.
     ///
@@ -181,7 +224,7 @@ impl Experiment {
             path: path.to_path_buf(),
             reason,
         };
-        let mut experiment: Self = toml::from_str(text).map_err(|error| fail(error.to_string()))?;
+        let mut experiment: Self = mistakes::read(text).map_err(fail)?;
         let base = path.parent().unwrap_or(Path::new(""));
         experiment.model = join_model(base, &experiment.model);
         experiment.data = join(base, &experiment.data);
@@ -252,9 +295,6 @@ impl Experiment {
         overrides: &[String],
     ) -> Result<RunConfig, TrainError> {
         let config = RunConfig {
-            task: task.clone(),
-            model: self.model.clone(),
-            data: self.data.clone(),
             seed,
             precision: self.precision,
             prompt: self.prompt.clone(),
@@ -264,6 +304,8 @@ impl Experiment {
             schedule: self.schedule.clone(),
             selection: self.selection.clone(),
             declared: self.tasks.declared().get(task).cloned(),
+            run: self.run.clone(),
+            ..RunConfig::new(task.clone(), &self.model, &self.data)
         };
         if i64::try_from(seed).is_err() {
             return Err(TrainError::Value {

@@ -5,6 +5,7 @@ mod check;
 mod experiment;
 mod limits;
 mod merge;
+mod mistakes;
 mod run;
 mod sweep;
 mod tasks;
@@ -12,8 +13,8 @@ mod tasks;
 pub use experiment::{Experiment, GenerateConfig, MethodLists, TransferConfig};
 pub use limits::{MOST_EXAMPLES, MOST_STEPS, MOST_TOKENS};
 pub use run::{
-    EvalConfig, EvalModel, LengthConfig, OnNonfinite, PromptConfig, RunConfig, ScoreConfig,
-    SelectionConfig, TrainConfig,
+    EvalConfig, EvalModel, LengthConfig, OnNonfinite, PromptConfig, RunConfig, RunNotes,
+    ScoreConfig, SelectionConfig, TrainConfig,
 };
 pub use sweep::{Combination, SweepConfig};
 pub use tasks::TaskList;

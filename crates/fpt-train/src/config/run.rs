@@ -15,12 +15,15 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use super::merge::{merge, parse_assignment};
+use super::mistakes;
 
 use crate::{Average, Precision, RateSchedule, TrainError};
 
 /// One run, fully resolved; written into its directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RunConfig {
     /// The task.
     pub task: TaskName,
@@ -50,9 +53,49 @@ pub struct RunConfig {
     /// What the task is, where it is declared and not programmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub declared: Option<Declaration>,
+    /// What people say of it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub run: RunNotes,
+}
+
+/// What people say of a run, for themselves and others; it is no part of what the run is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct RunNotes {
+    /// What it is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Words to find it by.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Anything else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
 }
 
 impl RunConfig {
+    /// The paper's prompt tuning of `task` on a model, with seed 0: a directory in Hugging Face layout, or a name that the
+    /// host finds. Everything else may be set afterwards.
+    pub fn new(task: TaskName, model: impl Into<PathBuf>, data: impl Into<PathBuf>) -> Self {
+        Self {
+            task,
+            model: model.into(),
+            data: data.into(),
+            seed: 0,
+            precision: Precision::default(),
+            prompt: PromptConfig::default(),
+            train: TrainConfig::default(),
+            eval: EvalConfig::default(),
+            lengths: LengthConfig::default(),
+            schedule: ScheduleConfig::default(),
+            selection: SelectionConfig::default(),
+            declared: None,
+            run: RunNotes::default(),
+        }
+    }
+
     /// Read the `config.toml` of a run. Its paths are as they were when it ran.
     ///
     /// # Errors
@@ -64,7 +107,7 @@ impl RunConfig {
             reason,
         };
         let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
-        let config: Self = toml::from_str(&text).map_err(|error| fail(error.to_string()))?;
+        let config: Self = mistakes::read(&text).map_err(fail)?;
         config.check().map_err(|error| fail(error.to_string()))?;
         Ok(config)
     }
@@ -80,13 +123,14 @@ impl RunConfig {
         if let Some(settings) = settings {
             merge(&mut table, settings);
         }
+        let of_file = table.clone();
         for assignment in overrides {
             let parsed: Table = parse_assignment(assignment).map_err(invalid("--set"))?;
             merge(&mut table, &parsed);
         }
-        let config: Self = table
-            .try_into()
-            .map_err(|error| invalid("task or --set")(format!("does not fit: {error}")))?;
+        let config = mistakes::fit::<Self>(table).map_err(|reason| TrainError::Setting {
+            reason: blame(&of_file, overrides).unwrap_or(reason),
+        })?;
         config.check()?;
         Ok(config)
     }
@@ -106,9 +150,24 @@ impl RunConfig {
     }
 }
 
+/// Which of the assignments do not fit a configuration, and why, a line each.
+fn blame(of_file: &Table, assignments: &[String]) -> Option<String> {
+    let wrong = |assignment: &String| {
+        let parsed = parse_assignment(assignment).ok()?;
+        let mut table = of_file.clone();
+        merge(&mut table, &parsed);
+        let reason = mistakes::fit::<RunConfig>(table).err()?;
+        Some(format!("--set {assignment}: {reason}"))
+    };
+    let lines: Vec<_> = assignments.iter().filter_map(wrong).collect();
+    (!lines.is_empty()).then(|| lines.join("\n  "))
+}
+
 /// The prompt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct PromptConfig {
     /// Number of vectors; the paper has 20.
     pub length: usize,
@@ -118,7 +177,9 @@ pub struct PromptConfig {
 
 /// Training. The paper's optimizer is Adafactor without relative steps and parameter scaling.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TrainConfig {
     /// Optimizer steps.
     pub steps: usize,
@@ -175,6 +236,7 @@ pub struct TrainConfig {
 /// What becomes of a run if a loss, a gradient or the prompt is infinite or NaN. In no case is anything kept that such a
 /// step has moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum OnNonfinite {
     /// It ends.
@@ -197,7 +259,9 @@ fn is_one(parts: &usize) -> bool {
 
 /// Evaluation by greedy decoding.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct EvalConfig {
     /// Steps between evaluations on dev examples; the paper has 500.
     pub every: usize,
@@ -226,6 +290,7 @@ pub struct EvalConfig {
 
 /// Which model is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum EvalModel {
     /// The full model, whatever is trained on.
@@ -236,7 +301,9 @@ pub enum EvalModel {
 
 /// What stays of a model in a partial one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct SelectionConfig {
     /// How layers, neurons and heads are chosen.
     pub rules: SelectionRules,
@@ -249,7 +316,9 @@ pub struct SelectionConfig {
 
 /// How the parts of a model are scored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ScoreConfig {
     /// On examples of which split. The paper's authors took dev; training examples are the honest default.
     pub split: Split,
@@ -274,7 +343,9 @@ impl Default for ScoreConfig {
 
 /// Lengths, in tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct LengthConfig {
     /// Longest source, `</s>` included, prompt excluded; the paper has 492.
     pub max_source: usize,

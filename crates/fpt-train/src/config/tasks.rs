@@ -103,3 +103,23 @@ impl<'de> Visitor<'de> for TaskListVisitor {
         Ok(tasks)
     }
 }
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for TaskList {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "TaskList".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let names = generator.subschema_for::<Vec<TaskName>>();
+        let declaration = generator.subschema_for::<Declaration>();
+        let nothing = schemars::json_schema!({ "type": "object", "maxProperties": 0 });
+        schemars::json_schema!({
+            "description": "Names of the paper's tasks, or a table of declarations.",
+            "oneOf": [names, {
+                "type": "object",
+                "additionalProperties": { "anyOf": [declaration, nothing] }
+            }]
+        })
+    }
+}

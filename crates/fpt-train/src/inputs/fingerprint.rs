@@ -225,8 +225,8 @@ fn file(path: &Path) -> Result<String, TrainError> {
     Ok(Fingerprint::new().file(path)?.hex())
 }
 
-/// Of everything that training, answers and scores depend on.
-pub(crate) fn content_of_examples(examples: &[Example]) -> String {
+/// SHA-256 of everything that training, answers and scores depend on, as [`Fingerprints::splits`] has it.
+pub fn content_of_examples(examples: &[Example]) -> String {
     let mut hash = Fingerprint::new();
     for example in examples {
         hash.text(&example.id).text(&example.source);

@@ -18,8 +18,8 @@ use fpt_partial::Selection;
 use fpt_tasks::{Split, Warnings};
 
 use cache::Cache;
-pub use fingerprint::{Fingerprinter, Fingerprints};
-pub(crate) use fingerprint::{content_of_examples, content_of_model};
+pub(crate) use fingerprint::content_of_model;
+pub use fingerprint::{Fingerprinter, Fingerprints, content_of_examples};
 pub use found::{FindModel, FoundModel, HubModel, model_directory};
 pub use session::{Session, SplitData};
 

@@ -103,6 +103,10 @@ pub enum MetricRecord {
         /// were really multiplied. What `train.recompute` computes a second time is not counted again: these are the
         /// operations that the gradient takes, however much memory there is.
         flops: f64,
+        /// Tokens of sources and targets that training so far has seen, padding not counted; 0 where an older run did not
+        /// count them.
+        #[serde(default)]
+        tokens: u64,
     },
     /// A step went wrong, so it was undone (`train.on_nonfinite`): training went back, and on with the batches after its.
     /// The steps since `back_to` come again, with other batches.

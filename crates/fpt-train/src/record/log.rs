@@ -1,18 +1,71 @@
 //! One place where everything that happens goes.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::Event;
+use super::{Event, MetricRecord, tensorboard};
 use crate::TrainError;
 
-/// Tells listeners of every event, and writes those that are metrics to a file, a line of JSON each.
+/// The file for TensorBoard beside one of metrics.
+struct Board {
+    path: PathBuf,
+    file: File,
+}
+
+impl Board {
+    /// Of the lines that are in the file of metrics by now. As these do not tell when they were written, they count as
+    /// written as long ago as training has gone on since.
+    fn of(metrics: &Path) -> Result<Self, TrainError> {
+        let path = metrics.with_file_name(tensorboard::NAME);
+        let text = fs::read(metrics).map_err(|error| TrainError::output(metrics, error))?;
+        let text = String::from_utf8_lossy(&text);
+        let lines = text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        let lines: Vec<MetricRecord> = lines.collect();
+        let seconds = |line: &MetricRecord| match line {
+            MetricRecord::Step { seconds, .. } => Some(*seconds),
+            _ => None,
+        };
+        let trained = lines.iter().rev().find_map(seconds).unwrap_or(0.0);
+        let start = now() - trained;
+        let mut bytes = tensorboard::header(start);
+        let mut time = start;
+        for line in &lines {
+            time = seconds(line).map_or(time, |seconds| start + seconds);
+            bytes.extend(tensorboard::event(line, time).unwrap_or_default());
+        }
+        let failed = |error| TrainError::output(&path, error);
+        fs::write(&path, bytes).map_err(failed)?;
+        let file = File::options().append(true).open(&path).map_err(failed)?;
+        Ok(Self { path, file })
+    }
+
+    fn add(&mut self, line: &MetricRecord, time: f64) -> Result<(), TrainError> {
+        let Some(bytes) = tensorboard::event(line, time) else {
+            return Ok(());
+        };
+        let written = self.file.write_all(&bytes);
+        written.map_err(|error| TrainError::output(&self.path, error))
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// Tells listeners of every event, and writes those that are metrics to a file, a line of JSON each, and to one that
+/// TensorBoard reads.
 pub(crate) struct Log<'a> {
     path: PathBuf,
     metrics: File,
     /// Bytes of the file.
     length: u64,
+    board: Board,
     listener: &'a mut dyn FnMut(&Event),
     stop: fn() -> bool,
 }
@@ -37,6 +90,7 @@ impl<'a> Log<'a> {
             path: path.to_path_buf(),
             metrics,
             length,
+            board: Board::of(path)?,
             listener,
             stop,
         })
@@ -60,6 +114,7 @@ impl<'a> Log<'a> {
         let cut = self.metrics.set_len(length);
         cut.map_err(|error| TrainError::output(&self.path, error))?;
         self.length = length;
+        self.board = Board::of(&self.path)?;
         Ok(())
     }
 
@@ -94,6 +149,7 @@ impl<'a> Log<'a> {
             line.push('\n');
             self.metrics.write_all(line.as_bytes()).map_err(failed)?;
             self.length += line.len() as u64;
+            self.board.add(record, now())?;
         }
         (self.listener)(&event);
         match event {

@@ -4,6 +4,7 @@ mod event;
 mod log;
 mod purpose;
 mod result;
+mod tensorboard;
 
 pub use event::{Event, MetricRecord};
 pub(crate) use log::Log;

@@ -103,4 +103,10 @@ pub struct RunResult {
     pub version: String,
     /// Device.
     pub device: String,
+    /// The processor with its vector units, where the system told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processor: Option<String>,
+    /// When the run was finished, seconds since 1970 (UTC).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_seconds: Option<u64>,
 }

@@ -4,10 +4,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use fpt_partial::Selection;
+use fpt_tasks::Split;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::digests;
 use crate::{Fingerprints, MetricRecord, RunConfig, RunResult, TrainError};
+
+/// An answer of a finished run.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Prediction {
+    /// The example's id.
+    pub id: String,
+    /// What the model answered.
+    pub prediction: String,
+}
 
 /// A finished run.
 #[derive(Clone, Debug)]
@@ -49,14 +60,20 @@ impl FinishedRun {
     /// # Errors
     /// [`TrainError::Output`] if the file is not there or damaged.
     pub fn metrics(&self) -> Result<Vec<MetricRecord>, TrainError> {
-        let text = read_text(&self.directory, "metrics.jsonl")?;
-        let parse = |(number, line): (usize, &str)| {
-            serde_json::from_str(line).map_err(|error| TrainError::Output {
-                path: self.directory.join("metrics.jsonl"),
-                reason: format!("line {} is damaged: {error}", number + 1),
-            })
-        };
-        text.lines().enumerate().map(parse).collect()
+        self.read_lines("metrics.jsonl")
+    }
+
+    /// The best prompt's answers to the reported split, in its order.
+    ///
+    /// # Errors
+    /// [`TrainError::Output`] if the file is not there or damaged.
+    pub fn predictions(&self) -> Result<Vec<Prediction>, TrainError> {
+        self.read_lines(&self.predictions_file())
+    }
+
+    /// The name of the file that they are in.
+    pub fn predictions_file(&self) -> String {
+        predictions_file(self.result.split)
     }
 
     /// What each of its stages kept of the model.
@@ -75,6 +92,17 @@ impl FinishedRun {
         self.read_json("inputs.json")
     }
 
+    fn read_lines<T: DeserializeOwned>(&self, name: &str) -> Result<Vec<T>, TrainError> {
+        let text = read_text(&self.directory, name)?;
+        let parse = |(number, line): (usize, &str)| {
+            serde_json::from_str(line).map_err(|error| TrainError::Output {
+                path: self.directory.join(name),
+                reason: format!("line {} is damaged: {error}", number + 1),
+            })
+        };
+        text.lines().enumerate().map(parse).collect()
+    }
+
     fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, TrainError> {
         serde_json::from_str(&read_text(&self.directory, name)?).map_err(|error| {
             TrainError::Output {
@@ -83,6 +111,11 @@ impl FinishedRun {
             }
         })
     }
+}
+
+/// The file of a run's answers to a split.
+pub(crate) fn predictions_file(split: Split) -> String {
+    format!("predictions.{split}.jsonl")
 }
 
 fn read_text(directory: &Path, name: &str) -> Result<String, TrainError> {

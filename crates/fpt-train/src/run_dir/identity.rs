@@ -62,6 +62,8 @@ pub(super) fn differences(there: &RunConfig, here: &RunConfig) -> Result<Vec<Str
         for path in PATHS {
             mask(&mut table, path);
         }
+        // What people say of a run.
+        table.remove("run");
         Ok(table)
     };
     let mut found = Vec::new();

@@ -8,6 +8,7 @@ mod open;
 mod sweep;
 
 pub use claim::Claim;
-pub use finished::FinishedRun;
+pub(crate) use finished::predictions_file;
+pub use finished::{FinishedRun, Prediction};
 pub use identity::finished_run;
 pub(crate) use open::RunDir;

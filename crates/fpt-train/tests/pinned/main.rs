@@ -59,6 +59,7 @@ fn a_small_grid_of_runs_gives_the_pinned_numbers() {
         let host = Host {
             revision: "none".into(),
             device: "cpu".into(),
+            processor: || None,
             peak_memory: || None,
             tasks: Tasks::paper(),
             find_model: model_directory,

@@ -35,6 +35,7 @@ fn run(lab: &Lab, settings: &[&str]) -> (Training, usize) {
     let host = Host {
         revision: "none".into(),
         device: "cpu".into(),
+        processor: || None,
         peak_memory: || None,
         tasks: Tasks::paper(),
         find_model: model_directory,

@@ -40,6 +40,7 @@ fn run_on(
     let host = Host {
         revision: "none".into(),
         device: "cpu".into(),
+        processor: || None,
         peak_memory: || None,
         tasks: Tasks::paper(),
         find_model: model_directory,
@@ -359,6 +360,7 @@ fn numbers_are_read_as_they_were_written() {
             gradient_norm: loss / 3.0,
             seconds: 0.1,
             flops: 1e9,
+            tokens: 1 << 40,
         };
         let text = serde_json::to_string(&record).unwrap();
         let read: MetricRecord = serde_json::from_str(&text).unwrap();

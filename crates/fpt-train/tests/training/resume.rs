@@ -45,6 +45,7 @@ fn run(
     let host = Host {
         revision: "none".into(),
         device: "cpu".into(),
+        processor: || None,
         peak_memory: || None,
         tasks: Tasks::paper(),
         find_model: model_directory,

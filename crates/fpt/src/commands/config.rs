@@ -1,12 +1,13 @@
-//! `fpt config`: the experiments that the program carries.
+//! `fpt config`: experiment files, and those that the program carries.
 
 use anyhow::Context;
 use clap::{Args as ClapArgs, Subcommand};
 use fpt::experiments::{EXPERIMENTS, EmbeddedExperiment};
+use fpt_train::Experiment;
 
 use super::print_line;
 
-/// Experiments that come with this program, as files to change.
+/// Experiment files: those that come with this program, and what may stand in them.
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Tell their names, and what each is.
@@ -14,6 +15,7 @@ pub(crate) enum Command {
     /// Example: fpt config list
     List,
     Show(ShowArgs),
+    Schema(SchemaArgs),
 }
 
 /// Print an experiment file.
@@ -26,6 +28,15 @@ pub(crate) struct ShowArgs {
     /// Its name, as `fpt config list` has it.
     name: String,
 }
+
+/// Print the JSON Schema of experiment files, by which editors complete and explain keys.
+///
+/// Save it and name it in the first line of an experiment file: `#:schema ./fpt.schema.json`, as Taplo and Even Better TOML
+/// read it.
+///
+/// Example: fpt config schema > fpt.schema.json
+#[derive(ClapArgs)]
+pub(crate) struct SchemaArgs {}
 
 pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
     match command {
@@ -40,6 +51,10 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
                 )
             })?;
             print_line(named.text().trim_end())
+        }
+        Command::Schema(SchemaArgs {}) => {
+            let schema = schemars::schema_for!(Experiment);
+            print_line(&serde_json::to_string_pretty(&schema)?)
         }
     }
 }

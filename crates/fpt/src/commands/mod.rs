@@ -16,6 +16,7 @@ pub(crate) mod man;
 mod memory;
 mod numbers;
 pub(crate) mod predict;
+mod progress;
 pub(crate) mod report;
 pub(crate) mod reproduce;
 pub(crate) mod similarity;

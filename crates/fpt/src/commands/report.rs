@@ -6,8 +6,9 @@ use clap::Args as ClapArgs;
 
 /// Make the report of finished runs, from their directories alone.
 ///
-/// Writes index.html, report.md, results.json and results.csv into the directory, and prints the tables. Runs lie
-/// directly below it, one a directory; several seeds of a method become mean ± standard deviation.
+/// Writes index.html, a page for each run in pages, report.md, results.json and results.csv into the directory, and
+/// prints the tables. Runs lie directly below it, one a directory; several seeds of a method become mean ± standard
+/// deviation. The pages of runs show texts beside answers where the data still lie where the runs read them.
 ///
 /// Example: fpt report runs/mini
 #[derive(ClapArgs)]

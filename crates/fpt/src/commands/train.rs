@@ -1,7 +1,8 @@
 //! `fpt train`: one run.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
 use fpt::bytes::Bytes;
@@ -13,6 +14,7 @@ use fpt_train::{Begun, Conduct, Event, MetricRecord, RunConfig, RunResult, Train
 use indicatif::ProgressBar;
 
 use super::data::show_examples;
+use super::progress::{Lines, Progress};
 use super::{Parent, RunArgs, dry_run, memory, print_json, print_line};
 
 /// Train a prompt for one task.
@@ -204,6 +206,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
 
     let bar = terminal::bar(1, config.task.as_str());
+    // Where no bar is seen, lines tell how it goes on.
+    let mut plain = (!std::io::stderr().is_terminal()).then(Plain::new);
+    bar.set_message("loading");
     let mut last_printed = Ok(());
     let mut step = 0;
     let mut listen = |event: &Event| {
@@ -217,6 +222,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         }
         if !args.json {
             show(event, &bar);
+            if let Some(line) = plain.as_mut().and_then(|plain| plain.after(event)) {
+                terminal::note(&line);
+            }
         } else if last_printed.is_ok() {
             last_printed = print_json(event);
             if last_printed.is_err() {
@@ -248,6 +256,43 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     print_line(&format!("adapter: {}", adapter.display()))
 }
 
+/// Lines now and then, instead of a bar.
+struct Plain {
+    lines: Lines,
+    steps: usize,
+}
+
+impl Plain {
+    fn new() -> Self {
+        Self {
+            lines: Lines::new(),
+            steps: 0,
+        }
+    }
+
+    /// The line after an event, if it is time for one.
+    fn after(&mut self, event: &Event) -> Option<String> {
+        match event {
+            Event::Loaded { steps, .. } => {
+                self.steps = *steps;
+                None
+            }
+            Event::Metric(MetricRecord::Step {
+                step, loss, tokens, ..
+            }) => {
+                let progress = Progress {
+                    step: *step,
+                    steps: self.steps,
+                    loss: *loss,
+                    tokens: *tokens,
+                };
+                self.lines.after(Instant::now(), &progress)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Let a bar follow the run.
 fn show(event: &Event, bar: &ProgressBar) {
     for note in notes(event) {
@@ -272,6 +317,7 @@ fn show(event: &Event, bar: &ProgressBar) {
             bar.set_message("");
             bar.set_length(*steps as u64);
         }
+        Event::Evaluated { .. } => bar.set_message("evaluating"),
         Event::Metric(MetricRecord::Step { step, loss, .. }) => {
             bar.set_position(*step as u64);
             bar.set_message(format!("loss {loss:.3}"));

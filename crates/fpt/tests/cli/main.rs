@@ -8,6 +8,8 @@ mod convert;
 mod determinism;
 mod devices;
 mod doctor;
+#[cfg(unix)]
+mod guide;
 mod hostile_text;
 mod hub;
 mod lab;

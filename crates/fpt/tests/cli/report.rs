@@ -33,8 +33,26 @@ fn the_page_is_made_of_the_runs() {
 
     let read = |name: &str| fs::read_to_string(lab.path("runs").join(name)).unwrap();
     let page = read("index.html");
-    for part in ["Prompt tuning", "Learning curves", "mnli-pt-s0/", "<svg"] {
+    for part in [
+        "Summary",
+        "Prompt tuning",
+        "Learning curves",
+        "pages/mnli-pt-s0.html",
+        "<svg",
+    ] {
         assert!(page.contains(part), "{part}");
+    }
+    // The data are where the runs read them. Tasks of labels have a confusion matrix.
+    let of_run = ["mnli", "squad2"].map(|task| read(&format!("pages/{task}-pt-s0.html")));
+    for (html, has_labels) in of_run.iter().zip([true, false]) {
+        assert_eq!(html.contains("Confusion matrix"), has_labels);
+        for part in ["answers.", "source", "[train]"] {
+            assert!(html.contains(part), "{part}");
+        }
+        // What only the system knows.
+        if cfg!(target_os = "linux") {
+            assert!(!html.contains("not recorded"), "{html}");
+        }
     }
     assert!(read("report.md").starts_with("# Results"));
     assert_eq!(read("results.csv").lines().count(), 1 + 2);

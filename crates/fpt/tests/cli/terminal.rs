@@ -2,17 +2,19 @@
 
 use std::fs;
 
-use crate::lab::{Lab, stderr, stdout};
+use crate::lab::{Lab, stderr, stdout, trained};
 
 /// Columns of help where there is no terminal.
 const HELP: usize = 100;
 
-const COMMANDS: [&[&str]; 16] = [
+const COMMANDS: [&[&str]; 18] = [
+    &["init"],
     &["train"],
     &["eval"],
     &["predict"],
     &["cost"],
     &["data", "check"],
+    &["config", "schema"],
     &["convert"],
     &["similarity"],
     &["transfer"],
@@ -120,4 +122,83 @@ fn every_command_has_a_manual_page() {
         assert!(command.is_empty() || page.contains("Example: "), "{page}");
     }
     assert!(!lab.path("share/man1/fpt-help.1").exists());
+}
+
+#[test]
+fn what_is_told_is_less_or_more_or_logged() {
+    let lab = Lab::new();
+    let train = |out: &str, more: &[&str]| {
+        let mut arguments = vec![
+            "train", "--config", "lab.toml", "--task", "mnli", "--out", out,
+        ];
+        arguments.extend(more);
+        let output = lab.fpt(&arguments, "");
+        trained(&output);
+        stderr(&output)
+    };
+    let usual = train("usual", &["--log-file", "told.log"]);
+    assert!(usual.contains("step 2: dev accuracy"), "{usual}");
+    assert!(!usual.contains("lies in"), "{usual}");
+    let log = fs::read_to_string(lab.path("told.log")).unwrap();
+    assert!(
+        log.contains("INFO") && log.contains("step 2: dev accuracy"),
+        "{log}"
+    );
+    assert!(log.contains("the model model lies in model"), "{log}");
+    assert_eq!(train("quiet", &["-q"]), "");
+    let more = train("more", &["-v", "--log-file", "told.log"]);
+    assert!(more.contains("the model model lies in model"), "{more}");
+    assert_eq!(more.matches("step 2: dev accuracy").count(), 1, "{more}");
+    let log = fs::read_to_string(lab.path("told.log")).unwrap();
+    assert_eq!(
+        log.matches("step 2: dev accuracy").count(),
+        2,
+        "what was there stays: {log}"
+    );
+    // Errors are told in any case.
+    let refused = lab.fpt(&["-q", "train", "--config", "none.toml", "--out", "x"], "");
+    assert!(
+        stderr(&refused).starts_with("error: "),
+        "{}",
+        stderr(&refused)
+    );
+    // Beside the metrics there is the same for TensorBoard.
+    let board = fs::read(lab.path("usual/events.out.tfevents.fpt")).unwrap();
+    assert!(board.windows(10).any(|bytes| bytes == b"train/loss"));
+}
+
+#[test]
+fn editors_get_a_schema_that_the_shipped_experiments_follow() {
+    let lab = Lab::new();
+    let output = lab.fpt(&["config", "schema"], "");
+    trained(&output);
+    let schema: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    // What a key is stands beside it.
+    let train = &schema["$defs"]["TrainConfig"]["properties"];
+    assert!(
+        train["learning_rate"]["description"]
+            .as_str()
+            .unwrap()
+            .contains("the paper has 0.3")
+    );
+    assert_eq!(train["steps"]["default"], 30_000);
+    let declared = &schema["$defs"]["Declaration"]["properties"];
+    assert!(
+        declared["metrics"].is_object() && declared["labels"].is_object(),
+        "{declared}"
+    );
+    // Every key of the experiments that ship is there.
+    let configs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs");
+    for name in [
+        "mini.toml",
+        "t5-large.toml",
+        "t5-xl.toml",
+        "flan-t5-base.toml",
+    ] {
+        let text = fs::read_to_string(format!("{configs}/{name}")).unwrap();
+        let table: toml::Table = text.parse().unwrap();
+        for key in table.keys() {
+            assert!(schema["properties"][key].is_object(), "{name}: {key}");
+        }
+    }
 }

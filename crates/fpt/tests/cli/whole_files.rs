@@ -89,7 +89,13 @@ fn reports_at_the_same_time_are_all_whole() {
         let output = lab.fpt(&["report", "runs"], "");
         assert!(output.status.success(), "{}", stderr(&output));
     };
-    let files = ["index.html", "report.md", "results.csv", "results.json"];
+    let files = [
+        "index.html",
+        "pages/mnli-pt-s0.html",
+        "report.md",
+        "results.csv",
+        "results.json",
+    ];
     let read = || files.map(|name| fs::read_to_string(lab.path("runs").join(name)).unwrap());
     report();
     let alone = read();
@@ -100,9 +106,8 @@ fn reports_at_the_same_time_are_all_whole() {
         }
     });
     assert_eq!(read(), alone);
-    let mut expected = vec!["mnli-pt-s0"];
-    expected.splice(0..0, ["index.html"]);
-    expected.extend(&files[1..]);
+    let mut expected = vec!["index.html", "mnli-pt-s0", "pages"];
+    expected.extend(&files[2..]);
     assert_eq!(names(&lab.path("runs")), expected);
 }
 

@@ -4,12 +4,12 @@ mod names;
 mod outcome;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::Args as ClapArgs;
 use fpt::grid::{
-    Executor, Planned, RunArgs, find_finished, largest, list, open, retain_current, this_program,
+    Executor, Planned, RunArgs, begin, find_finished, largest, list, open, retain_current,
+    this_program,
 };
 use fpt::{model, terminal};
 use fpt_partial::shape;
@@ -149,10 +149,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         return list(&runs, &out);
     }
     let _claim = open(&out, &experiment)?;
-    // What was killed while it wrote them.
-    fpt_files::remove_stale(&out, Duration::ZERO, |name| {
-        fpt_report::FILES.contains(&name)
-    });
+    begin(&out, "fpt")?;
     find_finished(&mut runs, &mut model::fingerprinter(), args.run.force_new)?;
 
     let configs: Vec<_> = runs.iter().map(|run| run.config.clone()).collect();
