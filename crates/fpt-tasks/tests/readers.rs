@@ -50,7 +50,8 @@ fn names_and_files() {
             assert!(!read(task, split).examples.is_empty());
         }
     }
-    let error = "glue".parse::<TaskName>().unwrap_err().to_string();
+    let unknown: TaskName = "glue".parse().unwrap();
+    let error = Tasks::paper().get(&unknown).unwrap_err().to_string();
     assert_eq!(
         error,
         "unknown task `glue`; expected one of mnli, qqp, squad2, record, xsum"

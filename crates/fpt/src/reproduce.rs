@@ -16,6 +16,7 @@ use crate::grid::{
     Executor, FindProgram, Grid, Planned, RunArgs, begin, find_finished, largest, list, open,
     prompts, retain_current, retain_possible, starts, until_stopped,
 };
+use crate::own_command::own_command;
 use crate::{model, stop, terminal};
 
 /// Run an experiment and report it.
@@ -87,6 +88,8 @@ pub struct Offer {
     pub called: &'static str,
     /// Finds the program that makes the runs.
     pub program: FindProgram,
+    /// What people call the program.
+    pub called: &'static str,
 }
 
 /// Which of the paper's tables.

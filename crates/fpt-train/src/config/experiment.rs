@@ -180,6 +180,7 @@ impl Experiment {
             schedule: ScheduleConfig::default(),
             selection: SelectionConfig::default(),
             run: RunNotes::default(),
+            sweep: SweepConfig::default(),
             methods: MethodLists::default(),
             transfer: TransferConfig::default(),
             sweep: SweepConfig::default(),

@@ -37,9 +37,9 @@ impl Board {
             time = seconds(line).map_or(time, |seconds| start + seconds);
             bytes.extend(tensorboard::event(line, time).unwrap_or_default());
         }
-        let failed = |error| TrainError::output(&path, error);
-        fs::write(&path, bytes).map_err(failed)?;
-        let file = File::options().append(true).open(&path).map_err(failed)?;
+        fpt_files::write(&path, bytes)?;
+        let file = File::options().append(true).open(&path);
+        let file = file.map_err(|error| TrainError::output(&path, error))?;
         Ok(Self { path, file })
     }
 

@@ -10,6 +10,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         config: "mini",
         called: "fpt",
         program: grid::this_program,
+        called: "fpt",
     };
     reproduce::run(args, &offer)
 }

@@ -3,12 +3,12 @@
 
 use std::fs;
 
-use crate::lab::{Lab, status, stderr};
+use crate::lab::{Lab, error_of, status, stderr};
 
 /// Train MNLI in `lab`, which must fail and name all of `expected`.
 fn refused(lab: &Lab, more: &[&str], expected: &[&str]) {
     let output = lab.train("mnli", more);
-    let message = stderr(&output);
+    let message = error_of(&output);
     assert_eq!(output.status.code(), status(&message), "{message}");
     assert!(message.starts_with("error: "), "{message}");
     assert!(!message.contains("panicked"), "{message}");

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::lab::{Lab, status, stderr, stdout};
+use crate::lab::{Lab, error_of, status, stderr, stdout};
 
 /// Has no character that a terminal obeys or reorders text for, but lines.
 fn is_harmless(text: &str) -> bool {
@@ -30,10 +30,10 @@ fn messages_do_not_command_the_terminal() {
         &["no\u{202e}\rcommand"],
     ] {
         let output = lab.fpt(arguments, "");
-        let message = stderr(&output);
+        assert!(is_harmless(&stderr(&output)), "{output:?}");
+        let message = error_of(&output);
         assert_eq!(output.status.code(), status(&message), "{message:?}");
         assert!(message.starts_with("error: "), "{message:?}");
-        assert!(is_harmless(&message), "{message:?}");
     }
     // What was escaped can be read, and lines stay lines.
     let message = stderr(&lab.fpt(&["report", "no\u{1b}where"], ""));

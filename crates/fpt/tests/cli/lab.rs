@@ -58,6 +58,16 @@ pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// The error that it ended with, without what was told before.
+pub(crate) fn error_of(output: &Output) -> String {
+    let message = stderr(output);
+    let start = match message.starts_with("error: ") {
+        true => Some(0),
+        false => message.find("\nerror: ").map(|line| line + 1),
+    };
+    start.map_or(message.clone(), |start| message[start..].to_owned())
+}
+
 /// That it did what it was asked for.
 pub(crate) fn trained(output: &Output) {
     assert!(output.status.success(), "{}", stderr(output));

@@ -6,7 +6,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::lab::{Lab, stderr, stdout};
+use crate::lab::{Lab, error_of, stderr, stdout};
 
 /// Values that a number of a configuration may be set to.
 const VALUES: [&str; 9] = [
@@ -36,7 +36,7 @@ const OPTIONAL: [&str; 9] = [
 
 /// It worked, or an error of which `name` is a part stopped it.
 fn worked_or_named(output: &Output, name: &str, what: &str) -> bool {
-    let message = stderr(output);
+    let message = error_of(output);
     match output.status.code() {
         Some(0) => true,
         Some(1 | 2) => {

@@ -390,7 +390,7 @@ fn data_that_mislead_are_named() {
     let found = lines(&stdout(&output));
     assert_eq!(found.len(), 2);
     assert_eq!(found[0]["shared"], serde_json::json!([["train", "dev", 1]]));
-    assert_eq!(found[0]["examples"].as_array().unwrap().len(), 3);
+    assert_eq!(found[0]["shown"].as_array().unwrap().len(), 3);
     // Labels that are one to the model.
     config("{ 0 = \"housing\", 1 = \"kitchen\" }");
     refused(&check(&[]), &["train.csv, dev.csv can't be used"]);
@@ -413,12 +413,15 @@ fn data_that_mislead_are_named() {
     std::fs::remove_file(lab.path("dev.csv")).unwrap();
     refused(&check(&[]), &["cannot read dev.csv"]);
     lab.edit("own.toml", |text| text.replace("labels", "lables"));
-    refused(&check(&[]), &["own.toml", "unknown field `lables`"]);
+    refused(
+        &check(&[]),
+        &["own.toml", "unknown key `lables`; did you mean `labels`?"],
+    );
     write(
         "own.toml",
         "model = \"model\"\n[tasks.mnli]\nsource = \"x\"\n",
     );
-    refused(&check(&[]), &["unknown field `source`"]);
+    refused(&check(&[]), &["unknown key `source`"]);
 }
 
 #[test]

@@ -22,7 +22,7 @@ const NAMED: usize = 20;
 #[derive(Serialize)]
 pub(super) struct Look {
     /// Some examples.
-    examples: Vec<Shown>,
+    shown: Vec<Shown>,
     /// How many examples each split has, where a file is shared.
     splits: BTreeMap<Split, usize>,
     /// Characters or words of the texts that the tokenizer does not know, and how often they occur.
@@ -57,7 +57,7 @@ impl Look {
         let texts = || data.iter().flat_map(|(_, data)| &data.examples);
         let (labels, label_problems) = labels(task, tokenizer, file.run.as_ref())?;
         Ok(Self {
-            examples: spread(&texts().collect::<Vec<_>>()),
+            shown: spread(&texts().collect::<Vec<_>>()),
             splits: match data.len() {
                 0 | 1 => BTreeMap::new(),
                 _ => data
@@ -271,7 +271,7 @@ impl fmt::Display for Look {
         for problem in &self.label_problems {
             writeln!(f, "error: {problem}")?;
         }
-        for shown in &self.examples {
+        for shown in &self.shown {
             writeln!(f, "{shown}")?;
         }
         Ok(())
