@@ -10,8 +10,8 @@ pub use fpt::reproduce::Args;
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let offer = Offer {
         config: "configs/mini.toml",
-        called: "cargo xtask",
         program: shell::build_among,
+        called: "cargo xtask",
     };
     reproduce::run(args, &offer)
 }

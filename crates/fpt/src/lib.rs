@@ -12,7 +12,6 @@ mod host;
 pub mod memory;
 pub mod model;
 mod notes;
-mod own_command;
 mod report;
 pub mod reproduce;
 mod runs;

@@ -16,7 +16,6 @@ use crate::grid::{
     Executor, FindProgram, Grid, Planned, RunArgs, begin, find_finished, largest, list, open,
     prompts, retain_current, retain_possible, starts, until_stopped,
 };
-use crate::own_command::own_command;
 use crate::{model, stop, terminal};
 
 /// Run an experiment and report it.
@@ -84,8 +83,6 @@ pub struct Args {
 pub struct Offer {
     /// The experiment that is meant where none is named.
     pub config: &'static str,
-    /// What people call the program by.
-    pub called: &'static str,
     /// Finds the program that makes the runs.
     pub program: FindProgram,
     /// What people call the program.

@@ -271,6 +271,43 @@ fn the_first_picture_compares_at_equal_cost() {
     );
 }
 
+/// Seeds of a task have that task in common: they are no pairs of their own.
+#[test]
+fn a_pair_of_a_test_is_a_task_or_a_seed_and_never_a_run() {
+    let directory = tempfile::tempdir().unwrap();
+    grid(directory.path(), 8, |task, seed| {
+        1.0 + task as f64 + seed as f64
+    });
+    let results = Results::read(directory.path()).unwrap();
+    let improve = results.rows[1].improve.as_ref().unwrap();
+    let seeds = improve.over_seeds.as_ref().unwrap();
+    let tasks = improve.over_tasks.as_ref().unwrap();
+    assert_eq!(seeds.differences, [1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5]);
+    assert_eq!(tasks.differences, [4.5, 5.5]);
+    assert_eq!((improve.mean, seeds.mean, tasks.mean), (5.0, 5.0, 5.0));
+    assert_eq!((seeds.p, seeds.least_p), (1.0 / 128.0, 1.0 / 128.0));
+    assert_eq!((tasks.p, tasks.least_p), (0.5, 0.5));
+
+    // A seed without one of the tasks is no mean over them.
+    fs::remove_dir_all(directory.path().join("qqp-cr-s3")).unwrap();
+    let results = Results::read(directory.path()).unwrap();
+    let improve = results.rows[1].improve.as_ref().unwrap();
+    let seeds = improve.over_seeds.as_ref().unwrap();
+    assert_eq!(seeds.differences, [1.5, 2.5, 3.5, 5.5, 6.5, 7.5, 8.5]);
+}
+
+#[test]
+fn a_run_is_not_written_into() {
+    let directory = directory();
+    Fake(TaskName::MNLI, "fpt-ld", 0, 66.0, 800.0, 15.0, vec![]).write(
+        directory.path(),
+        super::PAGES,
+        None,
+    );
+    let error = write(directory.path()).unwrap_err().to_string();
+    assert!(error.contains("pages is a run"), "{error}");
+}
+
 #[test]
 fn settings_are_told_apart_and_the_best_on_dev_comes_first() {
     let directory = tempfile::tempdir().unwrap();
@@ -341,41 +378,4 @@ fn settings_are_told_apart_and_the_best_on_dev_comes_first() {
     assert!(page.contains("Settings, the best on dev first."));
     let best = "Of 4 settings learning_rate=0.2, method=pt is the best on dev: 90.00 on average.";
     assert_eq!(results.sentences(), [best]);
-}
-
-/// Seeds of a task have that task in common: they are no pairs of their own.
-#[test]
-fn a_pair_of_a_test_is_a_task_or_a_seed_and_never_a_run() {
-    let directory = tempfile::tempdir().unwrap();
-    grid(directory.path(), 8, |task, seed| {
-        1.0 + task as f64 + seed as f64
-    });
-    let results = Results::read(directory.path()).unwrap();
-    let improve = results.rows[1].improve.as_ref().unwrap();
-    let seeds = improve.over_seeds.as_ref().unwrap();
-    let tasks = improve.over_tasks.as_ref().unwrap();
-    assert_eq!(seeds.differences, [1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5]);
-    assert_eq!(tasks.differences, [4.5, 5.5]);
-    assert_eq!((improve.mean, seeds.mean, tasks.mean), (5.0, 5.0, 5.0));
-    assert_eq!((seeds.p, seeds.least_p), (1.0 / 128.0, 1.0 / 128.0));
-    assert_eq!((tasks.p, tasks.least_p), (0.5, 0.5));
-
-    // A seed without one of the tasks is no mean over them.
-    fs::remove_dir_all(directory.path().join("qqp-cr-s3")).unwrap();
-    let results = Results::read(directory.path()).unwrap();
-    let improve = results.rows[1].improve.as_ref().unwrap();
-    let seeds = improve.over_seeds.as_ref().unwrap();
-    assert_eq!(seeds.differences, [1.5, 2.5, 3.5, 5.5, 6.5, 7.5, 8.5]);
-}
-
-#[test]
-fn a_run_is_not_written_into() {
-    let directory = directory();
-    Fake(TaskName::MNLI, "fpt-ld", 0, 66.0, 800.0, 15.0, vec![]).write(
-        directory.path(),
-        super::PAGES,
-        None,
-    );
-    let error = write(directory.path()).unwrap_err().to_string();
-    assert!(error.contains("pages is a run"), "{error}");
 }

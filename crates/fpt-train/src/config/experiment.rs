@@ -183,7 +183,6 @@ impl Experiment {
             sweep: SweepConfig::default(),
             methods: MethodLists::default(),
             transfer: TransferConfig::default(),
-            sweep: SweepConfig::default(),
             generate: None,
             task: BTreeMap::new(),
         }

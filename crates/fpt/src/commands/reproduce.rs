@@ -8,7 +8,6 @@ pub(crate) use fpt::reproduce::Args;
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let offer = Offer {
         config: "mini",
-        called: "fpt",
         program: grid::this_program,
         called: "fpt",
     };
