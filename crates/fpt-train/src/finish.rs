@@ -52,6 +52,7 @@ pub(crate) fn finish(
     let mut seconds = inputs.seconds;
     seconds.train = state.counters.training.as_secs_f64();
     seconds.evaluate = state.counters.evaluating.as_secs_f64();
+    seconds.cpu = (host.cpu_seconds)();
     let result = RunResult {
         task: config.task.clone(),
         method: config.schedule.label(),

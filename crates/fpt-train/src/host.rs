@@ -13,6 +13,8 @@ pub struct Host {
     pub device: String,
     /// The processor with its vector units, where the system tells.
     pub processor: fn() -> Option<String>,
+    /// Seconds that the process's threads have computed so far, where the system tells.
+    pub cpu_seconds: fn() -> Option<f64>,
     /// Peak memory of the process in bytes, where the system tells.
     pub peak_memory: fn() -> Option<u64>,
     /// The tasks that are programmed; a configuration may declare its own.
@@ -30,6 +32,7 @@ impl Host {
             revision: "unknown".into(),
             device: "cpu".into(),
             processor: || None,
+            cpu_seconds: || None,
             peak_memory: || None,
             tasks: Tasks::paper(),
             find_model,

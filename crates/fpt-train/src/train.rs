@@ -210,6 +210,7 @@ mod tests {
             revision: "none".into(),
             device: "cpu".into(),
             processor: || None,
+            cpu_seconds: || None,
             peak_memory: || None,
             tasks: Tasks::paper(),
             find_model: model_directory,

@@ -13,10 +13,9 @@ use fpt_train::Experiment;
 
 use crate::experiments::Named;
 use crate::grid::{
-    Executor, FindProgram, Grid, Planned, RunArgs, find_finished, largest, list, open, prompts,
-    retain_current, retain_possible, starts, until_stopped,
+    Executor, FindProgram, Grid, Planned, RunArgs, begin, find_finished, largest, list, open,
+    prompts, retain_current, retain_possible, starts, until_stopped,
 };
-use crate::own_command::own_command;
 use crate::{model, stop, terminal};
 
 /// Run an experiment and report it.
@@ -26,8 +25,8 @@ use crate::{model, stop, terminal};
 /// their last checkpoints, so an interrupted experiment goes on where it stopped. SIGINT (Ctrl-C), SIGTERM, SIGHUP and
 /// SIGUSR1 end all runs, each with a checkpoint. A run that fails is a hole in the report, and makes the exit status 1;
 /// so does one that read other data or another model than is there in the end, and there is no report then that shows it
-/// beside others. One experiment at a time is run in an output directory. The report goes there: index.html, report.md,
-/// results.json, results.csv; `fpt report DIR` makes it again.
+/// beside others. One experiment at a time is run in an output directory. The report goes there: index.html with a page
+/// for each run in pages, report.md, results.json, results.csv; `fpt report DIR` makes it again.
 ///
 /// Example: fpt reproduce --quick
 #[derive(ClapArgs)]
@@ -192,12 +191,9 @@ pub fn run(args: &Args, offer: &Offer) -> anyhow::Result<()> {
     }
     let _claim = open(&out, experiment)?;
     named.write()?;
+    begin(&out, offer.called)?;
     // What was killed while it wrote them.
-    fpt_files::remove_stale(&out, Duration::ZERO, is_comparison_or_report);
-    let pages = out.join(fpt_report::PAGES);
-    fpt_files::remove_stale(&pages, Duration::ZERO, |name| name.ends_with(".html"));
-    let command = format!("{}\n", own_command(offer.called));
-    fpt_files::write(out.join(fpt_report::COMMAND), command)?;
+    fpt_files::remove_stale(&out, Duration::ZERO, is_comparison);
     find_finished(&mut runs, &mut model::fingerprinter(), args.run.force_new)?;
 
     let configs: Vec<_> = runs.iter().map(|run| run.config.clone()).collect();
@@ -311,11 +307,9 @@ impl Work<'_> {
 }
 
 /// Whether a file of a directory of runs, by its name, is one that compares them.
-fn is_comparison_or_report(name: &str) -> bool {
+fn is_comparison(name: &str) -> bool {
     let comparison = ["similarity-", "transfer-"];
     comparison.iter().any(|start| name.starts_with(start))
-        || fpt_report::FILES.contains(&name)
-        || name == fpt_report::COMMAND
 }
 
 /// Drop what was there before, keeping the order.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use fpt_schedule::{Method, ScheduleConfig};
 use fpt_tasks::TaskName;
-use fpt_train::{Fingerprints, FinishedRun, MetricRecord, RunConfig};
+use fpt_train::{Fingerprints, FinishedRun, MetricRecord, RunNotes};
 
 use crate::ReportError;
 
@@ -163,9 +163,11 @@ impl Run {
         {
             return plain;
         }
-        let settings = |run: &Self| -> RunConfig {
+        let settings = |run: &Self| {
             let mut config = run.finished.config.clone();
-            (config.schedule, config.seed) = (ScheduleConfig::default(), 0);
+            config.schedule = ScheduleConfig::default();
+            config.seed = 0;
+            config.run = RunNotes::default();
             config
         };
         let ours = settings(self);

@@ -12,6 +12,34 @@ impl Results {
     /// The rows whose schedules have names of their own, the best on dev first; `None` if there are no two of them. Scores of
     /// the reported split are not shown: they are not for choosing.
     pub(crate) fn settings(&self) -> Option<Table> {
+        let rows = self.by_dev();
+        let mut header = vec!["setting".to_string()];
+        header.extend(self.tasks.iter().map(|task| self.column(task)));
+        header.extend(["mean", "FLOPs", "train s", "seeds"].map(String::from));
+        let lines = rows.iter().map(|(dev, row)| self.line(*dev, row));
+        (rows.len() > 1).then(|| Table {
+            caption: "Settings, the best on dev first. Scores are of the dev split, which choices are made on, and their \
+                      mean is over the tasks; FLOPs and seconds are of the training of one run, mean over tasks and seeds."
+                .into(),
+            header,
+            rows: lines.collect(),
+        })
+    }
+
+    /// Which of the settings is the best, in a sentence.
+    pub(super) fn best_setting(&self) -> Option<String> {
+        let rows = self.by_dev();
+        let (dev, best) = rows.first().filter(|_| rows.len() > 1)?;
+        Some(format!(
+            "Of {} settings {} is the best on dev: {:.2} on average.",
+            rows.len(),
+            best.label,
+            (*dev)?
+        ))
+    }
+
+    /// Those rows with their mean dev scores.
+    fn by_dev(&self) -> Vec<(Option<f64>, &Row)> {
         let named: BTreeSet<String> = self
             .runs
             .iter()
@@ -24,17 +52,7 @@ impl Results {
         // What has not all tasks comes last.
         let score = |dev: Option<f64>| dev.unwrap_or(f64::NEG_INFINITY);
         rows.sort_by(|a, b| score(b.0).total_cmp(&score(a.0)));
-        let mut header = vec!["setting".to_string()];
-        header.extend(self.tasks.iter().map(|task| self.column(task)));
-        header.extend(["mean", "FLOPs", "train s", "seeds"].map(String::from));
-        let lines = rows.iter().map(|(dev, row)| self.line(*dev, row));
-        (rows.len() > 1).then(|| Table {
-            caption: "Settings, the best on dev first. Scores are of the dev split, which choices are made on, and their \
-                      mean is over the tasks; FLOPs and seconds are of the training of one run, mean over tasks and seeds."
-                .into(),
-            header,
-            rows: lines.collect(),
-        })
+        rows
     }
 
     fn line(&self, dev: Option<f64>, row: &Row) -> Vec<TableCell> {

@@ -13,19 +13,26 @@ use crate::stats::PairedTest;
 impl Results {
     /// A sentence or two for each progressive training that has prompt tuning to be compared with.
     pub(super) fn sentences(&self) -> Vec<String> {
-        let plain = self
-            .rows
-            .iter()
-            .find(|row| row.method == Some(Method::Pt))
-            .and_then(|row| row.average);
+        let mut sentences = Vec::from_iter(self.best_setting());
+        let plain = (self.rows.iter()).filter(|row| row.method == Some(Method::Pt));
+        let plain = match plain.collect::<Vec<_>>()[..] {
+            [only] => only.average,
+            [] => None,
+            // Which of its settings would the others be compared with?
+            _ => return sentences,
+        };
         let Some(plain) = plain else {
-            return vec!["There is no prompt tuning (PT) to compare with.".into()];
+            if sentences.is_empty() {
+                sentences.push("There is no prompt tuning (PT) to compare with.".into());
+            }
+            return sentences;
         };
         let progressive: Vec<&Row> = self.progressive().collect();
         if progressive.is_empty() {
-            return vec![format!(
+            sentences.push(format!(
                 "PT scores {plain:.2} on average; there is no progressive training to compare it with."
-            )];
+            ));
+            return sentences;
         }
         let sentence = |row: &&Row| match (row.average, row.flops_percent) {
             (Some(average), Some(flops)) => format!(
@@ -37,7 +44,8 @@ impl Results {
             ),
             _ => format!("{} lacks some of PT's tasks.", row.label),
         };
-        progressive.iter().map(sentence).collect()
+        sentences.extend(progressive.iter().map(sentence));
+        sentences
     }
 
     /// That a row has not the seeds of prompt tuning, where it is so.

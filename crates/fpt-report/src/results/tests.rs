@@ -376,4 +376,6 @@ fn settings_are_told_apart_and_the_best_on_dev_comes_first() {
     assert!(results.prompt_tuning().is_none());
     let page = results.page(directory.path()).unwrap().to_html().unwrap();
     assert!(page.contains("Settings, the best on dev first."));
+    let best = "Of 4 settings learning_rate=0.2, method=pt is the best on dev: 90.00 on average.";
+    assert_eq!(results.sentences(), [best]);
 }

@@ -18,6 +18,10 @@ pub struct Seconds {
     pub train: f64,
     /// Evaluations, the final ones included.
     pub evaluate: f64,
+    /// Of processors, all threads together, in the process that finished the run; absent where the system does not tell. Much
+    /// less than threads times the seconds above says that others were at work on the machine, or that a device was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<f64>,
 }
 
 /// What predicting without reading scores.

@@ -60,6 +60,7 @@ fn a_small_grid_of_runs_gives_the_pinned_numbers() {
             revision: "none".into(),
             device: "cpu".into(),
             processor: || None,
+            cpu_seconds: || None,
             peak_memory: || None,
             tasks: Tasks::paper(),
             find_model: model_directory,

@@ -36,6 +36,7 @@ fn run(lab: &Lab, settings: &[&str]) -> (Training, usize) {
         revision: "none".into(),
         device: "cpu".into(),
         processor: || None,
+        cpu_seconds: || None,
         peak_memory: || None,
         tasks: Tasks::paper(),
         find_model: model_directory,

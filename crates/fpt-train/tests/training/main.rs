@@ -41,6 +41,7 @@ fn run_on(
         revision: "none".into(),
         device: "cpu".into(),
         processor: || None,
+        cpu_seconds: || None,
         peak_memory: || None,
         tasks: Tasks::paper(),
         find_model: model_directory,

@@ -1,4 +1,4 @@
-//! `fpt config`: the experiments that the program carries, and what one may hold.
+//! `fpt config`: experiment files, and those that the program carries.
 
 use anyhow::Context;
 use clap::{Args as ClapArgs, Subcommand};
@@ -7,7 +7,7 @@ use fpt_train::Experiment;
 
 use super::print_line;
 
-/// Experiments that come with this program, as files to change, and the schema of such files.
+/// Experiment files: those that come with this program, and what may stand in them.
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Tell their names, and what each is.

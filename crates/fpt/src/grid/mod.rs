@@ -15,7 +15,7 @@ use clap::Args as ClapArgs;
 use fpt_train::{Claim, Experiment};
 
 use crate::bytes::Bytes;
-use crate::{DeviceName, available_memory, generate, stop, terminal};
+use crate::{DeviceName, available_memory, generate, shell, stop, terminal};
 pub use children::Children;
 use children::GRACE;
 pub use execute::{Executor, Stopped};
@@ -152,6 +152,21 @@ pub fn open(out: &Path, experiment: &Experiment) -> anyhow::Result<Claim> {
     let claim = Claim::new(out)?;
     generate::ensure(experiment)?;
     Ok(claim)
+}
+
+/// Remove from a directory of runs what reports left that were killed, and write down the command that the report is to name;
+/// `called` is what people call this program by.
+///
+/// # Errors
+/// If it can't be written.
+pub fn begin(out: &Path, called: &str) -> anyhow::Result<()> {
+    fpt_files::remove_stale(out, Duration::ZERO, |name| {
+        fpt_report::FILES.contains(&name) || name == fpt_report::COMMAND
+    });
+    let pages = out.join(fpt_report::PAGES);
+    fpt_files::remove_stale(pages, Duration::ZERO, |name| name.ends_with(".html"));
+    let command = format!("{}\n", shell::own_command(called));
+    Ok(fpt_files::write(out.join(fpt_report::COMMAND), command)?)
 }
 
 /// What `work` comes to, unless this program was asked to stop meanwhile, which is told.

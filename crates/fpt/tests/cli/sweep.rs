@@ -164,4 +164,17 @@ fn what_is_wrong_with_a_sweep_shows_before_anything_runs() {
         &["`train.learning_rate` is swept", "--set"],
     );
     refused(&sweep(&lab, &["--task", "mlni"]), &["mlni"]);
+    // What help shows is one.
+    let help = stdout(&lab.fpt(&["sweep", "--help"], ""));
+    let section = help.split_once("  [sweep]\n").unwrap().1;
+    let section: Vec<&str> = section.lines().map(str::trim).collect();
+    let listed = sweep(
+        &self::lab(&section.join("\n")),
+        &["--dry-run", "--set", "train.steps=10"],
+    );
+    assert!(
+        stderr(&listed).contains("40 runs in runs"),
+        "{}",
+        stderr(&listed)
+    );
 }

@@ -7,14 +7,19 @@ use crate::lab::{Lab, stderr, stdout, trained};
 /// Columns of help where there is no terminal.
 const HELP: usize = 100;
 
-const COMMANDS: [&[&str]; 18] = [
+const COMMANDS: [&[&str]; 23] = [
     &["init"],
     &["train"],
     &["eval"],
     &["predict"],
     &["cost"],
     &["data", "check"],
+    &["data", "generate"],
+    &["config", "list"],
+    &["config", "show"],
     &["config", "schema"],
+    &["reproduce"],
+    &["sweep"],
     &["convert"],
     &["similarity"],
     &["transfer"],

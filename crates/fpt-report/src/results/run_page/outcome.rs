@@ -71,8 +71,14 @@ pub(super) fn facts(run: &Run, files: &str) -> Vec<(String, Vec<Cell>)> {
         (
             "Seconds",
             format!(
-                "loading {:.1}, scoring {:.1}, training {:.1}, evaluating {:.1}",
-                seconds.load, seconds.score, seconds.train, seconds.evaluate
+                "loading {:.1}, scoring {:.1}, training {:.1}, evaluating {:.1}{}",
+                seconds.load,
+                seconds.score,
+                seconds.train,
+                seconds.evaluate,
+                seconds
+                    .cpu
+                    .map_or_else(String::new, |cpu| format!("; of processors {cpu:.1}"))
             ),
         ),
         ("Peak memory", memory.unwrap_or_else(unknown)),

@@ -4,12 +4,12 @@ mod names;
 mod outcome;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::Args as ClapArgs;
 use fpt::grid::{
-    Executor, Planned, RunArgs, find_finished, largest, list, open, retain_current, this_program,
+    Executor, Planned, RunArgs, begin, find_finished, largest, list, open, retain_current,
+    this_program,
 };
 use fpt::{model, terminal};
 use fpt_partial::shape;
@@ -19,14 +19,16 @@ use fpt_train::{Combination, Experiment};
 use names::Names;
 use outcome::Outcome;
 
+const SECTION: &str = "\
+The section in the experiment file, here for 8 runs of each task:
+  [sweep]
+  \"train.learning_rate\" = [0.01, 0.02]
+  \"schedule.method\" = [\"pt\", \"fpt-ld\"]
+  seed = [0, 1]";
+
 /// Run every combination of settings that an experiment's [sweep] section declares, and tell which is the best on dev.
 ///
-/// The section has lists of values, by dotted key; with `seed`, several seeds of each combination:
-///
-///   [sweep]
-///   "train.learning_rate" = [0.01, 0.02]
-///   "schedule.method" = ["pt", "fpt-ld"]
-///   seed = [0, 1]
+/// The section, which is shown below, has lists of values, by dotted key; `seed` makes several runs of each combination.
 ///
 /// Every run is a process and a directory of its own, called by task, settings and seed. Finished runs are found again and not
 /// repeated, also when values are added to the lists, and unfinished ones go on from their last checkpoints. SIGINT (Ctrl-C),
@@ -36,6 +38,7 @@ use outcome::Outcome;
 ///
 /// Example: fpt sweep mine.toml --out runs/sweep
 #[derive(ClapArgs)]
+#[command(after_help = SECTION)]
 pub(crate) struct Args {
     /// Experiment file with a [sweep] section.
     config: PathBuf,
@@ -149,10 +152,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         return list(&runs, &out);
     }
     let _claim = open(&out, &experiment)?;
-    // What was killed while it wrote them.
-    fpt_files::remove_stale(&out, Duration::ZERO, |name| {
-        fpt_report::FILES.contains(&name)
-    });
+    begin(&out, "fpt")?;
     find_finished(&mut runs, &mut model::fingerprinter(), args.run.force_new)?;
 
     let configs: Vec<_> = runs.iter().map(|run| run.config.clone()).collect();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use fpt::grid::Planned;
+use fpt::shell::quoted;
 use fpt_report::Summary;
 use fpt_tasks::TaskName;
 use fpt_train::SweepConfig;
@@ -82,9 +83,8 @@ impl Outcome {
         let scores: Vec<_> = scores
             .map(|(task, scores)| format!("{task} {}", scores.text()))
             .collect();
-        // As a shell takes it.
-        let sets = best.settings.iter().map(|it| it.replace('\'', r"'\''"));
-        let sets = sets.map(|it| format!(" --set '{it}'"));
+        let sets = best.settings.iter();
+        let sets = sets.map(|it| format!(" --set {}", quoted(it)));
         Some(format!(
             "best on dev: {}: {:.2} ({})\nto train with it:{}",
             best.label,

@@ -1,17 +1,15 @@
-//! How a program was called.
+//! Commands as a shell takes them.
 
-/// The command that this program was started by, as a shell takes it; `called` is what people call the program.
-pub(crate) fn own_command(called: &str) -> String {
+/// The command that this program was started by; `called` is what it is called there.
+pub fn own_command(called: &str) -> String {
     let arguments = std::env::args_os().skip(1);
     let arguments = arguments.map(|argument| quoted(&argument.to_string_lossy()));
-    std::iter::once(called.to_owned())
-        .chain(arguments)
-        .collect::<Vec<_>>()
-        .join(" ")
+    let words = std::iter::once(called.to_string());
+    words.chain(arguments).collect::<Vec<_>>().join(" ")
 }
 
 /// A word that a shell takes as it is.
-fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.into();
