@@ -253,6 +253,10 @@ fn declarations_that_make_no_sense_are_named() {
         let message = with(change);
         assert!(message.contains(expected), "{message}");
     }
+}
+
+#[test]
+fn what_is_no_declaration_is_named() {
     for (json, expected) in [
         (
             r#"{"files": 3, "source": "", "target": ""}"#,

@@ -320,7 +320,7 @@ fn labels_are_as_probable_as_their_loss_says() {
                         ..part(&batch, row..row + 1)
                     };
                     let loss = number(model.loss(prefix.clone(), &one, &mut NoTaps).sum);
-                    let score = f64::from(scores[row * labels.len() + place]);
+                    let score = scores[row * labels.len() + place];
                     let near = (score + loss).abs() < 1e-4 * loss.max(1.0);
                     assert!(near, "row {row}, {label:?}: {score} and {loss}");
                 }

@@ -103,9 +103,10 @@ fn describe(mut mistakes: Vec<Mistake>) -> String {
         let line = line.map(|line| format!("line {line}"));
         let key = Some(format!("`{key}`")).filter(|key| key.len() > 2);
         let place: Vec<_> = line.into_iter().chain(key).collect();
-        match place.is_empty() {
-            true => reason.clone(),
-            false => format!("{}: {reason}", place.join(", ")),
+        if place.is_empty() {
+            reason.clone()
+        } else {
+            format!("{}: {reason}", place.join(", "))
         }
     };
     let lines: Vec<_> = mistakes.iter().map(one).collect();
@@ -168,13 +169,11 @@ fn humane(message: &str) -> String {
             .map_or_else(String::new, |(_, known)| {
                 format!("; did you mean `{known}`?")
             });
-        return match known.is_empty() {
-            true => format!("unknown {what} `{name}`"),
-            false => format!(
-                "unknown {what} `{name}`{guess} (there are: {})",
-                known.join(", ")
-            ),
-        };
+        if known.is_empty() {
+            return format!("unknown {what} `{name}`");
+        }
+        let known = known.join(", ");
+        return format!("unknown {what} `{name}`{guess} (there are: {known})");
     }
     if let Some(field) = missing_field(message) {
         return format!("`{field}` is missing");

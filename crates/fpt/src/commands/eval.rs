@@ -7,7 +7,7 @@ use fpt::{DeviceName, data, model, terminal};
 use fpt_report::MarkdownTable;
 use fpt_tasks::metrics::{self, Confusion, LabelScores};
 use fpt_tasks::{Example, Gold, Scores, Split, Task, TaskName, Tasks, write_submission};
-use fpt_train::Session;
+use fpt_train::{Session, SplitData};
 use serde::Serialize;
 
 use super::fitting::Fitting;
@@ -91,22 +91,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         &device,
     )?;
     let data = session.read(args.split)?;
-    let warnings = data.dataset.warnings.to_string();
-    if !warnings.is_empty() {
-        terminal::note(&format!("warning: {warnings}"));
-    }
-    for line in &data.cut {
-        terminal::note(&format!("warning: {line}"));
-    }
-    if args.submission.is_some()
-        && let Some((count, first)) = data.dataset.warnings.skipped()
-    {
-        anyhow::bail!(
-            "{count} rows of the {} file have no answer to hand in, and leaderboards want one for each; mend them, or leave out \
-             --submission. The first: {first}",
-            args.split
-        );
-    }
+    args.tell_oddities(&data)?;
     let examples = args.limit.unwrap_or(usize::MAX).min(data.tokens.len());
     let bar = terminal::bar(examples, config.task.as_str());
     let labelled = data.examples()[..examples]
@@ -151,22 +136,58 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     let labels = label_report(&*session.task, answered, &answers);
     let scores = session.task.score(answered, &answers)?;
+    let report = Report {
+        task: config.task.clone(),
+        split: args.split,
+        examples,
+        scores,
+        labels,
+    };
     if args.json {
-        return print_json(&Report {
-            task: config.task.clone(),
-            split: args.split,
-            examples,
-            scores,
-            labels,
-        });
+        print_json(&report)
+    } else {
+        report.print()
     }
-    for (name, value) in &scores.values {
-        let mark = if *name == scores.primary { "*" } else { " " };
-        print_line(&format!("{mark} {name:<16} {value:6.2}"))?;
+}
+
+impl Args {
+    /// Tell what is odd about the data.
+    ///
+    /// # Errors
+    /// If it keeps answers from being handed in.
+    fn tell_oddities(&self, data: &SplitData) -> anyhow::Result<()> {
+        let warnings = data.dataset.warnings.to_string();
+        if !warnings.is_empty() {
+            terminal::note(&format!("warning: {warnings}"));
+        }
+        for line in &data.cut {
+            terminal::note(&format!("warning: {line}"));
+        }
+        match data.dataset.warnings.skipped() {
+            Some((count, first)) if self.submission.is_some() => anyhow::bail!(
+                "{count} rows of the {} file have no answer to hand in, and leaderboards want one for each; mend them, or \
+                 leave out --submission. The first: {first}",
+                self.split
+            ),
+            _ => Ok(()),
+        }
     }
-    match labels {
-        Some(labels) => print_line(&labels.describe()),
-        None => Ok(()),
+}
+
+impl Report {
+    fn print(&self) -> anyhow::Result<()> {
+        for (name, value) in &self.scores.values {
+            let mark = if *name == self.scores.primary {
+                "*"
+            } else {
+                " "
+            };
+            print_line(&format!("{mark} {name:<16} {value:6.2}"))?;
+        }
+        match &self.labels {
+            Some(labels) => print_line(&labels.describe()),
+            None => Ok(()),
+        }
     }
 }
 

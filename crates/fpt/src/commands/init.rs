@@ -81,7 +81,6 @@ fn starter(
 ) -> anyhow::Result<String> {
     let name = &args.task;
     let quoted = |text: &str| toml::Value::from(text).to_string();
-    let path = |path: &PathBuf| quoted(&path.display().to_string());
     let mut out = String::new();
     let is_mini = args.model == BUILT_IN_MODEL;
     writeln!(
@@ -123,27 +122,7 @@ fn starter(
             "# Longest answer in tokens: `fpt data check` tells how many are longer.\nmax_target = 64"
         )?;
     }
-    let mut files = vec![format!("train = {}", path(&task.files.train))];
-    for (split, file) in [("dev", &task.files.dev), ("test", &task.files.test)] {
-        files.extend(
-            file.as_ref()
-                .map(|file| format!("{split} = {}", path(file))),
-        );
-    }
-    writeln!(out, "files = {{ {} }}", files.join(", "))?;
-    if let Some(holdout) = &task.holdout {
-        let part = |(split, part): (&str, Option<Part>)| match part? {
-            Part::Share(share) => Some(format!("{split} = {share}")),
-            Part::Rows(rows) => Some(format!("{split} = {rows}")),
-        };
-        let parts = [("dev", holdout.dev), ("test", holdout.test)].into_iter();
-        let parts: Vec<_> = parts.filter_map(part).collect();
-        writeln!(
-            out,
-            "# Shares (or numbers of rows) that are set aside of the training file.\nholdout = {{ {} }}",
-            parts.join(", ")
-        )?;
-    }
+    out.push_str(&splits(task));
     if let Some(Labels(labels)) = &task.labels {
         let because = if renamed {
             "\n# Those of the file are unknown to this model, or the same to it; any others will do."
@@ -161,6 +140,30 @@ fn starter(
     }
     out.push_str(training(is_mini));
     Ok(out)
+}
+
+/// Where the splits come from.
+fn splits(task: &Declaration) -> String {
+    let path = |path: &PathBuf| toml::Value::from(path.display().to_string()).to_string();
+    let mut files = vec![format!("train = {}", path(&task.files.train))];
+    for (split, file) in [("dev", &task.files.dev), ("test", &task.files.test)] {
+        let file = file.as_ref().map(path);
+        files.extend(file.map(|file| format!("{split} = {file}")));
+    }
+    let mut out = format!("files = {{ {} }}\n", files.join(", "));
+    if let Some(holdout) = &task.holdout {
+        let part = |(split, part): (&str, Option<Part>)| match part? {
+            Part::Share(share) => Some(format!("{split} = {share}")),
+            Part::Rows(rows) => Some(format!("{split} = {rows}")),
+        };
+        let parts = [("dev", holdout.dev), ("test", holdout.test)].into_iter();
+        let parts: Vec<_> = parts.filter_map(part).collect();
+        out += &format!(
+            "# Shares (or numbers of rows) that are set aside of the training file.\nholdout = {{ {} }}\n",
+            parts.join(", ")
+        );
+    }
+    out
 }
 
 /// Give the labels other words where the model, as far as it is on this machine, does not know theirs or can't tell them

@@ -61,9 +61,10 @@ pub(crate) fn stdout(output: &Output) -> String {
 /// The error that it ended with, without what was told before.
 pub(crate) fn error_of(output: &Output) -> String {
     let message = stderr(output);
-    let start = match message.starts_with("error: ") {
-        true => Some(0),
-        false => message.find("\nerror: ").map(|line| line + 1),
+    let start = if message.starts_with("error: ") {
+        Some(0)
+    } else {
+        message.find("\nerror: ").map(|line| line + 1)
     };
     start.map_or(message.clone(), |start| message[start..].to_owned())
 }

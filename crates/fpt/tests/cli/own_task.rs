@@ -110,31 +110,31 @@ fn four_commands_lead_from_a_table_to_answers() {
             "{answer}"
         );
     }
-    // The adapter alone knows as much, and the table in another order of columns is the same table.
+}
+
+#[test]
+fn an_adapter_alone_knows_what_it_is_for() {
+    let lab = messages();
+    train(&lab);
+    let predict = |of: &[&str], input: &str| {
+        let arguments = [&["predict"], of, &["--input", input]].concat();
+        let output = fpt(&lab, &arguments);
+        trained(&output);
+        stdout(&output)
+    };
+    let answers = predict(&["run"], "new.csv");
+    assert_eq!(answers.lines().count(), 8);
+    // The table in another order of columns, and with more of them, is the same table.
+    let texts = example("new.csv");
     let rows = texts
         .lines()
         .skip(1)
         .map(|text| format!("\"x\",\"{text}\"\n"));
     let table = format!("note,text\n{}", rows.collect::<String>());
     std::fs::write(lab.path("other.csv"), table).unwrap();
-    let adapter = lab.path("runs/messages/adapter");
-    let output = fpt(
-        &lab,
-        &[
-            "predict",
-            "--adapter",
-            adapter.to_str().unwrap(),
-            "--input",
-            "other.csv",
-        ],
-    );
-    trained(&output);
-    let labels: Vec<_> = answers
-        .iter()
-        .map(|a| a["label"].as_str().unwrap())
-        .collect();
-    assert_eq!(stdout(&output).lines().collect::<Vec<_>>(), labels);
-    let card = std::fs::read_to_string(adapter.join("README.md")).unwrap();
+    let adapter = ["--adapter", "run/adapter"];
+    assert_eq!(predict(&adapter, "other.csv"), answers);
+    let card = std::fs::read_to_string(lab.path("run/adapter/README.md")).unwrap();
     assert!(
         card.starts_with("---\nbase_model: \"mini-world\"\nlibrary_name: peft\n"),
         "{card}"
@@ -175,7 +175,7 @@ fn the_example_of_generated_answers_learns_them() {
 }
 
 #[test]
-fn a_run_is_an_argument() {
+fn the_configuration_of_a_run_makes_it_again() {
     let lab = messages();
     train(&lab);
     // Its configuration makes the same run again.
@@ -213,7 +213,13 @@ fn a_run_is_an_argument() {
     ];
     trained(&fpt(&lab, &other));
     assert!(read("other/config.toml").contains("seed = 1"));
+}
 
+#[test]
+fn a_run_is_an_argument() {
+    let lab = messages();
+    train(&lab);
+    let read = |path: &str| std::fs::read_to_string(lab.path(path)).unwrap();
     let eval = [
         "eval",
         "run",
@@ -266,7 +272,12 @@ fn a_run_is_an_argument() {
         serde_json::from_str::<Value>(&stdout(&output)).unwrap(),
         scores
     );
+}
 
+#[test]
+fn what_is_no_run_is_told() {
+    let lab = messages();
+    train(&lab);
     refused(
         &fpt(&lab, &["eval"]),
         &["give the directory of a run, or an experiment with --config"],
