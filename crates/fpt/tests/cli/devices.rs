@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::lab::{Lab, error_of, status, stderr, stdout};
+use crate::lab::{Lab, status, stderr, stdout};
 
 /// What `fpt devices --json` says of the device or way to compute of this name.
 fn report<'a>(reports: &'a Value, name: &str) -> Option<&'a Value> {
@@ -57,7 +57,7 @@ fn what_was_not_built_in_is_told() {
         assert!(listed["reason"].as_str().unwrap().starts_with(reason));
         for device in [name, indexed] {
             let output = lab.train("mnli", &["--device", device]);
-            let message = error_of(&output);
+            let message = crate::lab::error_of(&output);
             assert_eq!(output.status.code(), status(&message), "{message}");
             assert!(
                 message.starts_with(&format!("error: {reason}")),
