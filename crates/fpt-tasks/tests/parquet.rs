@@ -131,7 +131,7 @@ mod with_feature {
         // Lengths of hundreds of millions of texts, as differences of no bits.
         let count = error("delta_count");
         assert!(
-            count.ends_with("a page claims more texts than it can have"),
+            count.ends_with("a page claims more values than it can have"),
             "{count}"
         );
         // A header of a page that claims to expand to 2 GiB.
