@@ -1,12 +1,22 @@
 //! The scale model that the program carries, so that it has something to work with where nothing can be fetched.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use anyhow::Context;
 use fpt_files::{BUILT_IN_MODEL, Fingerprint};
 use fpt_world::model::FILES;
 
 use crate::cache;
+
+/// The hash of all files: several parts of a run ask where the model lies.
+static CONTENT: LazyLock<String> = LazyLock::new(|| {
+    let mut content = Fingerprint::new();
+    for (name, bytes) in FILES {
+        content.text(name).bytes(bytes);
+    }
+    content.hex()
+});
 
 /// Whether a name means the embedded model: so is it called, and no such directory is there.
 pub(crate) fn is_meant(model: &Path) -> bool {
@@ -18,11 +28,7 @@ pub(crate) fn directory() -> anyhow::Result<PathBuf> {
     let cache = cache::directory().context(
         "there is no directory for the model that comes with this program; set HOME or XDG_CACHE_HOME",
     )?;
-    let mut content = Fingerprint::new();
-    for (name, bytes) in FILES {
-        content.text(name).bytes(bytes);
-    }
-    let version = &content.hex()[..12];
+    let version = &CONTENT[..12];
     let directory = cache.join(format!("{BUILT_IN_MODEL}-{version}"));
     fpt_files::create_directory(&directory)?;
     for (name, bytes) in FILES {

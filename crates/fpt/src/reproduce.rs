@@ -13,8 +13,8 @@ use fpt_train::Experiment;
 
 use crate::experiments::Named;
 use crate::grid::{
-    Executor, FindProgram, Grid, Planned, RunArgs, begin, find_finished, largest, list, open,
-    prompts, retain_current, retain_possible, starts, until_stopped,
+    Executor, FindProgram, Grid, Planned, RunArgs, begin, deduplicate, end, find_finished, largest,
+    list, open, prompts, retain_current, retain_possible, starts, until_stopped,
 };
 use crate::{model, stop, terminal};
 
@@ -244,22 +244,8 @@ impl Work<'_> {
         failures.extend(self.executor.run_all(&starts)?);
         let mut now = model::fingerprinter();
         failures.extend(retain_current(&mut starts, &mut now));
-        let failed = failures.len();
-        if failed < total {
-            match crate::report(self.out, args.json) {
-                // It says so as well, but not all of it.
-                Err(error) if !failures.is_empty() => {
-                    failures.push(format!("no report: {}", terminal::with_causes(&error)));
-                }
-                other => other?,
-            }
-        }
-        ensure!(
-            failures.is_empty(),
-            "{failed} of {total} runs failed, or are not of what is there now; the same command tries them again\n{}",
-            failures.join("\n")
-        );
-        Ok(())
+        let report = || crate::report(self.out, args.json);
+        end(total, failures, report, || Ok(()))
     }
 
     /// Compare the prompts of each task: their similarity, and where the experiment asks for it their transfer.
@@ -310,16 +296,6 @@ impl Work<'_> {
 fn is_comparison(name: &str) -> bool {
     let comparison = ["similarity-", "transfer-"];
     comparison.iter().any(|start| name.starts_with(start))
-}
-
-/// Drop what was there before, keeping the order.
-fn deduplicate<T: PartialEq + Clone>(items: &mut Vec<T>) {
-    let mut seen = Vec::new();
-    items.retain(|item| {
-        let new = !seen.contains(item);
-        seen.push(item.clone());
-        new
-    });
 }
 
 /// Whether the file is a comparison of just these runs, by just these arguments, made after all of them.

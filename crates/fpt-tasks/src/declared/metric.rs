@@ -1,5 +1,6 @@
 //! The metrics that a declaration may name.
 
+use std::cell::OnceCell;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -84,37 +85,70 @@ impl Metric {
             Self::Rouge1 | Self::Rouge2 | Self::RougeL | Self::RougeLsum
         )
     }
+}
 
-    /// Of trimmed pairs `(answer, target)`; `labels` are the words, and `positive` is that of F1.
-    pub(super) fn of(self, pairs: &[(&str, &str)], labels: &[&str], positive: &str) -> f64 {
-        let confusion = || Confusion::new(labels.iter().copied(), pairs.iter().copied());
-        let mean = |of: fn(&str, &str) -> f64| {
-            mean_percent(pairs.iter().map(|(answer, gold)| of(gold, answer)))
-        };
-        let rouge = |value: fn(rouge::Rouge) -> f64| {
-            let scores = pairs
-                .iter()
-                .map(|(answer, gold)| rouge::rouge(answer, gold));
-            mean_percent(scores.map(value))
-        };
-        match self {
-            Self::Accuracy | Self::ExactMatch => classification::accuracy(pairs.iter().copied()),
-            Self::F1 => classification::binary_f1(
-                pairs
-                    .iter()
-                    .map(|&(answer, gold)| (answer == positive, gold == positive)),
-            ),
-            Self::MacroF1 => confusion().macro_f1(),
-            Self::Mcc => confusion().mcc(),
-            Self::TokenF1 => mean(squad::f1),
-            Self::Rouge1 => rouge(|scores| scores.rouge_1),
-            Self::Rouge2 => rouge(|scores| scores.rouge_2),
-            Self::RougeL => rouge(|scores| scores.rouge_l),
-            Self::RougeLsum => rouge(|scores| scores.rouge_lsum),
-            Self::Bleu => bleu(pairs.iter().copied()),
-            Self::Pearson => 100.0 * pearson(&numbers(pairs)),
-            Self::Spearman => 100.0 * spearman(&numbers(pairs)),
+/// Answers that metrics are asked of. What several of them are made of is computed once.
+pub(super) struct Answered<'a> {
+    /// Trimmed pairs `(answer, target)`.
+    pairs: Vec<(&'a str, &'a str)>,
+    /// The words of the labels.
+    labels: Vec<&'a str>,
+    /// The one that F1 is of.
+    positive: &'a str,
+    confusion: OnceCell<Confusion>,
+    rouge: OnceCell<Vec<rouge::Rouge>>,
+}
+
+impl<'a> Answered<'a> {
+    pub(super) fn new(
+        pairs: Vec<(&'a str, &'a str)>,
+        labels: Vec<&'a str>,
+        positive: &'a str,
+    ) -> Self {
+        Self {
+            pairs,
+            labels,
+            positive,
+            confusion: OnceCell::new(),
+            rouge: OnceCell::new(),
         }
+    }
+
+    /// A metric of them, in percent.
+    pub(super) fn score(&self, metric: Metric) -> f64 {
+        let pairs = || self.pairs.iter().copied();
+        match metric {
+            Metric::Accuracy | Metric::ExactMatch => classification::accuracy(pairs()),
+            Metric::F1 => {
+                let is = |text: &str| text == self.positive;
+                classification::binary_f1(pairs().map(|(answer, gold)| (is(answer), is(gold))))
+            }
+            Metric::MacroF1 => self.confusion().macro_f1(),
+            Metric::Mcc => self.confusion().mcc(),
+            Metric::TokenF1 => mean_percent(pairs().map(|(answer, gold)| squad::f1(gold, answer))),
+            Metric::Rouge1 => self.rouge(|scores| scores.rouge_1),
+            Metric::Rouge2 => self.rouge(|scores| scores.rouge_2),
+            Metric::RougeL => self.rouge(|scores| scores.rouge_l),
+            Metric::RougeLsum => self.rouge(|scores| scores.rouge_lsum),
+            Metric::Bleu => bleu(pairs()),
+            Metric::Pearson => 100.0 * pearson(&numbers(&self.pairs)),
+            Metric::Spearman => 100.0 * spearman(&numbers(&self.pairs)),
+        }
+    }
+
+    fn confusion(&self) -> &Confusion {
+        let made = || Confusion::new(self.labels.iter().copied(), self.pairs.iter().copied());
+        self.confusion.get_or_init(made)
+    }
+
+    fn rouge(&self, value: fn(&rouge::Rouge) -> f64) -> f64 {
+        let scored = || {
+            let pairs = self.pairs.iter();
+            pairs
+                .map(|(answer, gold)| rouge::rouge(answer, gold))
+                .collect()
+        };
+        mean_percent(self.rouge.get_or_init(scored).iter().map(value))
     }
 }
 

@@ -10,6 +10,7 @@ mod survey;
 mod task;
 mod template;
 
+pub use crate::read::holds_rows;
 pub use declaration::{AnswerBy, Declaration, Files, Holdout, Labels, Part};
 pub use error::DeclarationError;
 pub use metric::Metric;

@@ -4,6 +4,7 @@ use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::metric::Answered;
 use super::template::{ID, Templates, is_blank};
 use super::{AnswerBy, Declaration, DeclarationError, Labels, Metric, holdout, metric};
 use crate::metrics::{self, rouge};
@@ -63,11 +64,6 @@ impl DeclaredTask {
         })
     }
 
-    /// What it was made of.
-    pub fn declaration_of(&self) -> &Declaration {
-        &self.declaration
-    }
-
     fn words(&self) -> Vec<&str> {
         let labels = self.declaration.labels.as_ref();
         labels.map_or_else(Vec::new, |Labels(labels)| {
@@ -117,14 +113,12 @@ impl DeclaredTask {
                 sink.field(record.line, column, "");
             }
         }
-        let source = match self.templates.source(record) {
-            Ok(source) => source,
-            Err(reason) => return sink.fault(wrong(reason)),
-        };
-        let target = self.templates.target(record);
-        let target = target.and_then(|target| target.map(|t| self.meant(t)).transpose());
-        let target = match target {
-            Ok(target) => target,
+        let texts = self.templates.texts(record).and_then(|(source, target)| {
+            let target = target.map(|target| self.meant(target)).transpose()?;
+            Ok((source, target))
+        });
+        let (source, target) = match texts {
+            Ok(texts) => texts,
             Err(reason) => return sink.fault(wrong(reason)),
         };
         let id = record.cells.get(ID).filter(|id| !is_blank(id));
@@ -288,11 +282,9 @@ impl Task for DeclaredTask {
     /// The metrics that are declared; the first is the mean.
     fn score(&self, examples: &[Example], predictions: &[String]) -> Result<Scores, ScoreError> {
         let pairs = metrics::single_answers(examples, predictions)?;
-        let labels = self.words();
-        let values = self.metrics.iter().map(|metric| {
-            let value = metric.of(&pairs, &labels, &self.positive);
-            (metric.name(), value)
-        });
+        let answered = Answered::new(pairs, self.words(), &self.positive);
+        let metrics = self.metrics.iter();
+        let values = metrics.map(|metric| (metric.name(), answered.score(*metric)));
         let first = self.metrics[0].name();
         Ok(Scores::new(first, &[first], values))
     }

@@ -84,26 +84,25 @@ impl Templates {
         }
     }
 
-    /// The source of a row, or why there is none.
-    pub(super) fn source(&self, record: &Record) -> Result<String, String> {
-        self.render(SOURCE, record)
-    }
-
-    /// The target of a row, trimmed; `None` where it is blank, or has nothing in one of its columns, and so is hidden.
-    pub(super) fn target(&self, record: &Record) -> Result<Option<String>, String> {
+    /// Source and target of a row, or why there is none. The target is trimmed; it is `None` where it is blank, or has nothing
+    /// in one of its columns, and so is hidden.
+    pub(super) fn texts(&self, record: &Record) -> Result<(String, Option<String>), String> {
+        let context = self.context(record);
+        let source = self.render(SOURCE, &context, record)?;
         let is_there = |column: &String| {
             let cell = record.cells.get(column);
             cell.is_some_and(|cell| !is_blank(cell))
         };
         if !self.target.iter().all(is_there) {
-            return Ok(None);
+            return Ok((source, None));
         }
-        let target = self.render(TARGET, record)?;
+        let target = self.render(TARGET, &context, record)?;
         let target = target.trim();
-        Ok((!target.is_empty()).then(|| target.to_owned()))
+        Ok((source, (!target.is_empty()).then(|| target.to_owned())))
     }
 
-    fn render(&self, key: &str, record: &Record) -> Result<String, String> {
+    /// What the names in a template stand for.
+    fn context(&self, record: &Record) -> Value {
         // What is not there is nothing, not the word `none`.
         let cells = record.cells.iter().map(|(name, cell)| {
             let nothing = || Value::from("");
@@ -122,8 +121,12 @@ impl Templates {
                 .collect();
             context.insert(ROW, row);
         }
+        Value::from_iter(context)
+    }
+
+    fn render(&self, key: &str, context: &Value, record: &Record) -> Result<String, String> {
         let template = self.environment.get_template(key);
-        let rendered = template.and_then(|template| template.render(Value::from_iter(context)));
+        let rendered = template.and_then(|template| template.render(context));
         rendered.map_err(|error| {
             let columns: Vec<_> = record.cells.keys().map(String::as_str).collect();
             match error.kind() {

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::{Example, Gold, Task};
+
 /// How often each label was answered with each: the confusion matrix of a classification. What is no label has a column
 /// of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -53,6 +55,26 @@ impl Confusion {
             labels: known.into_iter().map(str::to_owned).collect(),
             counts,
         }
+    }
+
+    /// Of the answers to examples of `task`; `None` where it has no labels, where a right one is hidden, and of none.
+    pub fn of_task<'a>(
+        task: &dyn Task,
+        answers: impl IntoIterator<Item = (&'a Example, &'a str)>,
+    ) -> Option<Self> {
+        let labels = task.labels();
+        if labels.is_empty() {
+            return None;
+        }
+        let pair = |(example, answer): (&'a Example, &'a str)| match &example.gold {
+            Gold::Hidden => None,
+            Gold::Answers(right) => {
+                let right = right.first().map_or("", |right| right.trim());
+                Some((answer.trim(), right))
+            }
+        };
+        let pairs: Vec<_> = answers.into_iter().map(pair).collect::<Option<_>>()?;
+        (!pairs.is_empty()).then(|| Self::new(labels, pairs))
     }
 
     /// The labels, in the order of rows and columns.

@@ -14,6 +14,7 @@ pub use error::TaskError;
 pub(crate) use json::{Id, Places, json_error, json_lines};
 pub(crate) use lines::{Lines, read_text, strip_bom};
 pub(crate) use parquet::{TextColumn, read_parquet};
+pub use rows::holds_rows;
 pub(crate) use rows::{Record, Wanted, read_records};
 pub(crate) use sink::Collect;
 pub use sink::Sink;

@@ -31,8 +31,13 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
+    /// Whether a column is wanted by its name.
+    pub(super) fn names(&self, column: &str) -> bool {
+        self.required.contains(column) || self.optional.contains(column)
+    }
+
     pub(super) fn has(&self, column: &str) -> bool {
-        self.all || self.required.contains(column) || self.optional.contains(column)
+        self.all || self.names(column)
     }
 }
 
@@ -41,10 +46,32 @@ pub(crate) type VisitRecord<'v> = &'v mut dyn FnMut(Record, &mut dyn Sink) -> Re
 
 /// What a file is, by its extension.
 enum Format {
-    Table(u8),
-    Lines,
-    Document,
+    /// Commas, or what stands in their place.
+    Csv,
+    Tsv,
+    JsonLines,
+    /// An array of objects, or one a line.
+    Json,
     Parquet,
+}
+
+impl Format {
+    fn of(path: &Path) -> Option<Self> {
+        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("");
+        match &*extension.to_ascii_lowercase() {
+            "csv" => Some(Self::Csv),
+            "tsv" | "tab" => Some(Self::Tsv),
+            "jsonl" | "ndjson" => Some(Self::JsonLines),
+            "json" => Some(Self::Json),
+            "parquet" => Some(Self::Parquet),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a file is one of rows, by its extension.
+pub fn holds_rows(path: &Path) -> bool {
+    Format::of(path).is_some()
 }
 
 /// Reads a file of rows; its extension says what it is: `.csv`, `.tsv`, `.jsonl` (one object a line), `.json` (an array of
@@ -56,32 +83,29 @@ pub(crate) fn read_records(
     sink: &mut dyn Sink,
     visit: VisitRecord<'_>,
 ) -> Result<(), TaskError> {
-    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("");
-    let format = match &*extension.to_ascii_lowercase() {
-        "csv" => Format::Table(delimiter(start_of(reader, path)?)),
-        "tsv" | "tab" => Format::Table(b'\t'),
-        "jsonl" | "ndjson" => Format::Lines,
-        "json" if starts_an_array(start_of(reader, path)?) => Format::Document,
-        "json" => Format::Lines,
-        "parquet" => Format::Parquet,
-        _ => {
-            return Err(TaskError::Format {
-                path: path.to_owned(),
-            });
-        }
+    let Some(format) = Format::of(path) else {
+        return Err(TaskError::Format {
+            path: path.to_owned(),
+        });
     };
     match format {
-        Format::Table(delimiter) => {
+        Format::Csv | Format::Tsv => {
+            let delimiter = match format {
+                Format::Tsv => b'\t',
+                _ => delimiter(start_of(reader, path)?),
+            };
             let table = QuotedTable::new(Lines::new(reader, path), delimiter);
             read_table(table, path, wanted, sink, visit)
         }
-        Format::Lines => {
+        Format::Json if starts_an_array(start_of(reader, path)?) => {
+            read_array(reader, path, wanted, sink, visit)
+        }
+        Format::Json | Format::JsonLines => {
             let mut rows = Rows::new(path, wanted, visit);
             json_lines(Lines::new(reader, path), sink, &mut |line, object, sink| {
                 rows.object(line, object, sink)
             })
         }
-        Format::Document => read_array(reader, path, wanted, sink, visit),
         Format::Parquet => super::parquet::read_parquet_records(reader, path, wanted, sink, visit),
     }
 }
@@ -146,7 +170,7 @@ fn repeated<'h>(header: &'h [String], wanted: &Wanted) -> Option<&'h str> {
     let mut seen = BTreeSet::new();
     let names = header.iter().map(String::as_str);
     names
-        .filter(|name| wanted.required.contains(*name) || wanted.optional.contains(*name))
+        .filter(|name| wanted.names(name))
         .find(|name| !seen.insert(*name))
 }
 

@@ -12,6 +12,7 @@ mod tasks;
 
 pub use experiment::{Experiment, GenerateConfig, MethodLists, TransferConfig};
 pub use limits::{MOST_EXAMPLES, MOST_STEPS, MOST_TOKENS};
+pub(crate) use run::task_of;
 pub use run::{
     EvalConfig, EvalModel, LengthConfig, OnNonfinite, PromptConfig, RunConfig, RunNotes,
     ScoreConfig, SelectionConfig, TrainConfig,

@@ -140,13 +140,22 @@ impl RunConfig {
     /// # Errors
     /// [`TrainError::Name`] if there is none of that name, [`TrainError::Declaration`] if the declaration makes none.
     pub fn task(&self, programmed: &Tasks) -> Result<Arc<dyn Task>, TrainError> {
-        match &self.declared {
-            Some(declaration) => {
-                let task = DeclaredTask::new(self.task.clone(), declaration.clone())?;
-                Ok(Arc::new(task))
-            }
-            None => Ok(programmed.get(&self.task)?),
+        task_of(&self.task, self.declared.as_ref(), programmed)
+    }
+}
+
+/// The task of a name: as declared, or else the programmed one.
+pub(crate) fn task_of(
+    name: &TaskName,
+    declared: Option<&Declaration>,
+    programmed: &Tasks,
+) -> Result<Arc<dyn Task>, TrainError> {
+    match declared {
+        Some(declaration) => {
+            let task = DeclaredTask::new(name.clone(), declaration.clone())?;
+            Ok(Arc::new(task))
         }
+        None => Ok(programmed.get(name)?),
     }
 }
 

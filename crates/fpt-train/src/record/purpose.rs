@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use fpt_tasks::{Declaration, Task, TaskName};
+use fpt_tasks::{Declaration, Task, TaskName, Tasks};
 use serde::{Deserialize, Serialize};
 
 use super::RunResult;
+use crate::config::task_of;
 use crate::{Precision, RunConfig, TrainError};
 
 /// The file beside the two of an adapter.
@@ -49,6 +51,14 @@ impl Purpose {
             max_target: limits.max_target,
             precision: config.precision,
         }
+    }
+
+    /// The task: as declared, or else the programmed one of that name.
+    ///
+    /// # Errors
+    /// As [`RunConfig::task`].
+    pub fn task(&self, programmed: &Tasks) -> Result<Arc<dyn Task>, TrainError> {
+        task_of(&self.task, self.declared.as_ref(), programmed)
     }
 
     /// What stands beside the adapter in `directory`; `None` where another program wrote it.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 use fpt::{DeviceName, data, model, terminal};
 use fpt_report::MarkdownTable;
-use fpt_tasks::metrics::{self, Confusion, LabelScores};
+use fpt_tasks::metrics::{Confusion, LabelScores};
 use fpt_tasks::{Example, Gold, Scores, Split, Task, TaskName, Tasks, write_submission};
 use fpt_train::{Session, SplitData};
 use serde::Serialize;
@@ -215,12 +215,8 @@ fn prediction_lines(
 
 /// How labels were answered with labels; `None` of a task without.
 fn label_report(task: &dyn Task, examples: &[Example], answers: &[String]) -> Option<LabelReport> {
-    let labels = task.labels();
-    if labels.is_empty() {
-        return None;
-    }
-    let pairs = metrics::single_answers(examples, answers).ok()?;
-    let confusion = Confusion::new(labels, pairs);
+    let pairs = examples.iter().zip(answers.iter().map(String::as_str));
+    let confusion = Confusion::of_task(task, pairs)?;
     Some(LabelReport {
         by_label: confusion.by_label(),
         no_label: confusion.no_label(),

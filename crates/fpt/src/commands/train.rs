@@ -183,13 +183,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
 
-    // Before a model is fetched: what is wrong with the data is told first.
-    let task = config.task(&Tasks::paper())?;
-    let data = read_split(&config.data, &*task, Split::Train)?;
+    // Before a model is fetched. Who reads events needs no look at the data, which the run reads itself.
     if !args.json {
-        show_examples(&*task, &data);
+        let task = config.task(&Tasks::paper())?;
+        show_examples(&*task, &read_split(&config.data, &*task, Split::Train)?);
     }
-    drop(data);
 
     args.watch()?;
     let devices = args.device.open()?;

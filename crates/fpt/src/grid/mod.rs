@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Args as ClapArgs;
 use fpt_train::{Claim, Experiment};
 
@@ -167,6 +167,46 @@ pub fn begin(out: &Path, called: &str) -> anyhow::Result<()> {
     fpt_files::remove_stale(pages, Duration::ZERO, |name| name.ends_with(".html"));
     let command = format!("{}\n", shell::own_command(called));
     Ok(fpt_files::write(out.join(fpt_report::COMMAND), command)?)
+}
+
+/// How a grid of `total` runs ends, of which `failures` tells those that failed, a line each: with a report, unless none is
+/// there to report, and with the rest of `telling`.
+///
+/// # Errors
+/// If a run failed, or the report.
+pub fn end(
+    total: usize,
+    mut failures: Vec<String>,
+    report: impl FnOnce() -> anyhow::Result<()>,
+    telling: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let failed = failures.len();
+    if failed < total {
+        match report() {
+            // It says so as well, but not all of it.
+            Err(error) if failed > 0 => {
+                failures.push(format!("no report: {}", terminal::with_causes(&error)));
+            }
+            other => other?,
+        }
+    }
+    telling()?;
+    ensure!(
+        failures.is_empty(),
+        "{failed} of {total} runs failed, or are not of what is there now; the same command tries them again\n{}",
+        failures.join("\n")
+    );
+    Ok(())
+}
+
+/// Drop what was there before, keeping the order: a run is a directory.
+pub fn deduplicate<T: PartialEq + Clone>(items: &mut Vec<T>) {
+    let mut seen = Vec::new();
+    items.retain(|item| {
+        let new = !seen.contains(item);
+        seen.push(item.clone());
+        new
+    });
 }
 
 /// What `work` comes to, unless this program was asked to stop meanwhile, which is told.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use fpt_tasks::metrics::Confusion;
-use fpt_tasks::{Example, Gold, Split, Task, Tasks, read_split};
+use fpt_tasks::{Example, Gold, Split, Tasks, read_split};
 use fpt_train::{Prediction, content_of_examples};
 
 use crate::results::Run;
@@ -93,7 +93,7 @@ impl<'a> Answers<'a> {
         };
         let all: Option<Vec<Answer<'a>>> = pairs().map(answer).collect();
         all.filter(|all| !all.is_empty()).map(|all| Self {
-            confusion: confusion(&*task, &all),
+            confusion: Confusion::of_task(&*task, all.iter().map(|it| (it.example, it.text))),
             all,
         })
     }
@@ -116,18 +116,4 @@ impl<'a> Answers<'a> {
         chosen.truncate(count);
         chosen
     }
-}
-
-/// Where each example's target is its label: what was answered instead of which.
-fn confusion(task: &dyn Task, answers: &[Answer<'_>]) -> Option<Confusion> {
-    let pair = |answer: &Answer<'_>| -> Option<(String, String)> {
-        let label = task.label(answer.example)?;
-        let is_target = answer.example.target.as_deref() == Some(label);
-        is_target.then(|| (answer.text.trim().to_string(), label.trim().to_string()))
-    };
-    let pairs: Vec<(String, String)> = answers.iter().map(pair).collect::<Option<_>>()?;
-    let pairs = pairs
-        .iter()
-        .map(|(answer, label)| (answer.as_str(), label.as_str()));
-    Some(Confusion::new(task.labels(), pairs))
 }

@@ -89,11 +89,10 @@ pub(crate) fn read_parquet_records(
     if !has_required(&names, path, wanted, sink)? {
         return Ok(());
     }
-    let named = |name: &&String| wanted.required.contains(*name) || wanted.optional.contains(*name);
     let places = names.iter().filter(|name| wanted.has(name)).map(|name| {
         let place = file.plain(name);
         // Of the columns that nobody has named, those that are lists and the like are left out.
-        if named(&name) {
+        if wanted.names(name) {
             place.map(Some)
         } else {
             Ok(place.ok())

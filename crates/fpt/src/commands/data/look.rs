@@ -68,7 +68,7 @@ impl Look {
             unknown: tokenizer.map_or_else(BTreeMap::new, |it| unknown(it, texts())),
             labels,
             label_problems,
-            shared: shared(file)?,
+            shared: shared(file, &data),
         })
     }
 
@@ -208,28 +208,28 @@ fn labels(
     Ok((labels.collect(), problems))
 }
 
-/// How many sources the splits of the run have in common, told with the first of its files.
-fn shared(file: &Checked) -> anyhow::Result<Vec<(Split, Split, usize)>> {
-    let Some(run) = file
-        .run
-        .as_ref()
-        .filter(|_| file.splits.contains(&Split::Train))
-    else {
-        return Ok(Vec::new());
+/// How many sources the splits of the run have in common, told with the first of its files. `known` are those that were read.
+fn shared(file: &Checked, known: &[(Option<Split>, Dataset)]) -> Vec<(Split, Split, usize)> {
+    let is_first = file.splits.contains(&Split::Train);
+    let Some(run) = file.run.as_ref().filter(|_| is_first) else {
+        return Vec::new();
     };
-    let mut sources: Vec<(Split, HashSet<String>)> = Vec::new();
-    for split in Split::ALL {
-        let path = file.task.path(&run.data, split);
-        if path.is_none_or(|path| !path.exists()) {
-            continue;
+    let sources = |data: &Dataset| -> HashSet<String> {
+        let examples = data.examples.iter();
+        examples.map(|example| example.source.clone()).collect()
+    };
+    let of_split = |split: Split| {
+        if let Some((_, data)) = known.iter().find(|(known, _)| *known == Some(split)) {
+            return Some((split, sources(data)));
         }
+        let path = file.task.path(&run.data, split)?;
         // What is wrong with the others is told when it is their turn.
-        let Ok(data) = read_split(&run.data, &*file.task, split) else {
-            continue;
-        };
-        let texts = data.examples.into_iter().map(|example| example.source);
-        sources.push((split, texts.collect()));
-    }
+        let data = path
+            .exists()
+            .then(|| read_split(&run.data, &*file.task, split))?;
+        Some((split, sources(&data.ok()?)))
+    };
+    let sources: Vec<_> = Split::ALL.into_iter().filter_map(of_split).collect();
     let mut found = Vec::new();
     for (place, (split, texts)) in sources.iter().enumerate() {
         for (other, others) in &sources[place + 1..] {
@@ -239,7 +239,7 @@ fn shared(file: &Checked) -> anyhow::Result<Vec<(Split, Split, usize)>> {
             }
         }
     }
-    Ok(found)
+    found
 }
 
 impl fmt::Display for Look {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use fpt::terminal;
+use fpt_tasks::declared::holds_rows;
 use fpt_tasks::{Example, Split, Task};
 
 /// What some editors and Excel put before a text.
@@ -39,11 +40,8 @@ impl Text {
 /// Whether a file is of rows of a task, not of lines of text: by its extension, or because it is called as the task's files
 /// are.
 pub(super) fn is_of_rows(path: &Path, task: &dyn Task) -> bool {
-    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("");
-    let extension = extension.to_ascii_lowercase();
-    let kinds = ["csv", "tsv", "tab", "json", "jsonl", "ndjson", "parquet"];
     let name = path.file_name().and_then(|name| name.to_str());
-    kinds.contains(&&*extension)
+    holds_rows(path)
         || Split::ALL
             .into_iter()
             .any(|split| name == Some(task.file(split)))

@@ -8,7 +8,7 @@ use fpt::model;
 use fpt_prompt::{SoftPrompt, adapter_base_model};
 use fpt_schedule::memory::Numbers;
 use fpt_t5::{T5, T5Tokenizer};
-use fpt_tasks::{DeclaredTask, Task, Tasks};
+use fpt_tasks::{Task, Tasks};
 use fpt_train::{Answering, Precision, Purpose, RunConfig};
 
 use super::Args;
@@ -34,7 +34,13 @@ impl Prompted {
             Some(place) => Purpose::read(place)?,
             None => None,
         };
-        let purpose = purpose.map(with_task).transpose()?;
+        let purpose = match purpose {
+            Some(purpose) => {
+                let task = purpose.task(&Tasks::paper())?;
+                Some((purpose, task))
+            }
+            None => None,
+        };
         let named = match (&args.model, &args.run, &place) {
             (Some(model), _, _) => model.clone(),
             (None, Some(run), _) => RunConfig::from_file(run.join("config.toml"))?.model,
@@ -91,12 +97,4 @@ impl Prompted {
     pub(super) fn vectors(&self) -> usize {
         self.prompt.as_ref().map_or(0, |prompt| prompt.shape()[0])
     }
-}
-
-fn with_task(purpose: Purpose) -> anyhow::Result<(Purpose, Arc<dyn Task>)> {
-    let task: Arc<dyn Task> = match &purpose.declared {
-        Some(declared) => Arc::new(DeclaredTask::new(purpose.task.clone(), declared.clone())?),
-        None => Tasks::paper().get(&purpose.task)?,
-    };
-    Ok((purpose, task))
 }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use clap::Args as ClapArgs;
 use fpt::grid::{
-    Executor, Planned, RunArgs, begin, find_finished, largest, list, open, retain_current,
-    this_program,
+    Executor, Planned, RunArgs, begin, deduplicate, end, find_finished, largest, list, open,
+    retain_current, this_program,
 };
 use fpt::{model, terminal};
 use fpt_partial::shape;
@@ -75,12 +75,8 @@ impl Args {
 
     /// What is asked for, each once: a run is a directory.
     fn tasks(&self, experiment: &Experiment) -> Vec<TaskName> {
-        let mut tasks: Vec<TaskName> = Vec::new();
-        for task in experiment.tasks_or_all(&self.task) {
-            if !tasks.contains(task) {
-                tasks.push(task.clone());
-            }
-        }
+        let mut tasks = experiment.tasks_or_all(&self.task).to_vec();
+        deduplicate(&mut tasks);
         tasks
     }
 
@@ -180,31 +176,19 @@ fn execute(
     let total = runs.len();
     let mut failures = executor.run_all(&runs)?;
     failures.extend(retain_current(&mut runs, &mut model::fingerprinter()));
-    let failed = failures.len();
-    if !runs.is_empty() {
-        let reported = if args.json {
+    let report = || {
+        if args.json {
             fpt_report::write(out).map(|_| ()).map_err(Into::into)
         } else {
             fpt::report(out, false)
-        };
-        match reported {
-            // It says so as well, but not all of it.
-            Err(error) if !failures.is_empty() => {
-                failures.push(format!("no report: {}", terminal::with_causes(&error)));
-            }
-            other => other?,
         }
-    }
-    let outcome = Outcome::of(&experiment.sweep, &runs, tasks);
-    if args.json {
-        terminal::print_json(&outcome)?;
-    } else if let Some(best) = outcome.best() {
-        terminal::print_line(&best)?;
-    }
-    ensure!(
-        failures.is_empty(),
-        "{failed} of {total} runs failed, or are not of what is there now; the same command tries them again\n{}",
-        failures.join("\n")
-    );
-    Ok(())
+    };
+    end(total, failures, report, || {
+        let outcome = Outcome::of(&experiment.sweep, &runs, tasks);
+        match outcome.best() {
+            _ if args.json => terminal::print_json(&outcome),
+            Some(best) => terminal::print_line(&best),
+            None => Ok(()),
+        }
+    })
 }
