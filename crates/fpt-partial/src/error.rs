@@ -24,6 +24,9 @@ pub enum PartialError {
         /// What the model has.
         available: usize,
     },
+    /// Rows and columns of weights that are integers with scales can't be left out.
+    #[error("neurons and heads can't be left out of a model with weights in int8; cut it first")]
+    Integers,
     /// A rule needs scores that are not there.
     #[error("the rule `{rule}` needs {what}; score the model first")]
     NoScores {

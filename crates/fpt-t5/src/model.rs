@@ -1,6 +1,6 @@
 //! The model: embedding, encoder, decoder and output projection.
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::{Embedding, EmbeddingConfig, Initializer, Linear};
 use burn::tensor::{Bool, DType, Device, FloatDType, Int, Tensor};
 
@@ -134,6 +134,18 @@ impl T5 {
     ) -> Tensor<3> {
         let hidden = self.decoder.forward(self.embed(ids), encoded, cache, taps);
         self.head(hidden, taps)
+    }
+
+    /// Give a head that is tied to the embedding weights of its own, which are those of the embedding.
+    pub(crate) fn untie_head(&mut self) {
+        if self.lm_head.is_some() {
+            return;
+        }
+        self.config.scale_decoder_outputs.get_or_insert(true);
+        self.lm_head = Some(Linear {
+            weight: Param::from_tensor(self.shared.weight.val().transpose()),
+            bias: None,
+        });
     }
 
     /// Decoder inputs for `labels`, `[batch, length]`: the start token, then all labels but the last, with

@@ -21,6 +21,9 @@ pub enum Precision {
     /// softmax, statistics of norms, loss, prompt and optimizer in f32. A processor computes in f32 with the rounded
     /// weights. See [`T5::into_bf16`](fpt_t5::T5::into_bf16).
     Bf16,
+    /// Weights in a byte each, with a scale for each block of at most 128, and what they multiply rounded in the same way; all
+    /// else in f32. On processors only. See [`T5::into_int8`](fpt_t5::T5::into_int8).
+    Int8,
 }
 
 impl Precision {
@@ -29,6 +32,19 @@ impl Precision {
         match self {
             Self::F32 => 4,
             Self::Bf16 => 2,
+            Self::Int8 => 1,
+        }
+    }
+
+    /// `model` in this precision.
+    ///
+    /// # Errors
+    /// As [`T5::into_bf16`] and [`T5::into_int8`].
+    pub fn apply(self, model: T5) -> Result<T5, T5Error> {
+        match self {
+            Self::F32 => Ok(model),
+            Self::Bf16 => model.into_bf16(),
+            Self::Int8 => model.into_int8(),
         }
     }
 }
@@ -62,13 +78,10 @@ impl Compute {
     /// The model of a directory, in this precision.
     ///
     /// # Errors
-    /// As [`T5::from_pretrained`] and [`T5::into_bf16`].
+    /// As [`T5::from_pretrained`] and [`Precision::apply`].
     pub(crate) fn load(&self, directory: &Path) -> Result<T5, T5Error> {
-        let model = T5::from_pretrained(directory, &self.device)?;
-        match self.precision {
-            Precision::F32 => Ok(model),
-            Precision::Bf16 => model.into_bf16(),
-        }
+        self.precision
+            .apply(T5::from_pretrained(directory, &self.device)?)
     }
 
     /// The precision.

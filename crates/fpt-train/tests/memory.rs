@@ -153,6 +153,7 @@ fn the_predicted_peak_is_that_of_a_step() {
         let full = match precision {
             Numbers::F32 => load(),
             Numbers::Bf16 => load().into_bf16().unwrap(),
+            Numbers::Int8 => load().into_int8().unwrap(),
         };
         let settings = StepSettings {
             precision,

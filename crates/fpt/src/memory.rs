@@ -3,10 +3,11 @@
 use fpt_schedule::memory::{Layout, Numbers, PeakBytes, Recompute, StepSettings, peak};
 use fpt_train::{Plan, Precision, RunConfig};
 
-/// The numbers of a run's weights.
-pub fn numbers(config: &RunConfig) -> Numbers {
-    match config.precision {
+/// Weights in this precision, as they are priced.
+pub fn numbers(precision: Precision) -> Numbers {
+    match precision {
         Precision::F32 => Numbers::F32,
+        Precision::Int8 => Numbers::Int8,
         _ => Numbers::Bf16,
     }
 }
@@ -14,7 +15,7 @@ pub fn numbers(config: &RunConfig) -> Numbers {
 /// How a run computes its steps, on a processor or else on a GPU.
 pub fn settings(config: &RunConfig, on_processor: bool) -> StepSettings {
     StepSettings {
-        precision: numbers(config),
+        precision: numbers(config.precision),
         recompute: priced(config.train.recompute),
         accumulate: config.train.accumulate,
         layout: layout(on_processor),

@@ -2,7 +2,7 @@
 
 use std::num::Saturating;
 
-use super::{Layout, StepSettings, weights};
+use super::{Layout, StepSettings};
 use crate::ModelShape;
 use crate::cost::n;
 
@@ -70,6 +70,5 @@ pub fn answering(shape: &ModelShape, batch: &AnswerShape, settings: &StepSetting
     let continuations = beams * (n(2) * beams).min(vocabulary) * CANDIDATE;
     let decoder = F32 * length * d + beams * beam;
 
-    let widened = Saturating(weights::widened(shape, settings));
-    (n(batch.rows) * (encoder.max(decoder) + continuations) + once + widened).0
+    (n(batch.rows) * (encoder.max(decoder) + continuations) + once).0
 }

@@ -55,6 +55,6 @@ pub fn peak(
         weights: weights::full(shape, settings.precision),
         copies: weights::copies(shape, size, settings.precision),
         kept,
-        transient: transient.saturating_add(weights::widened(shape, settings)),
+        transient,
     }
 }

@@ -24,6 +24,8 @@ pub enum Numbers {
     F32,
     /// 16 bits. On a GPU the activations of products are bf16, too; a processor computes in f32.
     Bf16,
+    /// 8 bits, and the scales of blocks. On a processor, which computes in f32 but for products.
+    Int8,
 }
 
 /// Where activations lie.
@@ -68,6 +70,7 @@ impl Numbers {
         match self {
             Self::F32 => 4,
             Self::Bf16 => 2,
+            Self::Int8 => 1,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::num::Saturating;
 
-use super::{Layout, Numbers, StepSettings};
+use super::Numbers;
 use crate::cost::{n, parameters};
 use crate::{ModelShape, PartialSize, StackSize};
 
@@ -32,15 +32,4 @@ pub(super) fn copies(shape: &ModelShape, size: &PartialSize, numbers: Numbers) -
     };
     let values = stack(&size.encoder, 1) + stack(&size.decoder, 2);
     (values * n(numbers.bytes())).0
-}
-
-/// Bytes of the largest weight as f32: a processor makes that of a bf16 weight for each product.
-pub(super) fn widened(shape: &ModelShape, settings: &StepSettings) -> u64 {
-    if settings.layout == Layout::Gpu || settings.precision == Numbers::F32 {
-        return 0;
-    }
-    let widest = (shape.vocabulary)
-        .max(shape.d_ff)
-        .max(shape.heads.saturating_mul(shape.d_kv));
-    (n(widest) * n(shape.d_model) * n(F32)).0
 }

@@ -4,7 +4,7 @@ use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::tensor::{FloatTensor, IntTensor, QuantizedTensor};
 use burn::backend::{Autodiff, Backend, TensorMetadata};
 use burn::tensor::{FloatDType, Shape};
 
@@ -52,6 +52,30 @@ impl<B: FusedBackward, C: CheckpointStrategy> FusedOps for Autodiff<B, C> {
                 node.finish((x, weight, of_x), out)
             }
             OpsKind::UnTracked(node) => node.finish(B::t5_linear(x, weight, dtype)),
+        }
+    }
+
+    fn t5_rounded(weight: FloatTensor<Self>) -> QuantizedTensor<Self> {
+        B::t5_rounded(weight.into_primitive())
+    }
+
+    fn t5_linear_rounded(
+        x: FloatTensor<Self>,
+        weight: QuantizedTensor<Self>,
+        dtype: FloatDType,
+    ) -> FloatTensor<Self> {
+        let prepared = LinearRounded
+            .prepare::<C>([x.node()])
+            .compute_bound()
+            .stateful();
+        let x = x.into_primitive();
+        match prepared {
+            OpsKind::Tracked(node) => {
+                let of_x = x.dtype().into();
+                let out = B::t5_linear_rounded(x, weight.clone(), dtype);
+                node.finish((weight, of_x), out)
+            }
+            OpsKind::UnTracked(node) => node.finish(B::t5_linear_rounded(x, weight, dtype)),
         }
     }
 
@@ -204,6 +228,28 @@ impl<B: FusedBackward> Backward<B, 2> for Linear {
         }
         if let Some(node) = of_x {
             let d_x = B::t5_linear_backward(weight, gradient, dtype);
+            gradients.register::<B>(node.id, d_x);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct LinearRounded;
+
+impl<B: FusedBackward> Backward<B, 1> for LinearRounded {
+    type State = (QuantizedTensor<B>, FloatDType);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        gradients: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let gradient = gradients.consume::<B>(&ops.node);
+        let (weight, dtype) = ops.state;
+        let [of_x] = ops.parents;
+        if let Some(node) = of_x {
+            let d_x = B::t5_linear_rounded_backward(weight, gradient, dtype);
             gradients.register::<B>(node.id, d_x);
         }
     }

@@ -1,7 +1,9 @@
 //! Products of a few rows and a large matrix: a token of each text in generation, short targets in training.
 
+use std::borrow::Cow;
 use std::slice::Chunks;
 
+use burn::tensor::bf16;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -18,8 +20,8 @@ const TILE_COLUMNS: usize = 3;
 const AHEAD: usize = 2;
 /// Vectors of a row between two fetches.
 const STEP: usize = 8;
-/// Elements in a line of the cache.
-const LINE: usize = 16;
+/// Bytes in a line of the cache.
+const LINE: usize = 64;
 /// Parts of the columns for each thread, at most: the second thread may come late.
 const PARTS_PER_THREAD: usize = 4;
 /// Multiplications in a part, at least: fewer are done before another thread wakes up.
@@ -32,12 +34,32 @@ pub(super) fn suits(rows: usize, elements: usize) -> bool {
     rows <= FEW_ROWS && elements > LARGE
 }
 
+/// A number of a matrix, as it is stored.
+pub(super) trait Stored: Copy + Sync {
+    /// Some as they are multiplied.
+    fn widened(numbers: &[Self]) -> Cow<'_, [f32]>;
+}
+
+impl Stored for f32 {
+    fn widened(numbers: &[Self]) -> Cow<'_, [f32]> {
+        numbers.into()
+    }
+}
+
+impl Stored for bf16 {
+    #[inline(always)]
+    fn widened(numbers: &[Self]) -> Cow<'_, [f32]> {
+        let widened = |number: &Self| f32::from_bits(u32::from(number.to_bits()) << 16);
+        numbers.iter().map(widened).collect()
+    }
+}
+
 /// `x · weightᵀ` of contiguous `x`, `[rows, width]`, and `weight`, `[columns, width]`, into `out`, `[rows, columns]`.
 ///
 /// Every number of the result is a scalar product. A general product would bring the matrix into the order of its tiles
 /// first, which takes longer than to use it for a few rows; here it is read as it lies. The columns are split between
 /// the threads of the current pool.
-pub(super) fn multiply(x: &[f32], width: usize, weight: &[f32], out: &mut [f32]) {
+pub(super) fn multiply<W: Stored>(x: &[f32], width: usize, weight: &[W], out: &mut [f32]) {
     let (rows, columns) = (x.len() / width, weight.len() / width);
     let stride = width + GAP;
     let mut spread = vec![0.0; rows * stride];
@@ -72,18 +94,18 @@ pub(super) fn multiply(x: &[f32], width: usize, weight: &[f32], out: &mut [f32])
     }
 }
 
-struct Product<'a> {
+struct Product<'a, W> {
     /// Rows that begin `stride` apart.
     x: &'a [f32],
     stride: usize,
     width: usize,
-    weight: &'a [f32],
+    weight: &'a [W],
     rows: usize,
     /// `[columns, rows]`.
     out: &'a mut [f32],
 }
 
-impl WithSimd for Product<'_> {
+impl<W: Stored> WithSimd for Product<'_, W> {
     type Output = ();
 
     /// All rows of `x` meet a few rows of the matrix before the next ones come. Meanwhile lines of later ones are
@@ -92,8 +114,9 @@ impl WithSimd for Product<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let (width, rows) = (self.width, self.rows);
         let size = TILE_COLUMNS * width;
+        let line = LINE / size_of::<W>();
         let steps = rows.div_ceil(TILE_ROWS) * width.div_ceil(STEP * S::F32_LANES);
-        let lines_per_step = size.div_ceil(LINE).div_ceil(steps);
+        let lines_per_step = size.div_ceil(line).div_ceil(steps);
         let tiles = self
             .weight
             .chunks(size)
@@ -103,13 +126,14 @@ impl WithSimd for Product<'_> {
                 .weight
                 .get((index + AHEAD) * size..)
                 .unwrap_or_default();
-            let mut lines = later[..later.len().min(size)].chunks(LINE);
+            let weights = W::widened(weights);
+            let mut lines = later[..later.len().min(size)].chunks(line);
             for first in (0..rows).step_by(TILE_ROWS) {
                 let tile = Tile {
                     x: &self.x[first * self.stride..],
                     stride: self.stride,
                     width,
-                    weights,
+                    weights: &weights,
                     lines: &mut lines,
                     lines_per_step,
                     out: &mut out[first..],
@@ -127,21 +151,21 @@ impl WithSimd for Product<'_> {
 }
 
 /// Some rows of `x` and some of the matrix.
-struct Tile<'a, 'b> {
+struct Tile<'a, 'b, W> {
     x: &'a [f32],
     stride: usize,
     width: usize,
     /// `[TILE_COLUMNS, width]`, or fewer rows at the end of the matrix.
     weights: &'a [f32],
     /// What to fetch into the cache meanwhile.
-    lines: &'a mut Chunks<'b, f32>,
+    lines: &'a mut Chunks<'b, W>,
     lines_per_step: usize,
     /// `[TILE_COLUMNS, rows]`, of which the first `R` columns are this tile's.
     out: &'a mut [f32],
     rows: usize,
 }
 
-impl Tile<'_, '_> {
+impl<W> Tile<'_, '_, W> {
     #[inline(always)]
     fn multiply<S: Simd, const R: usize>(self, simd: S) {
         let x = std::array::from_fn(|i| &self.x[i * self.stride..][..self.width]);
@@ -207,7 +231,7 @@ fn dots<S: Simd, const R: usize, const W: usize>(
 use safe_arch::prefetch_t1 as prefetch;
 
 #[cfg(not(target_arch = "x86_64"))]
-fn prefetch(_: &f32) {}
+fn prefetch<W>(_: &W) {}
 
 #[cfg(test)]
 mod tests {

@@ -1,22 +1,20 @@
 //! The operations on the CPU: f32, vectorised, rows or examples split between the threads of the current pool.
 
-use burn::backend::ops::FloatTensorOps;
+use burn::backend::ops::{FloatTensorOps, QTensorOps};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Bytes, DType, FloatDType, Shape};
-use burn_flex::{FlexTensor, Layout};
+use burn_flex::{FlexQTensor, FlexTensor, Layout};
 use faer::MatRef;
 use rayon::prelude::*;
 
 use super::matrix::{contiguous, matrix, multiply};
 use super::{
-    AttentionGradients, AttentionInputs, Bias, FusedBackward, FusedOps, few_rows, kernels, portable,
+    AttentionGradients, AttentionInputs, Bias, FusedBackward, FusedOps, kernels, linear, portable,
 };
 
 /// Fewer elements than this are not worth a second thread.
 const ELEMENTS_PER_THREAD: usize = 1 << 14;
-/// Nor are fewer multiplications of a matrix product.
-const PRODUCTS_PER_THREAD: usize = 1 << 20;
 
 impl FusedOps for Flex {
     fn t5_rms_norm(
@@ -40,11 +38,22 @@ impl FusedOps for Flex {
     }
 
     fn t5_linear(x: FlexTensor, weight: FlexTensor, _dtype: FloatDType) -> FlexTensor {
-        let weight = widened(weight);
-        if !all_f32(&[&x, &weight]) {
+        if !linear::suits(&x, &weight) {
+            return portable::linear::<Self>(x, linear::widened(weight));
+        }
+        linear::forward(&x, weight)
+    }
+
+    fn t5_rounded(weight: FlexTensor) -> FlexQTensor {
+        linear::rounded(weight)
+    }
+
+    fn t5_linear_rounded(x: FlexTensor, weight: FlexQTensor, _dtype: FloatDType) -> FlexTensor {
+        if x.dtype() != DType::F32 || !linear::is_rounded(&weight) {
+            let weight = Self::dequantize(weight, x.dtype().into());
             return portable::linear::<Self>(x, weight);
         }
-        linear(x, weight)
+        linear::forward_rounded(&x, &weight)
     }
 
     fn t5_gated_gelu(gate: FlexTensor, value: FlexTensor) -> FlexTensor {
@@ -124,11 +133,23 @@ impl FusedBackward for Flex {
         gradient: FlexTensor,
         _dtype: FloatDType,
     ) -> FlexTensor {
-        let weight = widened(weight).transpose(0, 1);
-        if !all_f32(&[&weight, &gradient]) {
+        if !linear::suits(&gradient, &weight) {
+            let weight = linear::widened(weight).transpose(0, 1);
             return portable::linear::<Self>(gradient, weight);
         }
-        linear(gradient, weight)
+        linear::backward(&gradient, weight)
+    }
+
+    fn t5_linear_rounded_backward(
+        weight: FlexQTensor,
+        gradient: FlexTensor,
+        _dtype: FloatDType,
+    ) -> FlexTensor {
+        if gradient.dtype() != DType::F32 || !linear::is_rounded(&weight) {
+            let weight = Self::dequantize(weight, gradient.dtype().into()).transpose(0, 1);
+            return portable::linear::<Self>(gradient, weight);
+        }
+        linear::backward_rounded(&gradient, &weight)
     }
 
     fn t5_gated_gelu_backward(
@@ -266,39 +287,6 @@ impl FusedBackward for Flex {
             });
         out
     }
-}
-
-/// [`super::linear`]. A weight that is a transposed view, as those of checkpoints are, is read as it lies.
-fn linear(x: FlexTensor, weight: FlexTensor) -> FlexTensor {
-    let [batch, length, width]: [usize; 3] = x.shape().dims();
-    let [_, columns]: [usize; 2] = weight.shape().dims();
-    let rows = batch * length;
-    let mut out = empty(Shape::new([batch, length, columns]));
-    if rows * columns * width == 0 {
-        return out;
-    }
-    let (x, weight) = (x.to_contiguous(), dense(weight));
-    let layout = weight.layout();
-    if few_rows::suits(rows, width * columns) && layout.strides()[..] == [1, width as isize] {
-        let weight = &weight.storage()[layout.start_offset()..][..width * columns];
-        few_rows::multiply(values(&x), width, weight, out.storage_mut());
-        return out;
-    }
-    let parts = rows * width * columns / PRODUCTS_PER_THREAD;
-    let part = rows.div_ceil(parts.clamp(1, rayon::current_num_threads()));
-    // A row alone would be summed in another order than with others.
-    let part = (part.max(2)..=rows)
-        .find(|part| rows % part != 1)
-        .unwrap_or(rows);
-    let matrix = last_two_of(&weight, 0);
-    out.storage_mut::<f32>()
-        .par_chunks_mut(part * columns)
-        .zip(values(&x).par_chunks(part * width))
-        .for_each(|(out, x)| {
-            let x = contiguous(x, [x.len() / width, width]);
-            multiply(x, matrix, out, columns);
-        });
-    out
 }
 
 /// [`super::attention`]; probabilities are kept where there is a place for them.
@@ -504,7 +492,7 @@ fn head_of(x: &FlexTensor, example: usize, head: usize) -> MatRef<'_, f32> {
 }
 
 /// The matrix of the last two dimensions that begins `offset` elements after the tensor's first.
-fn last_two_of(x: &FlexTensor, offset: usize) -> MatRef<'_, f32> {
+pub(super) fn last_two_of(x: &FlexTensor, offset: usize) -> MatRef<'_, f32> {
     let layout = x.layout();
     let columns = layout.strides().len() - 1;
     let stride = |dim: usize| layout.strides()[dim].unsigned_abs();
@@ -515,16 +503,8 @@ fn last_two_of(x: &FlexTensor, offset: usize) -> MatRef<'_, f32> {
     )
 }
 
-/// Weights in bf16, which take half the memory, as f32 for a product; others as they are.
-fn widened(weight: FlexTensor) -> FlexTensor {
-    match weight.dtype() {
-        DType::BF16 => <Flex as FloatTensorOps<Flex>>::float_cast(weight, FloatDType::F32),
-        _ => weight,
-    }
-}
-
 /// `x` itself, unless it runs backwards somewhere or has neither dense rows nor dense columns.
-fn dense(x: FlexTensor) -> FlexTensor {
+pub(super) fn dense(x: FlexTensor) -> FlexTensor {
     let strides = x.layout().strides();
     if strides[strides.len() - 2..].contains(&1) {
         positive(x)
@@ -566,7 +546,7 @@ fn all_f32(tensors: &[&FlexTensor]) -> bool {
 }
 
 /// Zeros. Not [`FlexTensor::empty`], whose bytes are aligned by copying them once more.
-fn empty(shape: Shape) -> FlexTensor {
+pub(super) fn empty(shape: Shape) -> FlexTensor {
     let zeros = vec![0.0_f32; shape.num_elements()];
     FlexTensor::new(
         Bytes::from_elems(zeros),
@@ -576,7 +556,7 @@ fn empty(shape: Shape) -> FlexTensor {
 }
 
 /// The elements of a contiguous f32 tensor.
-fn values(tensor: &FloatTensor<Flex>) -> &[f32] {
+pub(super) fn values(tensor: &FloatTensor<Flex>) -> &[f32] {
     let layout = tensor.layout();
     debug_assert!(layout.is_contiguous(), "read as a slice");
     &tensor.storage::<f32>()[layout.start_offset()..][..layout.num_elements()]

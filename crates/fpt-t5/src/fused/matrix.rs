@@ -25,8 +25,19 @@ pub(super) fn contiguous(data: &[f32], size: [usize; 2]) -> MatRef<'_, f32> {
 
 /// The product of `a` and `b` into the first part of `out`, whose rows are `row_stride` apart.
 pub(super) fn multiply(a: MatRef<'_, f32>, b: MatRef<'_, f32>, out: &mut [f32], row_stride: usize) {
+    multiply_and(Accum::Replace, a, b, out, row_stride);
+}
+
+/// [`multiply`], in the place of what is there, or added to it.
+pub(super) fn multiply_and(
+    how: Accum,
+    a: MatRef<'_, f32>,
+    b: MatRef<'_, f32>,
+    out: &mut [f32],
+    row_stride: usize,
+) {
     let (rows, columns) = (a.nrows(), b.ncols());
     // Not `from_row_major_slice_with_stride_mut`, which in faer 0.24 takes the stride for that of columns.
     let out = MatMut::from_column_major_slice_with_stride_mut(out, columns, rows, row_stride);
-    matmul(out.transpose_mut(), Accum::Replace, a, b, 1.0, Par::Seq);
+    matmul(out.transpose_mut(), how, a, b, 1.0, Par::Seq);
 }

@@ -14,15 +14,17 @@ mod autodiff;
 mod cube;
 mod few_rows;
 mod flex;
+mod int8;
 mod kernels;
+mod linear;
 mod matrix;
 mod portable;
 #[cfg(test)]
 mod tests;
 
-use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::tensor::{FloatTensor, IntTensor, QuantizedTensor};
 use burn::backend::{Backend, Dispatch, backend_extension};
-use burn::tensor::{Device, FloatDType, Int, Tensor};
+use burn::tensor::{DType, Device, FloatDType, Int, Tensor};
 
 /// The operations, on a backend's tensors.
 #[backend_extension(Flex, Cube: cfg(feature = "cube"), Autodiff)]
@@ -38,6 +40,14 @@ pub(crate) trait FusedOps: Backend {
     fn t5_linear(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
+        dtype: FloatDType,
+    ) -> FloatTensor<Self>;
+    /// See [`rounded`].
+    fn t5_rounded(weight: FloatTensor<Self>) -> QuantizedTensor<Self>;
+    /// See [`linear`].
+    fn t5_linear_rounded(
+        x: FloatTensor<Self>,
+        weight: QuantizedTensor<Self>,
         dtype: FloatDType,
     ) -> FloatTensor<Self>;
     /// See [`gated_gelu`].
@@ -75,6 +85,12 @@ pub(crate) trait FusedBackward: FusedOps {
     /// Gradient of `x`, of type `dtype`, from that of `x · weight`.
     fn t5_linear_backward(
         weight: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        dtype: FloatDType,
+    ) -> FloatTensor<Self>;
+    /// Gradient of `x`, of type `dtype`, from that of `x · weight`.
+    fn t5_linear_rounded_backward(
+        weight: QuantizedTensor<Self>,
         gradient: FloatTensor<Self>,
         dtype: FloatDType,
     ) -> FloatTensor<Self>;
@@ -197,11 +213,17 @@ pub(crate) fn rms_norm(
 /// Backward, with the gradient `g` of the result: `dx = g · weightᵀ`, and `dweight = xᵀ · g` where the weight is
 /// trained, which a prompt's model is not: then `x` is not kept either.
 pub(crate) fn linear(x: Tensor<3>, weight: Tensor<2>, dtype: FloatDType) -> Tensor<3> {
-    Tensor::from_dispatch(Dispatch::t5_linear(
-        x.into_dispatch(),
-        weight.into_dispatch(),
-        dtype,
-    ))
+    let product = match weight.dtype() {
+        DType::QFloat(_) => Dispatch::t5_linear_rounded,
+        _ => Dispatch::t5_linear,
+    };
+    Tensor::from_dispatch(product(x.into_dispatch(), weight.into_dispatch(), dtype))
+}
+
+/// `weight`, `[in, out]`, as integers of one byte with a scale for each block of inputs of each output, for
+/// [`linear`], which then rounds `x` in the same way. It gets no gradient.
+pub(crate) fn rounded<const D: usize>(weight: Tensor<D>) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::t5_rounded(weight.into_dispatch()))
 }
 
 /// `gelu(gate) · value`, both `[batch, length, d_ff]`, with the GELU in its tanh form,

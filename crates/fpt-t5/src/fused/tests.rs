@@ -103,6 +103,48 @@ proptest! {
         same(inputs, fused, |[x, w]| x.matmul(w.transpose()) * scale);
     }
 
+    /// Weights in bf16, as they lie and not, for few rows and many.
+    #[test]
+    fn linear_of_weights_in_bf16(
+        rows in 1..140_usize, input in 1..700_usize, output in 1..160_usize, lies in any::<bool>(),
+    ) {
+        let device = Device::flex();
+        let weight = if lies {
+            random::<2>([output, input], &device).cast(FloatDType::BF16).transpose()
+        } else {
+            random::<2>([input, output], &device).cast(FloatDType::BF16)
+        };
+        let wide = weight.clone().cast(F32).reshape([1, input, output]);
+        let scale = (input.max(output) as f64).sqrt().recip();
+        let fused = |[x]: [Tensor<3>; 1]| super::linear(x, weight.clone(), F32) * scale;
+        same([tracked([rows, 1, input])], fused, |[x]| {
+            x.matmul(Tensor::from_inner(wide.clone())) * scale
+        });
+    }
+
+    /// Of integers the gradient is that of the numbers that they stand for; what they multiply is rounded by less than a
+    /// hundredth of the largest of a block.
+    #[test]
+    fn linear_of_integers(rows in 1..140_usize, input in 1..700_usize, output in 1..160_usize) {
+        let device = Device::flex();
+        let weight = super::rounded(random::<2>([output, input], &device).transpose());
+        let wide = Tensor::from_inner(weight.clone().dequantize().reshape([1, input, output]));
+        let x = tracked([rows, 1, input]);
+        let (ours, theirs) = (super::linear(x.clone(), weight, F32), x.clone().matmul(wide));
+        let values = |x: &Tensor<3>| -> Vec<f32> { x.clone().into_data().iter().collect() };
+        let (a, b) = (values(&ours), values(&theirs));
+        let length = |x: &mut dyn Iterator<Item = f32>| x.map(|x| x * x).sum::<f32>().sqrt();
+        let difference = length(&mut a.iter().zip(&b).map(|(a, b)| a - b));
+        prop_assert!(difference <= 0.03 * length(&mut b.iter().copied()), "{difference}");
+        let scale = (output as f64).sqrt().recip();
+        let weights = random(ours.dims(), &device);
+        let gradient = |out: Tensor<3>| {
+            let gradients = (out * Tensor::from_inner(weights.clone()) * scale).sum().backward();
+            x.grad(&gradients).expect("a gradient")
+        };
+        close(&gradient(ours), &gradient(theirs));
+    }
+
     #[test]
     fn gated_gelu(batch in 1..4_usize, length in 1..9_usize, width in 1..70_usize) {
         let inputs = [tracked([batch, length, width]), tracked([batch, length, width])];

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod beams;
-mod bf16;
 mod checkpoints;
 mod lm;
+mod rounded;
 mod shipped_model;
 mod transformers;

@@ -125,6 +125,7 @@ fn key(
     hash.text(match config.precision {
         Precision::F32 => "f32",
         Precision::Bf16 => "bf16",
+        Precision::Int8 => "int8",
     });
     if config.selection.score.prompt {
         for value in session.score_prompt(&session.model.device())?.values() {

@@ -11,6 +11,7 @@ use fpt_train::{Session, SplitData};
 use serde::Serialize;
 
 use super::fitting::Fitting;
+use super::weights::WeightsName;
 use super::{ConfigArgs, adapter, memory, numbers, print_json, print_line};
 
 /// Score a prompt, or the bare model, on a split of a task by greedy decoding.
@@ -53,6 +54,10 @@ pub(crate) struct Args {
     #[arg(long, default_value = "cpu", help = DeviceName::HELP)]
     device: DeviceName,
 
+    /// What the weights are in; by default what the configuration says.
+    #[arg(long, value_enum)]
+    weights: Option<WeightsName>,
+
     /// Print the scores as JSON.
     #[arg(long)]
     json: bool,
@@ -81,7 +86,8 @@ struct LabelReport {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let devices = args.device.open_one()?;
     let device = devices.primary().clone();
-    let resolved = args.source.resolve(args.run.as_deref())?;
+    let mut resolved = args.source.resolve(args.run.as_deref())?;
+    WeightsName::set(args.weights, &mut resolved.config);
     let config = &resolved.config;
     data::require(config, &[args.split], resolved.origin())?;
     let session = Session::load(config, &Tasks::paper(), model::find, &device)?;
@@ -106,7 +112,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let tokens = &data.tokens[..examples];
     let lengths: Vec<usize> = tokens.iter().map(|text| text.source.len()).collect();
     let vectors = prompt.as_ref().map_or(0, |prompt| prompt.shape()[0]);
-    let precision = memory::numbers(&session.config);
+    let precision = memory::numbers(session.config.precision);
     Fitting::new(&devices, &session.model, precision, vectors).check_batches(
         &lengths,
         session.config.eval.batch_limits(),

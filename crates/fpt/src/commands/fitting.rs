@@ -31,6 +31,7 @@ impl Fitting {
         let bytes = match precision {
             Numbers::F32 => 4,
             Numbers::Bf16 => 2,
+            Numbers::Int8 => 1,
         };
         let weights = weight_bytes(&shape, &shape.full(), bytes);
         let spared = |free: u64| (free as f64 * (1.0 - SPARE)) as u64;

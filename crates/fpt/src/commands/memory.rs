@@ -35,7 +35,7 @@ struct Proposal {
 
 /// The precision of a run, as its configuration names it.
 pub(super) fn precision_name(config: &RunConfig) -> &'static str {
-    precision(numbers(config))
+    precision(numbers(config.precision))
 }
 
 /// Whether the devices have the memory for a step on one example, however short it is: the prompt, and padding to fixed
@@ -178,6 +178,7 @@ pub(super) fn precision(numbers: Numbers) -> &'static str {
     match numbers {
         Numbers::F32 => "f32",
         Numbers::Bf16 => "bf16",
+        Numbers::Int8 => "int8",
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) mod sweep;
 pub(crate) mod synthetic;
 pub(crate) mod train;
 pub(crate) mod transfer;
+mod weights;
 
 use std::path::{Path, PathBuf};
 

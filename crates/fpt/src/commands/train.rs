@@ -15,6 +15,7 @@ use indicatif::ProgressBar;
 
 use super::data::show_examples;
 use super::progress::{Lines, Progress};
+use super::weights::WeightsName;
 use super::{Parent, RunArgs, dry_run, memory, print_json, print_line};
 
 /// Train a prompt for one task.
@@ -44,6 +45,10 @@ pub(crate) struct Args {
 
     #[arg(long, default_value = "cpu", help = DeviceName::HELP)]
     device: DeviceName,
+
+    /// What the weights of the frozen model are in; by default what the configuration says (`precision`).
+    #[arg(long, value_enum)]
+    weights: Option<WeightsName>,
 
     /// Only show what would be done: model, data, stages, cost, memory, the resolved configuration, and what is missing
     /// on this machine with the command that gets it.
@@ -168,7 +173,8 @@ impl Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let resolved = args.run.resolve()?;
+    let mut resolved = args.run.resolve()?;
+    WeightsName::set(args.weights, &mut resolved.config);
     let config = &resolved.config;
     if args.dry_run {
         return dry_run::show(resolved.origin(), config, &args.target(), args.json);

@@ -303,6 +303,45 @@ fn predict_takes_the_precision_of_the_run() {
     }
 }
 
+/// Weights of one byte each answer what a run was trained for, but it is not trained with them.
+#[test]
+fn weights_in_int8_are_for_answers() {
+    let lab = Lab::new();
+    let refused = lab.train("xsum", &["--weights", "int8"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let error = stderr(&refused);
+    for part in [
+        "`precision` is \"int8\"",
+        "\"bf16\"",
+        "fpt predict --weights int8",
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
+    assert!(!lab.path("run").exists() && !lab.path("run.partial").exists());
+
+    let output = lab.train("xsum", &["--weights", "bf16"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let config = fs::read_to_string(lab.path("run/config.toml")).unwrap();
+    assert!(config.contains("precision = \"bf16\""), "{config}");
+    let scored = |weights: &str| {
+        let output = lab.fpt(&["eval", "run", "--weights", weights, "--json"], "");
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_str::<Value>(&stdout(&output)).unwrap()
+    };
+    assert_eq!(scored("int8")["examples"], scored("f32")["examples"]);
+    let arguments = [
+        "predict",
+        "run",
+        "--max-new-tokens",
+        "12",
+        "--weights",
+        "int8",
+    ];
+    let output = lab.fpt(&arguments, "Ben likes fish.\n");
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(stdout(&output).lines().count(), 1);
+}
+
 #[test]
 fn dry_run_shows_the_resolved_configuration() {
     let lab = Lab::new();

@@ -7,9 +7,10 @@ mod kernels;
 mod launch;
 mod product;
 
-use burn::backend::ops::{ActivationOps, FloatTensorOps};
-use burn::backend::tensor::FloatTensor;
+use burn::backend::ops::{ActivationOps, FloatTensorOps, QTensorOps};
+use burn::backend::tensor::{FloatTensor, QuantizedTensor};
 use burn::backend::{Cube, TensorMetadata};
+use burn::tensor::quantization::QuantScheme;
 use burn::tensor::{DType, FloatDType, Shape};
 use burn_cubecl::kernel::cast;
 use burn_cubecl::tensor::CubeTensor;
@@ -33,6 +34,19 @@ impl FusedOps for Cube {
         let rows = portable::rows::<Self>(x);
         let product = product(rows, weight, dtype.into());
         Self::float_reshape(product, Shape::new([batch, length, out]))
+    }
+
+    fn t5_rounded(weight: CubeTensor) -> QuantizedTensor<Self> {
+        Self::quantize_dynamic(weight, &QuantScheme::default())
+    }
+
+    fn t5_linear_rounded(
+        x: CubeTensor,
+        weight: QuantizedTensor<Self>,
+        dtype: FloatDType,
+    ) -> CubeTensor {
+        let weight = Self::dequantize(weight, x.dtype.into());
+        Self::t5_linear(x, weight, dtype)
     }
 
     fn t5_gated_gelu(gate: CubeTensor, value: CubeTensor) -> CubeTensor {
@@ -85,6 +99,15 @@ impl FusedBackward for Cube {
         dtype: FloatDType,
     ) -> CubeTensor {
         Self::t5_linear(gradient, Self::float_transpose(weight), dtype)
+    }
+
+    fn t5_linear_rounded_backward(
+        weight: QuantizedTensor<Self>,
+        gradient: CubeTensor,
+        dtype: FloatDType,
+    ) -> CubeTensor {
+        let weight = Self::dequantize(weight, gradient.dtype.into());
+        Self::t5_linear_backward(weight, gradient, dtype)
     }
 
     fn t5_gated_gelu_backward(

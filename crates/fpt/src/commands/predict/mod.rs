@@ -16,7 +16,7 @@ use fpt_train::{MOST_EXAMPLES, MOST_TOKENS, Predictor};
 
 use super::fitting::Fitting;
 use super::numbers;
-use super::synthetic::PrecisionName;
+use super::weights::WeightsName;
 use input::{Lines, Text};
 use output::Output;
 use prompted::Prompted;
@@ -96,9 +96,9 @@ pub(crate) struct Args {
     #[arg(long, default_value = "cpu", help = DeviceName::HELP)]
     device: DeviceName,
 
-    /// Numbers of the weights; by default those that the prompt was trained with.
-    #[arg(long, value_enum)]
-    precision: Option<PrecisionName>,
+    /// What the weights are in; by default what they were in when the prompt was trained.
+    #[arg(long, value_enum, visible_alias = "precision")]
+    weights: Option<WeightsName>,
 
     /// Print each text with its answer as a line of JSON.
     #[arg(long)]

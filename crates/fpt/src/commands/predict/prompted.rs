@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use burn::tensor::Device;
+use fpt::memory::numbers;
 use fpt::model;
 use fpt_prompt::{SoftPrompt, adapter_base_model};
 use fpt_schedule::memory::Numbers;
@@ -50,18 +51,14 @@ impl Prompted {
             },
             (None, None, None) => bail!("give the directory of a run, or a model with --model"),
         };
-        let numbers = match (args.precision, &purpose) {
-            (Some(precision), _) => precision.numbers(),
-            (None, Some((purpose, _))) if purpose.precision == Precision::Bf16 => Numbers::Bf16,
-            _ => Numbers::F32,
+        let precision = match (args.weights, &purpose) {
+            (Some(weights), _) => weights.precision(),
+            (None, Some((purpose, _))) => purpose.precision,
+            (None, None) => Precision::default(),
         };
         let directory = model::directory(&named)?;
         let tokenizer = T5Tokenizer::from_directory(&directory)?;
-        let model = T5::from_pretrained(&directory, device)?;
-        let model = match numbers {
-            Numbers::F32 => model,
-            Numbers::Bf16 => model.into_bf16()?,
-        };
+        let model = precision.apply(T5::from_pretrained(&directory, device)?)?;
         tokenizer.check_fits(model.config())?;
         let prompt = adapter(place.as_deref(), model.config().d_model, device)?;
         let answering = match &purpose {
@@ -73,7 +70,7 @@ impl Prompted {
             tokenizer,
             prompt,
             answering,
-            numbers,
+            numbers: numbers(precision),
             purpose,
         })
     }
