@@ -44,9 +44,9 @@ pub struct Args {
     peer: Option<Peer>,
 
     /// Compare with the benchmarks of this revision, such as main, and fail if one has become slower here: its median by
-    /// more than 10 %, and by more than 5 % as far as noise lets it be told. A benchmark takes about 40 seconds, all take
-    /// some 20 minutes, and need a quiet machine: what comes and goes within a minute widens the interval until
-    /// nothing can be told.
+    /// more than 10 %, and by more than 5 % as far as noise lets it be told. With four rounds a benchmark takes about a
+    /// minute, and all take some 20 to 30. The machine must be quiet: what comes and goes meanwhile widens the intervals
+    /// until nothing can be told.
     #[arg(
         long,
         value_name = "REVISION",
