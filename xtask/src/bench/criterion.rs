@@ -141,6 +141,7 @@ fn read<T: for<'a> Deserialize<'a>>(path: PathBuf) -> anyhow::Result<T> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

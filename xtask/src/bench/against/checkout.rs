@@ -124,6 +124,7 @@ fn remove(directory: &Path, repository: &Path) -> anyhow::Result<()> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use tempfile::TempDir;
 
