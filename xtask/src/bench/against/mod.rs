@@ -133,7 +133,7 @@ fn in_turns(
     let samples = directory.join("criterion");
     shell::remove(&samples)?;
     terminal::note(&format!(
-        "{} benchmarks, {rounds} rounds of both programs",
+        "to compare: {}, in {rounds} rounds of both sides",
         names.len()
     ));
     let start = Instant::now();

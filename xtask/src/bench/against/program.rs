@@ -90,7 +90,8 @@ fn build(command: &mut Command) -> anyhow::Result<Output> {
     Ok(output)
 }
 
-/// Remove what checkouts of other commits have built of their own, which lies beside each other; dependencies stay.
+/// Remove what the checkout of another commit has built of its own; dependencies stay. Cargo gives the crates of all
+/// checkouts the same names, and tells them apart by nothing but the times of their files.
 fn forget_others(commit: &str, target: &Path) -> anyhow::Result<()> {
     let stamp = target.join("commit.txt");
     if fs::read_to_string(&stamp).is_ok_and(|found| found == commit) {
