@@ -1,5 +1,8 @@
 //! What the program does, timed with criterion: `cargo xtask bench`, or `cargo bench --profile dev -p xtask -p fpt`.
+//!
+//! What a benchmark needs is made when it is run: `cargo xtask bench --against` starts a process for each, many times.
 
+use std::cell::LazyCell;
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -27,38 +30,42 @@ fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, Wal
 /// One step on one batch.
 fn train_step(criterion: &mut Criterion) {
     let mut group = group(criterion, "train_step");
-    let mut time = |name: &str, mut work: Work| {
-        group.bench_function(name, |b| b.iter(|| black_box(work.train())));
+    let mut time = |name: &str, work: &dyn Fn() -> anyhow::Result<Work>| {
+        let mut made = None;
+        group.bench_function(name, |b| {
+            let work = made.get_or_insert_with(|| work().expect("work"));
+            b.iter(|| black_box(work.train()));
+        });
     };
+    let mini = |task, pad| Work::mini(task, Batches::Train, 1, pad);
     for task in &TaskName::PAPER {
-        let name = format!("mini-{}", task.as_str());
-        time(
-            &name,
-            Work::mini(task, Batches::Train, 1, None).expect("mini"),
-        );
+        time(&format!("mini-{}", task.as_str()), &|| mini(task, None));
     }
-    let mut work = Work::mini(&TaskName::MNLI, Batches::Train, 1, None).expect("mini");
-    work.model = partial(&work.model, &quarter(work.model.config())).expect("a quarter");
-    time("mini-mnli, CR 1/4", work);
+    time("mini-mnli, CR 1/4", &|| {
+        let mut work = mini(&TaskName::MNLI, None)?;
+        work.model = partial(&work.model, &quarter(work.model.config()))?;
+        Ok(work)
+    });
     // The paper pads every source to 492 tokens.
     let pad = PadTo::Fixed {
         source: 492,
         target: 1,
     };
-    time(
-        "mini-mnli, padded to 492",
-        Work::mini(&TaskName::MNLI, Batches::Train, 1, Some(pad)).expect("mini"),
-    );
-    time(SMALL.name, Work::random(&SMALL, 1).expect("random"));
-    time(BASE.name, Work::random(&BASE, 1).expect("random"));
+    time("mini-mnli, padded to 492", &|| {
+        mini(&TaskName::MNLI, Some(pad))
+    });
+    for shape in [&SMALL, &BASE] {
+        time(shape.name, &|| Work::random(shape, 1));
+    }
 }
 
 /// Greedy answers to a batch.
 fn evaluation_step(criterion: &mut Criterion) {
     let mut group = group(criterion, "evaluation_step");
     for task in &TaskName::PAPER {
-        let work = Work::mini(task, Batches::Evaluate, 1, None).expect("mini");
+        let work = LazyCell::new(|| Work::mini(task, Batches::Evaluate, 1, None).expect("mini"));
         group.bench_function(format!("mini-{}", task.as_str()), |b| {
+            let work = &*work;
             b.iter(|| black_box(work.answer()));
         });
     }
@@ -67,25 +74,31 @@ fn evaluation_step(criterion: &mut Criterion) {
 /// 64 tokens for each row of a batch.
 fn generation(criterion: &mut Criterion) {
     let mut group = group(criterion, "generation");
-    let work = Work::random(&SMALL, 1).expect("random");
-    group.bench_function(SMALL.name, |b| b.iter(|| black_box(work.answer())));
+    let work = LazyCell::new(|| Work::random(&SMALL, 1).expect("random"));
+    group.bench_function(SMALL.name, |b| {
+        let work = &*work;
+        b.iter(|| black_box(work.answer()));
+    });
 }
 
 /// The model of a stage cut out of the full one.
 fn expansion(criterion: &mut Criterion) {
     let mut group = group(criterion, "expansion");
-    for (name, work) in [
-        (
-            "mini",
-            Work::mini(&TaskName::MNLI, Batches::Train, 1, None).expect("mini"),
-        ),
-        (SMALL.name, Work::random(&SMALL, 1).expect("random")),
-    ] {
-        let selection = quarter(work.model.config());
-        group.bench_function(name, |b| {
-            b.iter(|| black_box(partial(&work.model, &selection)));
+    let mut time = |name: &str, work: &dyn Fn() -> anyhow::Result<Work>| {
+        let made = LazyCell::new(|| {
+            let model = work().expect("work").model;
+            let selection = quarter(model.config());
+            (model, selection)
         });
-    }
+        group.bench_function(name, |b| {
+            let (model, selection) = &*made;
+            b.iter(|| black_box(partial(model, selection)));
+        });
+    };
+    time("mini", &|| {
+        Work::mini(&TaskName::MNLI, Batches::Train, 1, None)
+    });
+    time(SMALL.name, &|| Work::random(&SMALL, 1));
 }
 
 fn loading(criterion: &mut Criterion) {
@@ -102,10 +115,14 @@ fn loading(criterion: &mut Criterion) {
             ))
         });
     });
-    let directory = tempfile::tempdir().expect("directory");
-    let work = Work::random(&SMALL, 1).expect("random");
-    work.save(directory.path()).expect("files");
+    let directory = LazyCell::new(|| {
+        let directory = tempfile::tempdir().expect("directory");
+        let work = Work::random(&SMALL, 1).expect("random");
+        work.save(directory.path()).expect("files");
+        directory
+    });
     group.bench_function(format!("{}: model", SMALL.name), |b| {
+        let directory = &*directory;
         b.iter(|| black_box(T5::from_pretrained(directory.path(), &device)));
     });
 }
@@ -113,20 +130,25 @@ fn loading(criterion: &mut Criterion) {
 /// All of a task's training data.
 fn data(criterion: &mut Criterion) {
     let mut group = group(criterion, "data");
-    let config = mini_config(&TaskName::MNLI).expect("configuration");
-    let session =
-        Session::load(&config, &Tasks::paper(), model_directory, &Device::flex()).expect("model");
-    let data = session.read(Split::Train).expect("data");
+    let read = LazyCell::new(|| {
+        let config = mini_config(&TaskName::MNLI).expect("configuration");
+        let session = Session::load(&config, &Tasks::paper(), model_directory, &Device::flex());
+        let session = session.expect("model");
+        let data = session.read(Split::Train).expect("data");
+        (session, data)
+    });
     let limits = Lengths {
         max_source: 492,
         max_target: 24,
     };
-    let encode = |text: &str| session.tokenizer.encode(text);
     group.bench_function("tokenize mini-mnli (8000 examples)", |b| {
+        let (session, data) = &*read;
+        let encode = |text: &str| session.tokenizer.encode(text);
         b.iter(|| black_box(tokenize(data.examples(), encode, limits)));
     });
-    let lengths: Vec<usize> = data.tokens.iter().map(|e| e.source.len()).collect();
     group.bench_function("batch mini-mnli (an epoch)", |b| {
+        let (_, data) = &*read;
+        let lengths: Vec<usize> = data.tokens.iter().map(|e| e.source.len()).collect();
         b.iter(|| {
             let batches = TrainBatches::new(lengths.clone(), 32, 0).expect("batches");
             for step in 0..batches.steps_per_epoch() {

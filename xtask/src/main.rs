@@ -68,15 +68,18 @@ fn main() -> ExitCode {
         Command::Load(args) => load::run(&args),
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Data(args) => data::run(&args),
-        Command::Bench(args) => bench::run(&args),
         Command::BenchWorker(args) => bench::run_worker(&args),
-        Command::Interop(args) => match interop::run(&args) {
-            Ok(false) => return ExitCode::FAILURE,
-            other => other.map(|_| ()),
-        },
+        Command::Bench(args) => return ended(bench::run(&args)),
+        Command::Interop(args) => return ended(interop::run(&args)),
     };
+    ended(result.map(|()| true))
+}
+
+/// The exit status of what came to its end, well or not, or failed.
+fn ended(result: anyhow::Result<bool>) -> ExitCode {
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         // It has said so.
         Err(error) if error.is::<Stopped>() => ExitCode::from(stop::exit_status()),
         Err(error) => {

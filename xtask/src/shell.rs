@@ -72,12 +72,17 @@ fn built(output: &Output) -> anyhow::Result<PathBuf> {
     if !output.status.success() {
         bail!("failed to build fpt");
     }
+    executable(output, "fpt")
+}
+
+/// Where a program or benchmark lies that Cargo has built, by its JSON messages.
+pub(crate) fn executable(output: &Output, name: &str) -> anyhow::Result<PathBuf> {
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<Artifact>(line).ok())
-        .filter(|artifact| artifact.reason == "compiler-artifact" && artifact.target.name == "fpt")
+        .filter(|artifact| artifact.reason == "compiler-artifact" && artifact.target.name == name)
         .find_map(|artifact| artifact.executable)
-        .context("cargo did not say where it put fpt")
+        .with_context(|| format!("cargo did not say where it put {name}"))
 }
 
 /// What this program was built with, for Cargo.

@@ -221,7 +221,11 @@ fn tasks_own_what_differs_between_them() {
 #[test]
 fn no_program_asks_git() {
     let git = regex(r#""git""#);
-    let found: Vec<_> = sources().iter().flat_map(|it| it.find(&git)).collect();
+    // It asks for another revision than its own.
+    let sources = sources()
+        .into_iter()
+        .filter(|it| it.path != "xtask/src/bench/against/checkout.rs");
+    let found: Vec<_> = sources.flat_map(|it| it.find(&git)).collect();
     assert_none("the revision is known when a program is built", &found);
 }
 

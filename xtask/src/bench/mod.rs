@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: how fast this is, and how fast beside PyTorch.
 
+mod against;
 mod criterion;
 mod large;
 mod peer;
@@ -16,6 +17,7 @@ use anyhow::Context;
 use clap::{Args as ClapArgs, ValueEnum};
 use fpt::{generate, terminal};
 use fpt_train::Experiment;
+use serde::Serialize;
 
 pub use worker::{Args as WorkerArgs, run as run_worker};
 
@@ -31,11 +33,35 @@ enum Peer {
 /// Prints a table and writes README.md and raw.csv into a directory named after the date, the processor and --name. With
 /// --peer, both programs then do the same work in turns, with one thread and with two; a ratio below 1 means that
 /// fpt is faster. Nothing else should run beside it.
+///
+/// With --against, the benchmarks of this tree and of another revision run in turns instead, each in several processes, and
+/// the exit status is 1 if one has become slower beyond noise. Building the other revision takes as long as the first build
+/// did, once: its dependencies are kept in target/bench/against.
 #[derive(ClapArgs)]
 pub struct Args {
     /// Compare with this program; it needs Python 3 and, the first time, the network.
     #[arg(long, value_enum)]
     peer: Option<Peer>,
+
+    /// Compare with the benchmarks of this revision, such as main, and fail if one has become slower here: its median by
+    /// more than 10 %, and by more than 5 % as far as noise lets it be told. With four rounds a benchmark takes about a
+    /// minute, and all take some 20 to 30. The machine must be quiet: what comes and goes meanwhile widens the intervals
+    /// until nothing can be told.
+    #[arg(
+        long,
+        value_name = "REVISION",
+        conflicts_with_all = ["peer", "alternations", "python", "out", "name"],
+    )]
+    against: Option<String>,
+
+    /// How often both revisions run each benchmark; more narrow the interval.
+    #[arg(
+        long,
+        requires = "against",
+        default_value = "4",
+        value_parser = clap::value_parser!(u8).range(2..),
+    )]
+    rounds: u8,
 
     /// Leave the criterion benchmarks out, and only compare.
     #[arg(long, requires = "peer")]
@@ -66,10 +92,14 @@ pub struct Args {
     json: bool,
 }
 
-/// Run the benchmarks and comparisons that are asked for, and write and print what they took.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+/// Run the benchmarks and comparisons that are asked for, and write and print what they took. Returns whether none has
+/// become slower than it was at the revision that it is compared with.
+pub fn run(args: &Args) -> anyhow::Result<bool> {
     let experiment = Experiment::from_file(work::EXPERIMENT)?;
     generate::ensure(&experiment)?;
+    if let Some(revision) = &args.against {
+        return compare(args, revision);
+    }
     let scratch = PathBuf::from("target/bench");
     let worker = scratch.join("worker");
     keep_this_program(&worker)?;
@@ -93,10 +123,30 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     let directory = report.write(&args.out, args.name.as_deref())?;
     terminal::note(&format!("written to {}", directory.display()));
-    if args.json {
-        terminal::print_line(&serde_json::to_string_pretty(&report)?)
+    print(&report, &report.tables(), args.json)?;
+    Ok(true)
+}
+
+/// Compare with another revision.
+fn compare(args: &Args, revision: &str) -> anyhow::Result<bool> {
+    let report = against::run(&against::Options {
+        revision,
+        rounds: args.rounds.into(),
+        filters: &args.filters,
+    })?;
+    print(&report, &report.table(), args.json)?;
+    let regressions = report.regressions();
+    if regressions > 0 {
+        terminal::note(&format!("slower than at {revision}: {regressions}"));
+    }
+    Ok(regressions == 0)
+}
+
+fn print(report: &impl Serialize, tables: &str, json: bool) -> anyhow::Result<()> {
+    if json {
+        terminal::print_line(&serde_json::to_string_pretty(report)?)
     } else {
-        terminal::print_line(report.tables().trim_end())
+        terminal::print_line(tables.trim_end())
     }
 }
 

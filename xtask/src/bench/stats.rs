@@ -10,8 +10,8 @@ pub(crate) fn quartiles(values: &[f64]) -> [f64; 2] {
     [quantile(values, 0.25), quantile(values, 0.75)]
 }
 
-/// Interpolated between the two nearest values.
-fn quantile(values: &[f64], share: f64) -> f64 {
+/// What a share of the values lies below, interpolated between the two nearest; 0 of none.
+pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let Some(last) = sorted.len().checked_sub(1) else {

@@ -198,7 +198,7 @@ fn command(arguments: impl Iterator<Item = String>) -> String {
     command.join(" ")
 }
 
-fn seconds(value: f64) -> String {
+pub(super) fn seconds(value: f64) -> String {
     match value {
         v if v < 1e-3 => format!("{:.1} µs", v * 1e6),
         v if v < 1.0 => format!("{:.1} ms", v * 1e3),
@@ -207,7 +207,7 @@ fn seconds(value: f64) -> String {
 }
 
 /// The processor's name, where the system tells it; else its architecture.
-fn cpu() -> String {
+pub(super) fn cpu() -> String {
     std::fs::read_to_string("/proc/cpuinfo")
         .ok()
         .and_then(|text| {
