@@ -12,12 +12,12 @@ import json
 import pathlib
 import sys
 import tempfile
-import time
 
 import torch
 import torch.nn.functional as F
 import transformers
 from safetensors.torch import load_file
+from serve import serve
 from transformers import EncoderDecoderCache, T5ForConditionalGeneration
 from transformers.models.t5 import modeling_t5
 from transformers.optimization import Adafactor
@@ -60,23 +60,6 @@ def sdpa_forward(
             position_bias = position_bias + mask[:, :, :, : k.shape[2]]
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=position_bias, scale=1.0)
     return self.o(out.transpose(1, 2).reshape(batch, length, -1)), position_bias
-
-
-def peak_memory():
-    status = pathlib.Path("/proc/self/status")
-    if not status.exists():
-        return None
-    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024
-
-
-def serve(work, outcome=lambda result: result):
-    """Answers each line; what is told of the work's result is found out after the clock has stopped."""
-    for _ in sys.stdin:
-        start = time.perf_counter()
-        result = work()
-        seconds = time.perf_counter() - start
-        print(json.dumps({"seconds": seconds, "peak_memory": peak_memory(), "result": outcome(result)}), flush=True)
 
 
 def mnli(path):

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: how fast this is, and how fast beside PyTorch.
+//! `cargo xtask bench`: how fast this is, and how fast beside PyTorch and CTranslate2.
 
 mod against;
 mod criterion;
@@ -7,6 +7,8 @@ mod peer;
 mod relations;
 mod startup;
 pub(crate) mod stats;
+mod tables;
+mod texts;
 pub mod work;
 mod worker;
 mod write;
@@ -14,19 +16,13 @@ mod write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::Args as ClapArgs;
 use fpt::{generate, terminal};
 use fpt_train::Experiment;
 use serde::Serialize;
 
+use peer::Peer;
 pub use worker::{Args as WorkerArgs, run as run_worker};
-
-/// A program to compare with.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Peer {
-    /// PyTorch with transformers: the fastest of eager, SDPA and torch.compile, on the same weights and batches.
-    Pytorch,
-}
 
 /// Time training, evaluation, generation, expansion, loading, tokenizing and batching.
 ///
@@ -67,15 +63,16 @@ pub struct Args {
     #[arg(long, requires = "peer")]
     only_peer: bool,
 
-    /// Only what has one of these in its name, such as train_step/mini.
+    /// Only what has one of these in its name, such as train_step/mini, or answer/batch-8-greedy-f32-int8 of the
+    /// comparison with CTranslate2 (texts of a batch, search, our weights, its weights).
     filters: Vec<String>,
 
     /// Turns of each program in a comparison; two where one takes minutes.
     #[arg(long, default_value = "11")]
     alternations: std::num::NonZeroUsize,
 
-    /// Interpreter that has torch, transformers and safetensors; by default a virtual environment is made in
-    /// target/bench, and kept.
+    /// Interpreter that has torch, transformers and safetensors, and datasets or ctranslate2 for that comparison; by
+    /// default a virtual environment is made in target/bench, and kept.
     #[arg(long, value_name = "PATH")]
     python: Option<PathBuf>,
 
@@ -111,15 +108,17 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
         }
         report.relations = relations::of(&report.benchmarks)?;
     }
-    if args.peer == Some(Peer::Pytorch) {
+    if let Some(peer) = args.peer {
         let options = peer::Options {
+            peer,
             out: &scratch,
             worker: &worker,
             python: args.python.as_deref(),
             alternations: args.alternations.get(),
             filters: &args.filters,
         };
-        (report.comparisons, report.timings) = peer::compare(&options)?;
+        let results = peer::compare(&options)?;
+        (report.comparisons, report.timings) = (results.rows, results.timings);
     }
     let directory = report.write(&args.out, args.name.as_deref())?;
     terminal::note(&format!("written to {}", directory.display()));

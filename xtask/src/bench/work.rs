@@ -135,6 +135,23 @@ pub fn mini_config(task: &TaskName) -> anyhow::Result<RunConfig> {
     Ok(experiment.run(task, 0, &[])?)
 }
 
+/// A T5 v1.1 with random weights, always the same.
+pub(super) fn random_model(shape: &Shape, device: &Device) -> anyhow::Result<T5> {
+    device.seed(0);
+    // The rest is as in any T5 v1.1.
+    let config: T5Config = serde_json::from_value(serde_json::json!({
+        "vocab_size": 32128,
+        "d_model": shape.d_model,
+        "d_kv": 64,
+        "d_ff": shape.d_ff,
+        "num_heads": shape.heads,
+        "num_layers": shape.layers,
+        "feed_forward_proj": "gated-gelu",
+        "tie_word_embeddings": false,
+    }))?;
+    Ok(T5::init(&config, device))
+}
+
 impl Work {
     /// `count` batches of a task of the scale model, whose files must be there, padded as `pad` says or else as the
     /// experiment does.
@@ -186,19 +203,7 @@ impl Work {
     /// `count` batches of random ids for a model with random weights.
     pub fn random(shape: &Shape, count: usize) -> anyhow::Result<Self> {
         let device = Device::flex();
-        device.seed(0);
-        // The rest is as in any T5 v1.1.
-        let config: T5Config = serde_json::from_value(serde_json::json!({
-            "vocab_size": 32128,
-            "d_model": shape.d_model,
-            "d_kv": 64,
-            "d_ff": shape.d_ff,
-            "num_heads": shape.heads,
-            "num_layers": shape.layers,
-            "feed_forward_proj": "gated-gelu",
-            "tie_word_embeddings": false,
-        }))?;
-        let model = T5::init(&config, &device);
+        let model = random_model(shape, &device)?;
         let mut random = ChaCha8Rng::seed_from_u64(0);
         let mut ids = |count: usize| -> Vec<i32> {
             (0..count).map(|_| random.random_range(2..32000)).collect()

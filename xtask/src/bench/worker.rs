@@ -4,12 +4,15 @@ use std::io::{self, BufRead};
 use std::path::PathBuf;
 use std::time::Instant;
 
+use burn::tensor::Device;
 use clap::{Args as ClapArgs, ValueEnum};
 use fpt::{peak_memory, terminal};
+use fpt_t5::T5;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::large::LargeData;
+use super::texts::Texts;
 use super::work::Work;
 
 /// What is done once for each line on standard input.
@@ -17,6 +20,8 @@ use super::work::Work;
 pub(super) enum Kind {
     Train,
     Generate,
+    /// Answer texts without a prompt.
+    Answer,
     /// Read and tokenize a large training file, and pad its batches of an epoch.
     Tokenize,
 }
@@ -26,6 +31,7 @@ impl Kind {
         match self {
             Self::Train => "train",
             Self::Generate => "generate",
+            Self::Answer => "answer",
             Self::Tokenize => "tokenize",
         }
     }
@@ -68,6 +74,11 @@ fn answer(args: &Args) -> anyhow::Result<()> {
         Kind::Generate => {
             let work = Work::load(&args.directory)?;
             Box::new(move || Ok(work.answer().into()))
+        }
+        Kind::Answer => {
+            let texts = Texts::load(&args.directory)?;
+            let model = T5::from_pretrained(&args.directory, &Device::flex())?;
+            Box::new(move || Ok(texts.answer(&model).into()))
         }
     };
     for line in io::stdin().lock().lines() {

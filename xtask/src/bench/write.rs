@@ -7,8 +7,9 @@ use fpt_report::{MarkdownTable, csv_line};
 use serde::Serialize;
 
 use super::criterion::Benchmark;
-use super::peer::{Comparison, Timing};
+use super::peer::{Answering, Comparison, Timing};
 use super::relations::Relation;
+use super::tables::{self, seconds};
 
 #[derive(Serialize)]
 pub(super) struct Report {
@@ -65,45 +66,7 @@ impl Report {
         if !self.relations.is_empty() {
             text.push('\n');
         }
-        if !self.comparisons.is_empty() {
-            let mut table = MarkdownTable::new([
-                "Work",
-                "Threads",
-                "Turns",
-                "fpt",
-                "PyTorch",
-                "at best",
-                "fpt / PyTorch",
-                "Memory",
-                "Agreement",
-            ]);
-            for row in &self.comparisons {
-                let [low, high] = row.ratio_quartiles;
-                table.add_row([
-                    format!("{} {}", row.kind, row.case),
-                    row.threads.to_string(),
-                    row.alternations.to_string(),
-                    seconds(row.ours / row.batches as f64),
-                    seconds(row.theirs / row.batches as f64),
-                    row.variant.to_string(),
-                    format!("{:.2} ({low:.2} to {high:.2})", row.ratio),
-                    row.peak_memory.map_or("-".into(), |[ours, theirs]| {
-                        format!(
-                            "{} / {} MB = {:.2}",
-                            ours / 1_000_000,
-                            theirs / 1_000_000,
-                            ours as f64 / theirs as f64
-                        )
-                    }),
-                    match row.kind {
-                        "train" => format!("loss to {:.0e}", row.agreement),
-                        "tokenize" => "all tokens".into(),
-                        _ => format!("{:.0} % of answers", 100.0 * row.agreement),
-                    },
-                ]);
-            }
-            text += &format!("{}\n", table.with_numbers_in(1..9));
-        }
+        text += &tables::comparisons(&self.comparisons);
         text
     }
 
@@ -150,6 +113,10 @@ impl Report {
             "alternation",
             "seconds",
             "peak_memory",
+            "batch",
+            "beams",
+            "fpt_weights",
+            "peer_weights",
         ]);
         let empty = String::new;
         for row in &self.benchmarks {
@@ -162,19 +129,30 @@ impl Report {
                 empty(),
                 row.median.to_string(),
                 empty(),
+                empty(),
+                empty(),
+                empty(),
+                empty(),
             ]);
         }
         let or_empty = |value: Option<u64>| value.map_or(empty(), |value| value.to_string());
         for row in &self.timings {
+            let setting = &row.setting;
+            let of =
+                |field: fn(&Answering) -> String| setting.answering.as_ref().map_or(empty(), field);
             text += &csv_line([
-                row.kind.to_string(),
-                row.case.to_string(),
-                row.threads.to_string(),
+                setting.kind.to_string(),
+                setting.case.to_string(),
+                setting.threads.to_string(),
                 row.program.to_string(),
                 row.variant.to_string(),
                 or_empty(row.alternation.map(|n| n as u64)),
                 row.seconds.to_string(),
                 or_empty(row.peak_memory),
+                of(|it| it.rows.to_string()),
+                of(|it| it.beams.to_string()),
+                of(|it| it.our_weights.to_string()),
+                of(|it| it.their_weights.to_string()),
             ]);
         }
         text
@@ -198,14 +176,6 @@ fn command(arguments: impl Iterator<Item = String>) -> String {
     command.join(" ")
 }
 
-pub(super) fn seconds(value: f64) -> String {
-    match value {
-        v if v < 1e-3 => format!("{:.1} µs", v * 1e6),
-        v if v < 1.0 => format!("{:.1} ms", v * 1e3),
-        v => format!("{v:.2} s"),
-    }
-}
-
 /// The processor's name, where the system tells it; else its architecture.
 pub(super) fn cpu() -> String {
     std::fs::read_to_string("/proc/cpuinfo")
@@ -226,12 +196,5 @@ mod tests {
         let of = |line: &str| command(line.split(' ').map(String::from));
         assert_eq!(of("bench --python /here/python --json"), "bench --json");
         assert_eq!(of("bench train --python=/here/python"), "bench train");
-    }
-
-    #[test]
-    fn times_have_a_unit_that_fits() {
-        assert_eq!(seconds(0.000_002), "2.0 µs");
-        assert_eq!(seconds(0.25), "250.0 ms");
-        assert_eq!(seconds(2.5), "2.50 s");
     }
 }

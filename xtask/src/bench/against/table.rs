@@ -4,7 +4,7 @@ use fpt_report::MarkdownTable;
 
 use super::Report;
 use super::judge::{CHANGE, Comparison, SURE, Verdict};
-use crate::bench::write::seconds;
+use crate::bench::tables::seconds;
 
 /// The table, with what it is of and how it is judged.
 pub(super) fn of(report: &Report) -> String {

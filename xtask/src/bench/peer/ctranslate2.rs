@@ -1,0 +1,253 @@
+//! CTranslate2: answers to texts without a prompt, which it cannot take.
+//!
+//! Both sides mean the same by their options. Of beam search CTranslate2 ends as soon as as many hypotheses have ended as there
+//! are beams, and divides log-probabilities by lengths, the end-of-sequence token included where that is returned: that is
+//! `early_stopping` with a `length_penalty` of 1. What is left are near ties, which CTranslate2 decides by scores in f32.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::super::texts::{Texts, save_model};
+use super::super::work::SMALL;
+use super::super::worker::Kind;
+use super::agreement::Agreement;
+use super::race::{Answering, Race, Setting};
+use super::{Options, Peer, Results};
+use crate::shell;
+
+const SCRIPT: &str = "xtask/bench/ctranslate2_peer.py";
+pub(super) const PACKAGES: [&str; 4] = [
+    "ctranslate2==4.8.5",
+    "torch==2.11.0",
+    "transformers==4.57.1",
+    "safetensors==0.8.0",
+];
+/// A library for products of matrices: its name, and the value of `CT2_USE_MKL` that chooses it on x86.
+type Library = (&'static str, Option<&'static str>);
+
+/// Tokens of a text.
+const SOURCE: usize = 181;
+const MAX_NEW_TOKENS: usize = 64;
+
+/// How a pass answers texts.
+struct Pass {
+    rows: usize,
+    beams: usize,
+    /// Fewer where 64 would take minutes.
+    texts: usize,
+}
+
+const PASSES: [Pass; 6] = [
+    Pass {
+        rows: 1,
+        beams: 1,
+        texts: 8,
+    },
+    Pass {
+        rows: 8,
+        beams: 1,
+        texts: 64,
+    },
+    Pass {
+        rows: 32,
+        beams: 1,
+        texts: 64,
+    },
+    Pass {
+        rows: 1,
+        beams: 4,
+        texts: 8,
+    },
+    Pass {
+        rows: 8,
+        beams: 4,
+        texts: 16,
+    },
+    Pass {
+        rows: 32,
+        beams: 4,
+        texts: 32,
+    },
+];
+
+/// What each side computes with.
+struct Weights {
+    ours: &'static str,
+    theirs: &'static str,
+    /// Whether that is the same, so that the answers are.
+    same: bool,
+    /// What the other side may multiply with.
+    libraries: &'static [Library],
+}
+
+const WEIGHTS: [Weights; 2] = [
+    Weights {
+        ours: "f32",
+        theirs: "float32",
+        same: true,
+        // By itself it takes MKL on Intel's processors only, though it is faster on AMD's, too.
+        libraries: &[("oneDNN", Some("0")), ("MKL", Some("1"))],
+    },
+    Weights {
+        ours: "f32",
+        theirs: "int8",
+        same: false,
+        // What it takes by itself: in int8 MKL is six times as slow as oneDNN on AMD's processors.
+        libraries: &[("by itself", None)],
+    },
+];
+
+struct Case {
+    pass: &'static Pass,
+    weights: &'static Weights,
+}
+
+/// Every way to answer with all weights.
+fn cases() -> impl Iterator<Item = Case> {
+    PASSES.iter().flat_map(|pass| {
+        let with = move |weights| Case { pass, weights };
+        WEIGHTS.iter().map(with)
+    })
+}
+
+impl Case {
+    fn label(&self) -> String {
+        let Pass { rows, beams, .. } = self.pass;
+        let search = match beams {
+            1 => "greedy".into(),
+            _ => format!("beams-{beams}"),
+        };
+        let Weights { ours, theirs, .. } = self.weights;
+        format!(
+            "{}/batch-{rows}-{search}-{ours}-{theirs}",
+            Kind::Answer.name()
+        )
+    }
+
+    fn setting(&self, threads: usize) -> Setting {
+        Setting {
+            threads,
+            answering: Some(Answering {
+                rows: self.pass.rows,
+                beams: self.pass.beams,
+                our_weights: self.weights.ours,
+                their_weights: self.weights.theirs,
+            }),
+            ..Setting::new(Peer::Ctranslate2, Kind::Answer, SMALL.name)
+        }
+    }
+
+    fn texts(&self) -> Texts {
+        Texts {
+            rows: self.pass.rows,
+            num_beams: self.pass.beams,
+            max_new_tokens: MAX_NEW_TOKENS,
+            sources: Texts::random(self.pass.texts, SOURCE),
+        }
+    }
+}
+
+/// Every case with one and with two threads.
+pub(super) fn compare(
+    options: &Options<'_>,
+    python: &Path,
+    results: &mut Results,
+) -> anyhow::Result<()> {
+    let wanted: Vec<Case> = cases()
+        .filter(|case| options.wants(&case.label()))
+        .collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    // One model for all cases: what was converted for another one would be taken for its.
+    let directory = options.out.join("answer-ctranslate2");
+    shell::remove(&directory)?;
+    save_model(&SMALL, &directory)?;
+    shell::call(theirs(python, "convert", &directory).stdout(Stdio::null()))?;
+    for case in &wanted {
+        let texts = case.texts();
+        texts.save(&directory)?;
+        for threads in [1, 2] {
+            let variant = |&(name, use_mkl): &Library| {
+                let mut command = theirs(python, "answer", &directory);
+                command
+                    .args([case.weights.theirs, &threads.to_string()])
+                    .env("OMP_NUM_THREADS", threads.to_string())
+                    .env_remove("CT2_USE_MKL")
+                    .envs(use_mkl.map(|value| ("CT2_USE_MKL", value)));
+                (name, command)
+            };
+            let race = Race {
+                setting: case.setting(threads),
+                batches: texts.batches().count(),
+                ours: (
+                    case.weights.ours,
+                    options.ours(&directory, Kind::Answer, threads),
+                ),
+                theirs: case.weights.libraries.iter().map(variant).collect(),
+                agreement: Agreement::Answers {
+                    required: case.weights.same,
+                },
+            };
+            race.run(options.alternations, results)?;
+        }
+    }
+    shell::remove(&directory)
+}
+
+/// What starts a command of CTranslate2's side.
+fn theirs(python: &Path, command: &str, directory: &Path) -> Command {
+    let mut program = Command::new(python);
+    program
+        .arg(SCRIPT)
+        .arg(command)
+        .arg(directory)
+        .env("HF_HUB_OFFLINE", "1");
+    program
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_pass_is_done_with_all_weights() {
+        let pairs: HashSet<_> = cases()
+            .map(|case| {
+                let setting = case.setting(1).answering.expect("answers");
+                (setting.rows, setting.beams, setting.their_weights)
+            })
+            .collect();
+        for rows in [1, 8, 32] {
+            for beams in [1, 4] {
+                for theirs in ["float32", "int8"] {
+                    assert!(pairs.contains(&(rows, beams, theirs)));
+                }
+            }
+        }
+        assert_eq!(pairs.len(), 12);
+    }
+
+    #[test]
+    fn no_two_cases_have_one_name() {
+        let names: HashSet<_> = cases().map(|case| case.label()).collect();
+        assert_eq!(names.len(), cases().count());
+        assert!(names.contains("answer/batch-8-beams-4-f32-int8"));
+    }
+
+    #[test]
+    fn the_same_answers_are_required_of_the_same_weights_alone() {
+        for weights in &WEIGHTS {
+            assert_eq!(weights.same, weights.theirs == "float32");
+        }
+    }
+
+    #[test]
+    fn batches_of_a_pass_are_full() {
+        for Pass { rows, texts, .. } in &PASSES {
+            assert_eq!(texts % rows, 0);
+        }
+    }
+}

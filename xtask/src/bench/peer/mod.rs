@@ -1,0 +1,111 @@
+//! The same work here and in another program, in turns.
+
+mod agreement;
+mod ctranslate2;
+mod pytorch;
+mod race;
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::ensure;
+use clap::ValueEnum;
+use serde::Serialize;
+
+pub(super) use race::{Answering, Comparison, Timing};
+
+use super::worker::Kind;
+use crate::python;
+
+/// A program to compare with.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Peer {
+    /// PyTorch with transformers: the fastest of eager, SDPA and torch.compile, on the same weights and batches.
+    Pytorch,
+    /// CTranslate2 in float32 and in int8: greedy answers and beam search without a prompt, on the same weights and
+    /// texts; the faster of oneDNN and MKL.
+    Ctranslate2,
+}
+
+impl Peer {
+    /// In files.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Pytorch => "pytorch",
+            Self::Ctranslate2 => "ctranslate2",
+        }
+    }
+
+    /// In tables.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::Pytorch => "PyTorch",
+            Self::Ctranslate2 => "CTranslate2",
+        }
+    }
+
+    /// The directory of its virtual environment, and the packages there.
+    fn environment(self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            Self::Pytorch => ("venv", &pytorch::PACKAGES),
+            Self::Ctranslate2 => ("venv-ctranslate2", &ctranslate2::PACKAGES),
+        }
+    }
+}
+
+pub(super) struct Options<'a> {
+    pub peer: Peer,
+    pub out: &'a Path,
+    /// This program.
+    pub worker: &'a Path,
+    pub python: Option<&'a Path>,
+    pub alternations: usize,
+    pub filters: &'a [String],
+}
+
+impl Options<'_> {
+    fn wants(&self, name: &str) -> bool {
+        super::named(name, self.filters)
+    }
+
+    /// What starts our side.
+    fn ours(&self, directory: &Path, kind: Kind, threads: usize) -> Command {
+        let mut command = Command::new(self.worker);
+        command
+            .arg("bench-worker")
+            .arg(directory)
+            .arg(kind.name())
+            .env("RAYON_NUM_THREADS", threads.to_string());
+        command
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Results {
+    pub rows: Vec<Comparison>,
+    pub timings: Vec<Timing>,
+}
+
+/// Every case with one and with two threads.
+pub(super) fn compare(options: &Options<'_>) -> anyhow::Result<Results> {
+    let python = match options.python {
+        Some(python) => python.to_path_buf(),
+        None => {
+            let (directory, packages) = options.peer.environment();
+            python::environment(&options.out.join(directory), packages)?
+        }
+    };
+    let mut results = Results::default();
+    match options.peer {
+        Peer::Pytorch => pytorch::compare(options, &python, &mut results)?,
+        Peer::Ctranslate2 => ctranslate2::compare(options, &python, &mut results)?,
+    }
+    ensure!(
+        !results.rows.is_empty(),
+        "no comparison with {} has one of {:?} in its name",
+        options.peer.title(),
+        options.filters
+    );
+    Ok(results)
+}
