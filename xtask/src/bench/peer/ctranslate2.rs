@@ -33,7 +33,7 @@ const MAX_NEW_TOKENS: usize = 64;
 struct Pass {
     rows: usize,
     beams: usize,
-    /// Fewer where 64 would take minutes.
+    /// Whole batches that take either side some seconds.
     texts: usize,
 }
 
@@ -46,12 +46,12 @@ const PASSES: [Pass; 6] = [
     Pass {
         rows: 8,
         beams: 1,
-        texts: 64,
+        texts: 24,
     },
     Pass {
         rows: 32,
         beams: 1,
-        texts: 64,
+        texts: 32,
     },
     Pass {
         rows: 1,
@@ -61,7 +61,7 @@ const PASSES: [Pass; 6] = [
     Pass {
         rows: 8,
         beams: 4,
-        texts: 16,
+        texts: 8,
     },
     Pass {
         rows: 32,
