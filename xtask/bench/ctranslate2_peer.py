@@ -1,12 +1,12 @@
-"""CTranslate2's side of `cargo xtask bench --peer ctranslate2`: answers the texts of a directory as often as it is asked to.
+"""CTranslate2's side of `cargo xtask bench --peer ctranslate2`: answers a directory's texts as often as it is asked to.
 
     python ctranslate2_peer.py convert DIRECTORY
     python ctranslate2_peer.py answer DIRECTORY {float32,int8} THREADS
 
 DIRECTORY holds a T5 in Hugging Face's layout. `convert` gives it a tokenizer that has a token for each id, and writes it in
-CTranslate2's layout, once with each type of weights; it is a process of its own, so that torch, which it needs, is not in the
-memory of the other. `answer` also reads texts.json, and answers each line on standard input by a JSON line: seconds, the peak of
-resident memory so far in bytes, and the ids of all answers.
+CTranslate2's layout, once with each type of weights; it is a process of its own, so that torch, which it needs, is not
+in the memory of the other. `answer` also reads texts.json, and answers each line on standard input by a JSON line:
+seconds, the peak of resident memory so far in bytes, and the ids of all answers.
 """
 
 import json
@@ -66,8 +66,8 @@ def answer(directory, compute_type, threads):
         results = []
         for batch in batches:
             results += translator.translate_batch(
-                batch, max_batch_size=0, max_input_length=0, beam_size=texts["num_beams"], patience=1, length_penalty=1,
-                max_decoding_length=texts["max_new_tokens"], min_decoding_length=0, return_end_token=True,
+                batch, max_batch_size=0, max_input_length=0, max_decoding_length=texts["max_new_tokens"],
+                min_decoding_length=0, return_end_token=True, beam_size=texts["num_beams"], patience=1, length_penalty=1,
             )  # fmt: skip
         return results
 

@@ -6,20 +6,11 @@ use fpt_report::MarkdownTable;
 
 use super::peer::{Answering, Comparison};
 
-/// A table of those whose work has only a name, and one of those that answer texts in several ways.
+/// Of comparisons with one peer; those that answer texts in several ways say how. Nothing if there are none.
 pub(super) fn comparisons(rows: &[Comparison]) -> String {
-    let (answering, others): (Vec<_>, Vec<_>) =
-        rows.iter().partition(|row| row.setting.answering.is_some());
-    [others, answering]
-        .iter()
-        .filter_map(|rows| table(rows))
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
-/// Of comparisons with one peer, that all have the same columns.
-fn table(rows: &[&Comparison]) -> Option<String> {
-    let first = rows.first()?;
+    let Some(first) = rows.first() else {
+        return String::new();
+    };
     let peer = first.setting.peer.title();
     let ways = match first.setting.answering {
         Some(_) => vec![
@@ -45,7 +36,7 @@ fn table(rows: &[&Comparison]) -> Option<String> {
             .chain(measured(row));
         table.add_row(cells);
     }
-    Some(format!("{}\n", table.with_numbers_in(1..columns)))
+    format!("{}\n", table.with_numbers_in(1..columns))
 }
 
 fn way(answering: &Answering) -> Vec<String> {
@@ -92,7 +83,50 @@ pub(super) fn seconds(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::peer::{Peer, Setting};
     use super::*;
+
+    fn comparison(setting: Setting) -> Comparison {
+        Comparison {
+            setting,
+            batches: 8,
+            ours: 8.0,
+            theirs: 16.0,
+            variant: "MKL",
+            alternations: 11,
+            ratio: 0.5,
+            ratio_quartiles: [0.4, 0.6],
+            peak_memory: None,
+            agreement: 1.0,
+        }
+    }
+
+    #[test]
+    fn a_table_says_how_texts_are_answered_where_they_are() {
+        let mut setting = Setting {
+            peer: Peer::Ctranslate2,
+            case: "small",
+            kind: "answer",
+            threads: 2,
+            answering: Some(Answering {
+                rows: 32,
+                beams: 4,
+                our_weights: "f32",
+                their_weights: "int8",
+            }),
+        };
+        let cells = |setting: &Setting| -> Vec<String> {
+            let table = comparisons(&[comparison(setting.clone())]);
+            let row = table.lines().last().expect("a row").trim_matches('|');
+            row.split('|').map(|cell| cell.trim().into()).collect()
+        };
+        let way = ["answer small", "32", "4", "f32", "int8", "2", "11"];
+        assert_eq!(cells(&setting)[..7], way);
+        setting.answering = None;
+        let rest = ["answer small", "2", "11", "1.00 s", "2.00 s", "MKL"];
+        assert_eq!(cells(&setting)[..6], rest);
+        assert_eq!(comparisons(&[]), "");
+    }
 
     #[test]
     fn times_have_a_unit_that_fits() {

@@ -1,8 +1,8 @@
 //! CTranslate2: answers to texts without a prompt, which it cannot take.
 //!
-//! Both sides mean the same by their options. Of beam search CTranslate2 ends as soon as as many hypotheses have ended as there
-//! are beams, and divides log-probabilities by lengths, the end-of-sequence token included where that is returned: that is
-//! `early_stopping` with a `length_penalty` of 1. What is left are near ties, which CTranslate2 decides by scores in f32.
+//! Both sides mean the same by their options. CTranslate2's beam search ends as soon as as many hypotheses have ended as
+//! there are beams, and divides log-probabilities by lengths, the end-of-sequence token included where that is returned:
+//! that is `early_stopping` with a `length_penalty` of 1. What is left are near ties, which CTranslate2 decides in f32.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -33,7 +33,7 @@ const MAX_NEW_TOKENS: usize = 64;
 struct Pass {
     rows: usize,
     beams: usize,
-    /// Fewer where 64 would take minutes.
+    /// Whole batches that take either side some seconds.
     texts: usize,
 }
 
@@ -46,12 +46,12 @@ const PASSES: [Pass; 6] = [
     Pass {
         rows: 8,
         beams: 1,
-        texts: 64,
+        texts: 24,
     },
     Pass {
         rows: 32,
         beams: 1,
-        texts: 64,
+        texts: 32,
     },
     Pass {
         rows: 1,
@@ -61,7 +61,7 @@ const PASSES: [Pass; 6] = [
     Pass {
         rows: 8,
         beams: 4,
-        texts: 16,
+        texts: 8,
     },
     Pass {
         rows: 32,

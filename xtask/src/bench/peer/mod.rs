@@ -12,6 +12,8 @@ use anyhow::ensure;
 use clap::ValueEnum;
 use serde::Serialize;
 
+#[cfg(test)]
+pub(super) use race::Setting;
 pub(super) use race::{Answering, Comparison, Timing};
 
 use super::worker::Kind;
