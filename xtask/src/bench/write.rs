@@ -30,7 +30,7 @@ impl Report {
         Self {
             date: jiff::ZonedDateTime::now().date().to_string(),
             cpu: cpu(),
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            cores: cores(),
             revision: fpt::revision(),
             benchmarks: Vec::new(),
             relations: Vec::new(),
@@ -174,6 +174,11 @@ fn command(arguments: impl Iterator<Item = String>) -> String {
         }
     }
     command.join(" ")
+}
+
+/// How many cores this program may use.
+pub(super) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The processor's name, where the system tells it; else its architecture.

@@ -66,7 +66,7 @@ impl Default for StepSettings {
 
 impl Numbers {
     /// Bytes of a number.
-    pub(super) const fn bytes(self) -> usize {
+    pub const fn bytes(self) -> usize {
         match self {
             Self::F32 => 4,
             Self::Bf16 => 2,

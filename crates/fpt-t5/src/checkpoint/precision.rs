@@ -1,7 +1,7 @@
 //! Weights at half their size.
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{DType, FloatDType, Tensor};
+use burn::tensor::{DType, Device, FloatDType, Tensor};
 
 use crate::{T5, T5Error, fused};
 
@@ -17,10 +17,7 @@ impl T5 {
     pub fn into_bf16(self) -> Result<Self, T5Error> {
         let device = self.device();
         if !device.supports_dtype(DType::BF16) {
-            return Err(T5Error::Unsupported {
-                device: format!("{:?}", device.as_dispatch()),
-                dtype: "bf16",
-            });
+            return Err(unsupported(&device, "bf16"));
         }
         Ok(self.map(&mut Rounding::new(false)).no_grad())
     }
@@ -31,21 +28,25 @@ impl T5 {
     /// few weights of norms and of positions stay in f32.
     ///
     /// Sums, gradients and all that is not the product with a weight stay in f32. On processors that multiply bytes
-    /// (AVX-512 VNNI) products are faster than those of f32, however many rows there are. No part can be cut out of such a
-    /// model, and it can't be saved.
+    /// (AVX-512 VNNI) products are faster than those of f32, however many rows there are. Neurons and heads can't be left
+    /// out of such a model, and it can't be saved.
     ///
     /// # Errors
     /// [`T5Error::Unsupported`] on a graphics card.
     pub fn into_int8(mut self) -> Result<Self, T5Error> {
         let device = self.device();
         if fused::is_gpu(&device) {
-            return Err(T5Error::Unsupported {
-                device: format!("{:?}", device.as_dispatch()),
-                dtype: "int8",
-            });
+            return Err(unsupported(&device, "int8"));
         }
         self.untie_head();
         Ok(self.no_grad().map(&mut Rounding::new(true)))
+    }
+}
+
+fn unsupported(device: &Device, dtype: &'static str) -> T5Error {
+    T5Error::Unsupported {
+        device: format!("{:?}", device.as_dispatch()),
+        dtype,
     }
 }
 

@@ -3,7 +3,7 @@
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn::backend::tensor::{FloatTensor, IntTensor, QuantizedTensor};
 use burn::backend::{Autodiff, Backend, TensorMetadata};
 use burn::tensor::{FloatDType, Shape};
@@ -245,13 +245,10 @@ impl<B: FusedBackward> Backward<B, 1> for LinearRounded {
         gradients: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let gradient = gradients.consume::<B>(&ops.node);
         let (weight, dtype) = ops.state;
-        let [of_x] = ops.parents;
-        if let Some(node) = of_x {
-            let d_x = B::t5_linear_rounded_backward(weight, gradient, dtype);
-            gradients.register::<B>(node.id, d_x);
-        }
+        unary::<B, _>(ops.parents, ops.node, gradients, |gradient| {
+            B::t5_linear_rounded_backward(weight, gradient, dtype)
+        });
     }
 }
 

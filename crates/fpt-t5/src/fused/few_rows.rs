@@ -1,6 +1,5 @@
 //! Products of a few rows and a large matrix: a token of each text in generation, short targets in training.
 
-use std::borrow::Cow;
 use std::slice::Chunks;
 
 use burn::tensor::bf16;
@@ -36,21 +35,23 @@ pub(super) fn suits(rows: usize, elements: usize) -> bool {
 
 /// A number of a matrix, as it is stored.
 pub(super) trait Stored: Copy + Sync {
-    /// Some as they are multiplied.
-    fn widened(numbers: &[Self]) -> Cow<'_, [f32]>;
+    /// Some as they are multiplied, if need be in `place`.
+    fn widened<'a>(numbers: &'a [Self], place: &'a mut Vec<f32>) -> &'a [f32];
 }
 
 impl Stored for f32 {
-    fn widened(numbers: &[Self]) -> Cow<'_, [f32]> {
-        numbers.into()
+    fn widened<'a>(numbers: &'a [Self], _place: &'a mut Vec<f32>) -> &'a [f32] {
+        numbers
     }
 }
 
 impl Stored for bf16 {
     #[inline(always)]
-    fn widened(numbers: &[Self]) -> Cow<'_, [f32]> {
+    fn widened<'a>(numbers: &'a [Self], place: &'a mut Vec<f32>) -> &'a [f32] {
         let widened = |number: &Self| f32::from_bits(u32::from(number.to_bits()) << 16);
-        numbers.iter().map(widened).collect()
+        place.clear();
+        place.extend(numbers.iter().map(widened));
+        place
     }
 }
 
@@ -121,19 +122,20 @@ impl<W: Stored> WithSimd for Product<'_, W> {
             .weight
             .chunks(size)
             .zip(self.out.chunks_mut(TILE_COLUMNS * rows));
+        let mut place = Vec::new();
         for (index, (weights, out)) in tiles.enumerate() {
             let later = self
                 .weight
                 .get((index + AHEAD) * size..)
                 .unwrap_or_default();
-            let weights = W::widened(weights);
+            let weights = W::widened(weights, &mut place);
             let mut lines = later[..later.len().min(size)].chunks(line);
             for first in (0..rows).step_by(TILE_ROWS) {
                 let tile = Tile {
                     x: &self.x[first * self.stride..],
                     stride: self.stride,
                     width,
-                    weights: &weights,
+                    weights,
                     lines: &mut lines,
                     lines_per_step,
                     out: &mut out[first..],

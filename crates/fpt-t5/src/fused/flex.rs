@@ -1,6 +1,6 @@
 //! The operations on the CPU: f32, vectorised, rows or examples split between the threads of the current pool.
 
-use burn::backend::ops::{FloatTensorOps, QTensorOps};
+use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Bytes, DType, FloatDType, Shape};
@@ -48,12 +48,11 @@ impl FusedOps for Flex {
         linear::rounded(weight)
     }
 
-    fn t5_linear_rounded(x: FlexTensor, weight: FlexQTensor, _dtype: FloatDType) -> FlexTensor {
-        if x.dtype() != DType::F32 || !linear::is_rounded(&weight) {
-            let weight = Self::dequantize(weight, x.dtype().into());
-            return portable::linear::<Self>(x, weight);
+    fn t5_linear_rounded(x: FlexTensor, weight: FlexQTensor, dtype: FloatDType) -> FlexTensor {
+        match linear::integers(&weight) {
+            Some(integers) if x.dtype() == DType::F32 => linear::forward_rounded(&x, &integers),
+            _ => portable::linear_rounded::<Self>(x, weight, dtype),
         }
-        linear::forward_rounded(&x, &weight)
     }
 
     fn t5_gated_gelu(gate: FlexTensor, value: FlexTensor) -> FlexTensor {
@@ -143,13 +142,14 @@ impl FusedBackward for Flex {
     fn t5_linear_rounded_backward(
         weight: FlexQTensor,
         gradient: FlexTensor,
-        _dtype: FloatDType,
+        dtype: FloatDType,
     ) -> FlexTensor {
-        if gradient.dtype() != DType::F32 || !linear::is_rounded(&weight) {
-            let weight = Self::dequantize(weight, gradient.dtype().into()).transpose(0, 1);
-            return portable::linear::<Self>(gradient, weight);
+        match linear::integers(&weight) {
+            Some(integers) if gradient.dtype() == DType::F32 => {
+                linear::backward_rounded(&gradient, &integers)
+            }
+            _ => portable::linear_rounded_backward::<Self>(weight, gradient, dtype),
         }
-        linear::backward_rounded(&gradient, &weight)
     }
 
     fn t5_gated_gelu_backward(

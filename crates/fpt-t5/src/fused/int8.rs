@@ -49,25 +49,25 @@ pub(super) struct Matrix<'a> {
 }
 
 impl Matrix<'_> {
-    /// Some rows as the numbers that they stand for.
-    pub(super) fn widened(&self, rows: Range<usize>) -> Vec<f32> {
-        let count = self.values.len() / self.width;
-        let mut out = vec![0.0; rows.len() * self.width];
-        for (row, out) in rows.zip(out.chunks_exact_mut(self.width)) {
+    pub(super) fn rows(&self) -> usize {
+        self.values.len() / self.width
+    }
+
+    /// Put some rows into `place`, as the numbers that they stand for.
+    pub(super) fn widen(&self, rows: Range<usize>, place: &mut Vec<f32>) {
+        place.clear();
+        for row in rows {
             let values = self.values[row * self.width..][..self.width].chunks_exact(self.block);
-            let scales = self.scales.iter().skip(row).step_by(count);
-            for ((out, values), scale) in out.chunks_exact_mut(self.block).zip(values).zip(scales) {
-                for (out, &value) in out.iter_mut().zip(values) {
-                    *out = f32::from(value) * scale;
-                }
+            let scales = self.scales.iter().skip(row).step_by(self.rows());
+            for (values, scale) in values.zip(scales) {
+                place.extend(values.iter().map(|&value| f32::from(value) * scale));
             }
         }
-        out
     }
 
     /// Some rows of the matrix.
     fn tile<'a>(&'a self, columns: [usize; TILE], scales: &'a mut Vec<[f32; TILE]>) -> WTile<'a> {
-        let count = self.values.len() / self.width;
+        let count = self.rows();
         scales.clear();
         scales.extend(
             self.scales
@@ -180,7 +180,7 @@ fn start(values: &[i8]) -> [i32; LANES] {
 /// current pool.
 pub(super) fn multiply(x: &[f32], weight: &Matrix<'_>, out: &mut [f32]) {
     let width = weight.width;
-    let (rows, columns) = (x.len() / width, weight.values.len() / width);
+    let (rows, columns) = (x.len() / width, weight.rows());
     let threads = rayon::current_num_threads();
     let work = rows * weight.values.len() / MIN_WORK;
     if threads == 1 || rows >= CHUNK * threads {
@@ -432,7 +432,8 @@ mod tests {
             let rounded = |numbers: &[f32]| {
                 let (values, scales) = round(numbers, width, block);
                 let matrix = Matrix { values: &values, scales: &scales, width, block };
-                let wide = matrix.widened(0..numbers.len() / width);
+                let mut wide = Vec::new();
+                matrix.widen(0..matrix.rows(), &mut wide);
                 for (numbers, wide) in numbers.chunks(block).zip(wide.chunks(block)) {
                     let largest = numbers.iter().fold(0.0, |top: f32, x| top.max(x.abs()));
                     for (number, wide) in numbers.iter().zip(wide) {

@@ -1,5 +1,7 @@
 //! Products with weights on the CPU, whatever their numbers: f32, bf16, or integers with scales ([`int8`]).
 
+use std::ops::Range;
+
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::quantization::{QuantScheme, QuantStore, QuantValue, ScaleDtype};
@@ -10,7 +12,7 @@ use rayon::prelude::*;
 
 use super::few_rows::{self, Stored};
 use super::flex::{dense, empty, last_two_of, values};
-use super::int8;
+use super::int8::{self, Matrix};
 use super::matrix::{contiguous, matrix, multiply, multiply_and};
 
 /// Fewer multiplications than this are not worth a second thread.
@@ -46,8 +48,8 @@ pub(super) fn forward(x: &FlexTensor, weight: FlexTensor) -> FlexTensor {
 pub(super) fn backward(gradient: &FlexTensor, weight: FlexTensor) -> FlexTensor {
     let [width, _]: [usize; 2] = weight.shape().dims();
     match as_it_lies::<bf16>(&weight) {
-        Some(lying) => product_of_columns(gradient, width, |rows| {
-            <bf16 as Stored>::widened(&lying[rows.start * width..rows.end * width]).into_owned()
+        Some(lying) => product_of_columns(gradient, width, |rows, place| {
+            bf16::widened(&lying[rows.start * width..rows.end * width], place);
         }),
         None => product(gradient, widened(weight).transpose(0, 1)),
     }
@@ -67,104 +69,89 @@ fn rows_of(x: &FlexTensor) -> usize {
     batch * length
 }
 
-/// `[batch, length, columns]` for `x`, `[batch, length, width]`.
-fn like(x: &FlexTensor, columns: usize) -> FlexTensor {
-    let [batch, length, _]: [usize; 3] = x.shape().dims();
-    empty(Shape::new([batch, length, columns]))
-}
-
-/// How many of `rows` a thread takes at a time, of so many multiplications in all.
-fn part(rows: usize, products: usize) -> usize {
-    let parts = products / PRODUCTS_PER_THREAD;
-    let part = rows.div_ceil(parts.clamp(1, rayon::current_num_threads()));
+/// `[batch, length, columns]` for `x`, `[batch, length, width]`, which `multiply` fills from its rows, some at a time.
+fn by_rows(
+    x: &FlexTensor,
+    columns: usize,
+    multiply: impl Fn(&[f32], &mut [f32]) + Sync,
+) -> FlexTensor {
+    let [batch, length, width]: [usize; 3] = x.shape().dims();
+    let rows = batch * length;
+    let mut out = empty(Shape::new([batch, length, columns]));
+    let products = rows * columns * width;
+    if products == 0 {
+        return out;
+    }
+    let parts = (products / PRODUCTS_PER_THREAD).clamp(1, rayon::current_num_threads());
     // A row alone would be summed in another order than with others.
-    (part.max(2)..=rows)
+    let part = (rows.div_ceil(parts).max(2)..=rows)
         .find(|part| rows % part != 1)
-        .unwrap_or(rows)
+        .unwrap_or(rows);
+    let x = x.to_contiguous();
+    out.storage_mut::<f32>()
+        .par_chunks_mut(part * columns)
+        .zip(values(&x).par_chunks(part * width))
+        .for_each(|(out, x)| multiply(x, out));
+    out
 }
 
 /// `x · weight` of f32.
 fn product(x: &FlexTensor, weight: FlexTensor) -> FlexTensor {
     let [width, columns]: [usize; 2] = weight.shape().dims();
-    let (rows, mut out) = (rows_of(x), like(x, columns));
-    if rows * columns * width == 0 {
-        return out;
-    }
-    let (x, weight) = (x.to_contiguous(), dense(weight));
-    let part = part(rows, rows * width * columns);
-    let matrix = last_two_of(&weight, 0);
-    out.storage_mut::<f32>()
-        .par_chunks_mut(part * columns)
-        .zip(values(&x).par_chunks(part * width))
-        .for_each(|(out, x)| {
-            let x = contiguous(x, [x.len() / width, width]);
-            multiply(x, matrix, out, columns);
-        });
-    out
+    let weight = dense(weight);
+    by_rows(x, columns, |x, out| {
+        let x = contiguous(x, [x.len() / width, width]);
+        multiply(x, last_two_of(&weight, 0), out, columns);
+    })
 }
 
 /// `x · weightᵀ` of `weight`, `[columns, width]`, made f32 some rows at a time.
 fn product_of_rows<W: Stored>(x: &FlexTensor, weight: &[W]) -> FlexTensor {
-    let [_, _, width]: [usize; 3] = x.shape().dims();
-    let (rows, columns) = (rows_of(x), weight.len() / width.max(1));
-    let mut out = like(x, columns);
-    if rows * columns * width == 0 {
+    let [batch, length, width]: [usize; 3] = x.shape().dims();
+    let columns = weight.len() / width.max(1);
+    if few_rows::suits(batch * length, weight.len()) {
+        let mut out = empty(Shape::new([batch, length, columns]));
+        if batch * length > 0 {
+            few_rows::multiply(values(&x.to_contiguous()), width, weight, out.storage_mut());
+        }
         return out;
     }
-    let x = x.to_contiguous();
-    if few_rows::suits(rows, weight.len()) {
-        few_rows::multiply(values(&x), width, weight, out.storage_mut());
-        return out;
-    }
-    let part = part(rows, rows * weight.len());
-    let at_once = (WIDENED / width).max(1);
-    out.storage_mut::<f32>()
-        .par_chunks_mut(part * columns)
-        .zip(values(&x).par_chunks(part * width))
-        .for_each(|(out, x)| {
-            let x = contiguous(x, [x.len() / width, width]);
-            for (place, weight) in weight.chunks(at_once * width).enumerate() {
-                let weight = W::widened(weight);
-                let weight = contiguous(&weight, [weight.len() / width, width]);
-                multiply(x, weight.transpose(), &mut out[place * at_once..], columns);
-            }
-        });
-    out
+    let at_once = (WIDENED / width.max(1)).max(1);
+    by_rows(x, columns, |x, out| {
+        let x = contiguous(x, [x.len() / width, width]);
+        let mut place = Vec::new();
+        for (part, weight) in weight.chunks(at_once * width).enumerate() {
+            let weight = W::widened(weight, &mut place);
+            let weight = contiguous(weight, [weight.len() / width, width]);
+            multiply(x, weight.transpose(), &mut out[part * at_once..], columns);
+        }
+    })
 }
 
-/// `gradient · weight` of a weight, `[columns, width]`, of which `rows` gives some rows.
+/// `gradient · weight` of a weight, `[columns, width]`, of which `widen` puts some rows into a place.
 fn product_of_columns(
     gradient: &FlexTensor,
     width: usize,
-    widened: impl Fn(std::ops::Range<usize>) -> Vec<f32> + Sync,
+    widen: impl Fn(Range<usize>, &mut Vec<f32>) + Sync,
 ) -> FlexTensor {
     let [_, _, columns]: [usize; 3] = gradient.shape().dims();
-    let (rows, mut out) = (rows_of(gradient), like(gradient, width));
-    if rows * columns * width == 0 {
-        return out;
-    }
-    let gradient = gradient.to_contiguous();
-    let part = part(rows, rows * columns * width);
-    let at_once = (WIDENED / width).max(1);
-    out.storage_mut::<f32>()
-        .par_chunks_mut(part * width)
-        .zip(values(&gradient).par_chunks(part * columns))
-        .for_each(|(out, gradient)| {
-            let rows = gradient.len() / columns;
-            for first in (0..columns).step_by(at_once) {
-                let count = at_once.min(columns - first);
-                let weight = widened(first..first + count);
-                let weight = contiguous(&weight, [count, width]);
-                let gradient = matrix(&gradient[first..], [rows, count], [columns, 1]);
-                let how = if first == 0 {
-                    Accum::Replace
-                } else {
-                    Accum::Add
-                };
-                multiply_and(how, gradient, weight, out, width);
-            }
-        });
-    out
+    let at_once = (WIDENED / width.max(1)).max(1);
+    by_rows(gradient, width, |gradient, out| {
+        let rows = gradient.len() / columns;
+        let mut place = Vec::new();
+        for first in (0..columns).step_by(at_once) {
+            let count = at_once.min(columns - first);
+            widen(first..first + count, &mut place);
+            let weight = contiguous(&place, [count, width]);
+            let gradient = matrix(&gradient[first..], [rows, count], [columns, 1]);
+            let how = if first == 0 {
+                Accum::Replace
+            } else {
+                Accum::Add
+            };
+            multiply_and(how, gradient, weight, out, width);
+        }
+    })
 }
 
 /// The scheme of weights, `[in, out]`, that share a scale among so many inputs of an output.
@@ -186,38 +173,32 @@ pub(super) fn rounded(weight: FlexTensor) -> FlexQTensor {
     FlexQTensor::new(tensor.transpose(0, 1), scheme(block), scales, None)
 }
 
-/// Whether this comes from [`rounded`].
-pub(super) fn is_rounded(weight: &FlexQTensor) -> bool {
+/// The integers of what comes from [`rounded`].
+pub(super) fn integers(weight: &FlexQTensor) -> Option<Matrix<'_>> {
     let [width, _]: [usize; 2] = weight.shape().dims();
-    weight.dtype() == DType::QFloat(scheme(int8::block(width)))
-        && as_it_lies::<i8>(weight.tensor()).is_some()
+    let block = int8::block(width);
+    let is_rounded = weight.dtype() == DType::QFloat(scheme(block));
+    is_rounded.then_some(Matrix {
+        values: as_it_lies(weight.tensor())?,
+        scales: weight.scales(),
+        width,
+        block,
+    })
 }
 
-/// `x · weight` of a weight that [`is_rounded`].
-pub(super) fn forward_rounded(x: &FlexTensor, weight: &FlexQTensor) -> FlexTensor {
-    let [_, columns]: [usize; 2] = weight.shape().dims();
-    let mut out = like(x, columns);
-    if let Some(matrix) = integers(weight).filter(|_| out.layout().num_elements() > 0) {
-        int8::multiply(values(&x.to_contiguous()), &matrix, out.storage_mut());
+/// `x · weight`.
+pub(super) fn forward_rounded(x: &FlexTensor, weight: &Matrix<'_>) -> FlexTensor {
+    let [batch, length, _]: [usize; 3] = x.shape().dims();
+    let mut out = empty(Shape::new([batch, length, weight.rows()]));
+    if out.layout().num_elements() > 0 {
+        int8::multiply(values(&x.to_contiguous()), weight, out.storage_mut());
     }
     out
 }
 
-/// The gradient of `x` from that of `x · weight`, of a weight that [`is_rounded`], as if `x` were not.
-pub(super) fn backward_rounded(gradient: &FlexTensor, weight: &FlexQTensor) -> FlexTensor {
-    let [width, _]: [usize; 2] = weight.shape().dims();
-    match integers(weight) {
-        Some(matrix) => product_of_columns(gradient, width, |rows| matrix.widened(rows)),
-        None => like(gradient, width),
-    }
-}
-
-fn integers(weight: &FlexQTensor) -> Option<int8::Matrix<'_>> {
-    let [width, _]: [usize; 2] = weight.shape().dims();
-    Some(int8::Matrix {
-        values: as_it_lies(weight.tensor())?,
-        scales: weight.scales(),
-        width,
-        block: int8::block(width),
+/// The gradient of `x` from that of `x · weight`, as if `x` were not rounded.
+pub(super) fn backward_rounded(gradient: &FlexTensor, weight: &Matrix<'_>) -> FlexTensor {
+    product_of_columns(gradient, weight.width, |rows, place| {
+        weight.widen(rows, place);
     })
 }

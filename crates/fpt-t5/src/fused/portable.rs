@@ -1,10 +1,10 @@
 //! The operations written with tensor operations, for any backend and float type.
 
-use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::tensor::{FloatTensor, IntTensor, QuantizedTensor};
 use burn::backend::{Backend, TensorMetadata};
-use burn::tensor::{IndexingUpdateOp, Shape, TensorData};
+use burn::tensor::{FloatDType, IndexingUpdateOp, Shape, TensorData};
 
-use super::{AttentionGradients, AttentionInputs, Bias};
+use super::{AttentionGradients, AttentionInputs, Bias, FusedBackward, FusedOps};
 
 /// `2 · sqrt(2/π)`.
 pub(super) const TWICE_SQRT_2_OVER_PI: f64 = 1.595_769_121_605_730_8;
@@ -61,6 +61,25 @@ pub(super) fn linear<B: Backend>(x: FloatTensor<B>, weight: FloatTensor<B>) -> F
     let [_, out]: [usize; 2] = weight.shape().dims();
     let product = B::float_matmul(rows::<B>(x), weight);
     B::float_reshape(product, Shape::new([batch, length, out]))
+}
+
+/// With the numbers that integers stand for.
+pub(super) fn linear_rounded<B: FusedOps>(
+    x: FloatTensor<B>,
+    weight: QuantizedTensor<B>,
+    dtype: FloatDType,
+) -> FloatTensor<B> {
+    let weight = B::dequantize(weight, x.dtype().into());
+    B::t5_linear(x, weight, dtype)
+}
+
+pub(super) fn linear_rounded_backward<B: FusedBackward>(
+    weight: QuantizedTensor<B>,
+    gradient: FloatTensor<B>,
+    dtype: FloatDType,
+) -> FloatTensor<B> {
+    let weight = B::dequantize(weight, gradient.dtype().into());
+    B::t5_linear_backward(weight, gradient, dtype)
 }
 
 /// `sigmoid(2u)` and the derivative of the GELU.

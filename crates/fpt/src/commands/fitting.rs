@@ -28,12 +28,7 @@ impl Fitting {
     /// For answers of `model`, with a prompt of so many vectors, by the first of `devices`.
     pub(super) fn new(devices: &Devices, model: &T5, precision: Numbers, prompt: usize) -> Self {
         let shape = shape(model.config());
-        let bytes = match precision {
-            Numbers::F32 => 4,
-            Numbers::Bf16 => 2,
-            Numbers::Int8 => 1,
-        };
-        let weights = weight_bytes(&shape, &shape.full(), bytes);
+        let weights = weight_bytes(&shape, &shape.full(), precision.bytes());
         let spared = |free: u64| (free as f64 * (1.0 - SPARE)) as u64;
         Self {
             shape,

@@ -75,7 +75,7 @@ pub(super) fn run(options: &Options<'_>) -> anyhow::Result<Report> {
     let benchmarks = in_turns(&sides, &names.both, options.rounds, &directory)?;
     let report = Report {
         cpu: write::cpu(),
-        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        cores: write::cores(),
         against: options.revision.into(),
         base: base.commit,
         now: fpt::revision(),

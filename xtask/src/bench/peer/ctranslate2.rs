@@ -12,16 +12,11 @@ use super::super::work::SMALL;
 use super::super::worker::Kind;
 use super::agreement::Agreement;
 use super::race::{Answering, Race, Setting};
-use super::{Options, Peer, Results};
+use super::{Options, Peer, Results, SAFETENSORS, TORCH, TRANSFORMERS, their_script};
 use crate::shell;
 
 const SCRIPT: &str = "xtask/bench/ctranslate2_peer.py";
-pub(super) const PACKAGES: [&str; 4] = [
-    "ctranslate2==4.8.5",
-    "torch==2.11.0",
-    "transformers==4.57.1",
-    "safetensors==0.8.0",
-];
+pub(super) const PACKAGES: [&str; 4] = ["ctranslate2==4.8.5", TORCH, TRANSFORMERS, SAFETENSORS];
 /// A library for products of matrices: its name, and the value of `CT2_USE_MKL` that chooses it on x86.
 type Library = (&'static str, Option<&'static str>);
 
@@ -197,12 +192,8 @@ pub(super) fn compare(
 
 /// What starts a command of CTranslate2's side.
 fn theirs(python: &Path, command: &str, directory: &Path) -> Command {
-    let mut program = Command::new(python);
-    program
-        .arg(SCRIPT)
-        .arg(command)
-        .arg(directory)
-        .env("HF_HUB_OFFLINE", "1");
+    let mut program = their_script(python, SCRIPT);
+    program.arg(command).arg(directory);
     program
 }
 

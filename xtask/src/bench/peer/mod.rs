@@ -19,6 +19,11 @@ pub(super) use race::{Answering, Comparison, Timing};
 use super::worker::Kind;
 use crate::python;
 
+/// What both comparisons install is of the same versions.
+const TORCH: &str = "torch==2.11.0";
+const TRANSFORMERS: &str = "transformers==4.57.1";
+const SAFETENSORS: &str = "safetensors==0.8.0";
+
 /// A program to compare with.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -81,6 +86,13 @@ impl Options<'_> {
             .env("RAYON_NUM_THREADS", threads.to_string());
         command
     }
+}
+
+/// What starts a script of the other side, which has all that it needs.
+fn their_script(python: &Path, script: &str) -> Command {
+    let mut command = Command::new(python);
+    command.arg(script).env("HF_HUB_OFFLINE", "1");
+    command
 }
 
 #[derive(Default)]

@@ -1,7 +1,6 @@
 //! PyTorch with transformers, and the datasets library: training, answers to prompted texts, tokenizing.
 
 use std::path::Path;
-use std::process::Command;
 
 use fpt_tasks::TaskName;
 
@@ -10,16 +9,11 @@ use super::super::work::{BASE, Batches, EXPERIMENT, SMALL, Work};
 use super::super::worker::Kind;
 use super::agreement::Agreement;
 use super::race::{Race, Setting};
-use super::{Options, Peer, Results};
+use super::{Options, Peer, Results, SAFETENSORS, TORCH, TRANSFORMERS, their_script};
 use crate::shell;
 
 const SCRIPT: &str = "xtask/bench/peer.py";
-pub(super) const PACKAGES: [&str; 4] = [
-    "datasets==4.4.1",
-    "torch==2.11.0",
-    "transformers==4.57.1",
-    "safetensors==0.8.0",
-];
+pub(super) const PACKAGES: [&str; 4] = ["datasets==4.4.1", TORCH, TRANSFORMERS, SAFETENSORS];
 
 struct Case {
     name: &'static str,
@@ -120,13 +114,11 @@ pub(super) fn compare(
         let batches = (case.save)(&directory)?;
         for threads in [1, 2] {
             let theirs = |&variant: &&'static str| {
-                let mut command = Command::new(python);
+                let mut command = their_script(python, SCRIPT);
                 command
-                    .arg(SCRIPT)
                     .arg(&directory)
                     .args([case.kind.name(), variant, &threads.to_string()])
-                    .env("OMP_NUM_THREADS", threads.to_string())
-                    .env("HF_HUB_OFFLINE", "1");
+                    .env("OMP_NUM_THREADS", threads.to_string());
                 (variant, command)
             };
             let race = Race {

@@ -45,8 +45,7 @@ impl FusedOps for Cube {
         weight: QuantizedTensor<Self>,
         dtype: FloatDType,
     ) -> CubeTensor {
-        let weight = Self::dequantize(weight, x.dtype.into());
-        Self::t5_linear(x, weight, dtype)
+        portable::linear_rounded::<Self>(x, weight, dtype)
     }
 
     fn t5_gated_gelu(gate: CubeTensor, value: CubeTensor) -> CubeTensor {
@@ -106,8 +105,7 @@ impl FusedBackward for Cube {
         gradient: CubeTensor,
         dtype: FloatDType,
     ) -> CubeTensor {
-        let weight = Self::dequantize(weight, gradient.dtype.into());
-        Self::t5_linear_backward(weight, gradient, dtype)
+        portable::linear_rounded_backward::<Self>(weight, gradient, dtype)
     }
 
     fn t5_gated_gelu_backward(
