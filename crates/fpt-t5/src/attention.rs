@@ -5,7 +5,7 @@ use burn::nn::Linear;
 use burn::tensor::{Device, FloatDType, Int, Tensor};
 
 use crate::feed_forward::linear;
-use crate::taps::project;
+use crate::taps::{project, project_onto};
 use crate::{AttentionBias, AttentionKind, StackKind, T5Config, Taps, fused};
 
 /// Keys and values of one attention, `[batch, heads, length, d_kv]` each.
@@ -107,10 +107,11 @@ impl Attention {
         }
     }
 
-    /// Attention of `x`, `[batch, queries, d_model]`, to `source`, whose scores get `bias`. Returns
-    /// `[batch, queries, d_model]`, in f32.
+    /// `residual` and the attention of `x` to `source`, whose scores get `bias`. `residual`, `x` and what it returns are
+    /// `[batch, queries, d_model]`; `x` is in [`operand_dtype`](Self::operand_dtype), the others in f32.
     pub fn forward(
         &self,
+        residual: Tensor<3>,
         x: Tensor<3>,
         source: KeysValues,
         bias: AttentionBias,
@@ -126,7 +127,7 @@ impl Attention {
         let outputs = joined.reshape([batch, queries, heads, d_kv]);
         let outputs = taps.heads(stack, layer, kind, outputs);
         let joined = outputs.reshape([batch, queries, heads * d_kv]);
-        project(&self.o, joined, FloatDType::F32, taps)
+        project_onto(residual, &self.o, joined, taps)
     }
 
     /// `[batch, length, heads · d_kv]` to `[batch, heads, length, d_kv]`.

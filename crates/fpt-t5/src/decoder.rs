@@ -133,7 +133,7 @@ impl Decoder {
             cache.own = Some(own.clone());
             let place = (StackKind::Decoder, layer, AttentionKind::SelfAttention);
             let bias = own_bias.of(block.attention.kept_heads.as_deref());
-            x = x + block.attention.forward(normed, own, bias, place, taps);
+            x = block.attention.forward(x, normed, own, bias, place, taps);
 
             let dtype = block.cross_attention.operand_dtype();
             let normed = block.cross_attention_norm.forward(x.clone(), dtype);
@@ -145,15 +145,15 @@ impl Decoder {
                 })
                 .clone();
             let place = (StackKind::Decoder, layer, AttentionKind::CrossAttention);
-            x = x + block
+            x = block
                 .cross_attention
-                .forward(normed, cross, cross_bias.clone(), place, taps);
+                .forward(x, normed, cross, cross_bias.clone(), place, taps);
 
             let dtype = block.feed_forward.operand_dtype();
             let normed = block.feed_forward_norm.forward(x.clone(), dtype);
-            x = x + block
+            x = block
                 .feed_forward
-                .forward(normed, StackKind::Decoder, layer, taps);
+                .forward(x, normed, StackKind::Decoder, layer, taps);
         }
         taps.residual(StackKind::Decoder, self.block.len(), &x);
         self.final_norm.forward(x, FloatDType::F32)

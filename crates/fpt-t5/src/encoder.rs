@@ -48,11 +48,11 @@ impl EncoderBlock {
         let source = self.attention.keys_values(normed.clone(), taps);
         let place = (StackKind::Encoder, layer, AttentionKind::SelfAttention);
         let bias = bias.of(self.attention.kept_heads.as_deref());
-        let x = x + self.attention.forward(normed, source, bias, place, taps);
+        let x = self.attention.forward(x, normed, source, bias, place, taps);
         let dtype = self.feed_forward.operand_dtype();
         let normed = self.feed_forward_norm.forward(x.clone(), dtype);
         let (stack, network) = (StackKind::Encoder, &self.feed_forward);
-        x + network.forward(normed, stack, layer, taps)
+        network.forward(x, normed, stack, layer, taps)
     }
 }
 

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::{Device, FloatDType, Tensor, activation};
 
-use crate::taps::project;
+use crate::taps::{project, project_onto};
 use crate::{FeedForwardKind, StackKind, T5Config, Taps, fused};
 
 /// The feed-forward network of a layer (`T5DenseGatedActDense`, `T5DenseActDense` in transformers).
@@ -48,9 +48,11 @@ impl FeedForward {
         fused::operand_dtype(&self.wi_0.weight.val())
     }
 
-    /// `[batch, length, d_model]` in and out: in [`operand_dtype`](Self::operand_dtype), out in f32.
+    /// `residual` and the network's answer to `x`. All are `[batch, length, d_model]`, `x` in
+    /// [`operand_dtype`](Self::operand_dtype), the others in f32.
     pub fn forward(
         &self,
+        residual: Tensor<3>,
         x: Tensor<3>,
         stack: StackKind,
         layer: usize,
@@ -65,7 +67,7 @@ impl FeedForward {
             None => activation::relu(project(&self.wi_0, x, dtype, taps)),
         };
         let hidden = taps.feed_forward(stack, layer, hidden);
-        project(&self.wo, hidden, FloatDType::F32, taps)
+        project_onto(residual, &self.wo, hidden, taps)
     }
 }
 

@@ -86,6 +86,19 @@ pub(crate) fn project(
     product(x, linear.weight.val(), dtype, taps)
 }
 
+/// `residual` and `linear` of `x`, counted, in f32.
+pub(crate) fn project_onto(
+    residual: Tensor<3>,
+    linear: &Linear,
+    x: Tensor<3>,
+    taps: &mut dyn Taps,
+) -> Tensor<3> {
+    let weight = linear.weight.val();
+    let [_, d_out] = weight.dims();
+    taps.multiplied((x.shape().num_elements() * d_out) as u64);
+    fused::linear_onto(residual, x, weight)
+}
+
 /// The matrix product of `x`, `[batch, length, in]`, and `weight`, `[in, out]`, counted, as numbers of type `dtype`.
 pub(crate) fn product(
     x: Tensor<3>,

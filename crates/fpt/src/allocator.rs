@@ -18,7 +18,8 @@ const PURGE_DELAY: &str = "MIMALLOC_PURGE_DELAY";
 pub(crate) fn keep_freed_memory() {
     use std::os::unix::process::CommandExt;
 
-    if std::env::var_os(PURGE_DELAY).is_some() {
+    // An empty one would mean no delay at all, which nobody asks for in this way.
+    if std::env::var_os(PURGE_DELAY).is_some_and(|delay| !delay.is_empty()) {
         return;
     }
     let mut arguments = std::env::args_os();

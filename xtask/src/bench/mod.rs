@@ -13,6 +13,7 @@ pub mod work;
 mod worker;
 mod write;
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -27,7 +28,7 @@ pub use worker::{Args as WorkerArgs, run as run_worker};
 /// Time training, evaluation, generation, expansion, loading, tokenizing and batching.
 ///
 /// Prints a table and writes README.md and raw.csv into a directory named after the date, the processor and --name. With
-/// --peer, both programs then do the same work in turns, with one thread and with two; a ratio below 1 means that
+/// --peer, both programs then do the same work in turns, with one thread and with two (`--threads`); a ratio below 1 means that
 /// fpt is faster. Nothing else should run beside it.
 ///
 /// With --against, the benchmarks of this tree and of another revision run in turns instead, each in several processes, and
@@ -46,7 +47,7 @@ pub struct Args {
     #[arg(
         long,
         value_name = "REVISION",
-        conflicts_with_all = ["peer", "alternations", "python", "out", "name"],
+        conflicts_with_all = ["peer", "alternations", "threads", "python", "out", "name"],
     )]
     against: Option<String>,
 
@@ -63,13 +64,17 @@ pub struct Args {
     #[arg(long, requires = "peer")]
     only_peer: bool,
 
-    /// Only what has one of these in its name, such as train_step/mini, or answer/batch-8-greedy-f32-int8 of the
+    /// Only what has one of these in its name, such as train_step/mini, or answer/batch-8-greedy-int8-int8 of the
     /// comparison with CTranslate2 (texts of a batch, search, our weights, its weights).
     filters: Vec<String>,
 
     /// Turns of each program in a comparison; two where one takes minutes.
     #[arg(long, default_value = "11")]
-    alternations: std::num::NonZeroUsize,
+    alternations: NonZeroUsize,
+
+    /// Threads of each program in a comparison.
+    #[arg(long, value_delimiter = ',', default_value = "1,2")]
+    threads: Vec<NonZeroUsize>,
 
     /// Interpreter that has torch, transformers and safetensors, and datasets or ctranslate2 for that comparison; by
     /// default a virtual environment is made in target/bench, and kept.
@@ -115,6 +120,7 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
             worker: &worker,
             python: args.python.as_deref(),
             alternations: args.alternations.get(),
+            threads: &args.threads,
             filters: &args.filters,
         };
         let results = peer::compare(&options)?;

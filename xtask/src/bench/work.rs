@@ -63,6 +63,20 @@ pub const BASE: Shape = Shape {
     ..SMALL
 };
 
+/// Of batches whose activations are more than the weights.
+pub const SMALL_512: Shape = Shape {
+    name: "t5-small-like, 512 tokens",
+    source: 512,
+    ..SMALL
+};
+
+/// The same of T5-base.
+pub const BASE_512: Shape = Shape {
+    name: "t5-base-like, 512 tokens",
+    source: 512,
+    ..BASE
+};
+
 /// Which batches are wanted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Batches {

@@ -7,7 +7,9 @@ use std::time::Instant;
 use burn::tensor::Device;
 use clap::{Args as ClapArgs, ValueEnum};
 use fpt::{peak_memory, terminal};
-use fpt_t5::T5;
+use fpt_t5::{Recompute, T5};
+use fpt_train::Precision;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -42,6 +44,17 @@ impl Kind {
 pub struct Args {
     directory: PathBuf,
     kind: Kind,
+    /// As configurations have it under `precision`.
+    #[arg(long, value_parser = word::<Precision>)]
+    weights: Precision,
+    /// As configurations have it under `train.recompute`.
+    #[arg(long, value_parser = word::<Recompute>)]
+    recompute: Recompute,
+}
+
+/// A value of a configuration that is one word.
+fn word<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
+    serde_json::from_value(text.into())
 }
 
 /// The answer to a line.
@@ -61,6 +74,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         .install(|| answer(args))
 }
 
+fn work(args: &Args) -> anyhow::Result<Work> {
+    let mut work = Work::load(&args.directory)?;
+    work.model = args.weights.apply(work.model)?.recomputing(args.recompute);
+    Ok(work)
+}
+
 fn answer(args: &Args) -> anyhow::Result<()> {
     let mut pass: Box<dyn FnMut() -> anyhow::Result<Value>> = match args.kind {
         Kind::Tokenize => {
@@ -68,16 +87,17 @@ fn answer(args: &Args) -> anyhow::Result<()> {
             Box::new(move || Ok(data.tokens()?.into()))
         }
         Kind::Train => {
-            let mut work = Work::load(&args.directory)?;
+            let mut work = work(args)?;
             Box::new(move || Ok(work.train().into()))
         }
         Kind::Generate => {
-            let work = Work::load(&args.directory)?;
+            let work = work(args)?;
             Box::new(move || Ok(work.answer().into()))
         }
         Kind::Answer => {
             let texts = Texts::load(&args.directory)?;
             let model = T5::from_pretrained(&args.directory, &Device::flex())?;
+            let model = args.weights.apply(model)?;
             Box::new(move || Ok(texts.answer(&model).into()))
         }
     };

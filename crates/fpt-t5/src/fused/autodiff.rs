@@ -1,5 +1,6 @@
 //! The backward pass of each operation, for every backend.
 
+use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
@@ -52,6 +53,26 @@ impl<B: FusedBackward, C: CheckpointStrategy> FusedOps for Autodiff<B, C> {
                 node.finish((x, weight, of_x), out)
             }
             OpsKind::UnTracked(node) => node.finish(B::t5_linear(x, weight, dtype)),
+        }
+    }
+
+    fn t5_linear_onto(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), weight.node(), residual.node()];
+        let trained = weight.is_tracked();
+        let (x, weight) = (x.into_primitive(), weight.into_primitive());
+        let residual = residual.into_primitive();
+        match LinearOnto.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(node) => {
+                let of_x = x.dtype().into();
+                let out = B::t5_linear_onto(x.clone(), weight.clone(), residual);
+                let x = trained.then_some(x);
+                node.finish((x, weight, of_x), out)
+            }
+            OpsKind::UnTracked(node) => node.finish(B::t5_linear_onto(x, weight, residual)),
         }
     }
 
@@ -206,11 +227,31 @@ impl<B: FusedBackward> Backward<B, 2> for RmsNorm {
     }
 }
 
+/// `x`, where the weight is trained, the weight, and the type of the gradient of `x`.
+type OfLinear<B> = (Option<FloatTensor<B>>, FloatTensor<B>, FloatDType);
+
+/// The gradients of what [`super::linear`] multiplies, for those who want them.
+fn linear_backward<B: FusedBackward>(
+    (x, weight, dtype): OfLinear<B>,
+    [of_x, of_weight]: [Option<NodeId>; 2],
+    gradient: FloatTensor<B>,
+    gradients: &mut Gradients,
+) {
+    if let (Some(node), Some(x)) = (of_weight, x) {
+        let d_weight = B::t5_weight_backward(x, gradient.clone());
+        gradients.register::<B>(node, d_weight);
+    }
+    if let Some(node) = of_x {
+        let d_x = B::t5_linear_backward(weight, gradient, dtype);
+        gradients.register::<B>(node, d_x);
+    }
+}
+
 #[derive(Debug)]
 struct Linear;
 
 impl<B: FusedBackward> Backward<B, 2> for Linear {
-    type State = (Option<FloatTensor<B>>, FloatTensor<B>, FloatDType);
+    type State = OfLinear<B>;
 
     fn backward(
         self,
@@ -219,17 +260,29 @@ impl<B: FusedBackward> Backward<B, 2> for Linear {
         _checkpointer: &mut Checkpointer,
     ) {
         let gradient = gradients.consume::<B>(&ops.node);
-        let (x, weight, dtype) = ops.state;
-        let [of_x, of_weight] = ops.parents;
-        if let (Some(node), Some(x)) = (of_weight, x) {
-            let x = B::float_transpose(portable::rows::<B>(x));
-            let d_weight = B::float_matmul(x, portable::rows::<B>(gradient.clone()));
-            gradients.register::<B>(node.id, d_weight);
+        let parents = ops.parents.map(|node| node.map(|node| node.id));
+        linear_backward::<B>(ops.state, parents, gradient, gradients);
+    }
+}
+
+#[derive(Debug)]
+struct LinearOnto;
+
+impl<B: FusedBackward> Backward<B, 3> for LinearOnto {
+    type State = OfLinear<B>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        gradients: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let gradient = gradients.consume::<B>(&ops.node);
+        let [of_x, of_weight, of_residual] = ops.parents.map(|node| node.map(|node| node.id));
+        if let Some(node) = of_residual {
+            gradients.register::<B>(node, gradient.clone());
         }
-        if let Some(node) = of_x {
-            let d_x = B::t5_linear_backward(weight, gradient, dtype);
-            gradients.register::<B>(node.id, d_x);
-        }
+        linear_backward::<B>(ops.state, [of_x, of_weight], gradient, gradients);
     }
 }
 

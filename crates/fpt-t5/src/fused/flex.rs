@@ -44,6 +44,13 @@ impl FusedOps for Flex {
         linear::forward(&x, weight)
     }
 
+    fn t5_linear_onto(x: FlexTensor, weight: FlexTensor, residual: FlexTensor) -> FlexTensor {
+        if !linear::suits(&x, &weight) || residual.dtype() != DType::F32 {
+            return portable::linear_onto::<Self>(x, weight, residual);
+        }
+        linear::forward_onto(residual, &x, weight)
+    }
+
     fn t5_rounded(weight: FlexTensor) -> FlexQTensor {
         linear::rounded(weight)
     }
@@ -137,6 +144,13 @@ impl FusedBackward for Flex {
             return portable::linear::<Self>(gradient, weight);
         }
         linear::backward(&gradient, weight)
+    }
+
+    fn t5_weight_backward(x: FlexTensor, gradient: FlexTensor) -> FlexTensor {
+        if !all_f32(&[&x, &gradient]) {
+            return portable::weight_backward::<Self>(x, gradient);
+        }
+        linear::backward_to_weight(&x, &gradient)
     }
 
     fn t5_linear_rounded_backward(

@@ -44,6 +44,46 @@ pub(super) fn forward(x: &FlexTensor, weight: FlexTensor) -> FlexTensor {
     }
 }
 
+/// `residual + x · weight`, in the place of `residual` if nothing else has it.
+pub(super) fn forward_onto(residual: FlexTensor, x: &FlexTensor, weight: FlexTensor) -> FlexTensor {
+    let few = weight.dtype() == DType::BF16
+        || (as_it_lies::<f32>(&weight))
+            .is_some_and(|lying| few_rows::suits(rows_of(x), lying.len()));
+    if few {
+        return <Flex as FloatTensorOps<Flex>>::float_add(residual, forward(x, weight));
+    }
+    let [width, columns]: [usize; 2] = weight.shape().dims();
+    let weight = dense(weight);
+    by_rows_into(owned(residual), x, columns, |x, out| {
+        let x = contiguous(x, [x.len() / width, width]);
+        multiply_and(Accum::Add, x, last_two_of(&weight, 0), out, columns);
+    })
+}
+
+/// The gradient of the weight from that of `x · weight`.
+pub(super) fn backward_to_weight(x: &FlexTensor, gradient: &FlexTensor) -> FlexTensor {
+    let [batch, length, width]: [usize; 3] = x.shape().dims();
+    let [_, _, columns]: [usize; 3] = gradient.shape().dims();
+    let rows = batch * length;
+    let mut out = empty(Shape::new([width, columns]));
+    if rows * width * columns == 0 {
+        return out;
+    }
+    let (x, gradient) = (x.to_contiguous(), gradient.to_contiguous());
+    let (x, gradient) = (values(&x), contiguous(values(&gradient), [rows, columns]));
+    let parts = rows * width * columns / PRODUCTS_PER_THREAD;
+    let part = width.div_ceil(parts.clamp(1, rayon::current_num_threads()));
+    out.storage_mut::<f32>()
+        .par_chunks_mut(part * columns)
+        .enumerate()
+        .for_each(|(number, out)| {
+            let size = [rows, out.len() / columns];
+            let x = matrix(&x[number * part..], size, [width, 1]);
+            multiply(x.transpose(), gradient, out, columns);
+        });
+    out
+}
+
 /// The gradient of `x` from that of `x · weight`.
 pub(super) fn backward(gradient: &FlexTensor, weight: FlexTensor) -> FlexTensor {
     let [width, _]: [usize; 2] = weight.shape().dims();
@@ -75,9 +115,20 @@ fn by_rows(
     columns: usize,
     multiply: impl Fn(&[f32], &mut [f32]) + Sync,
 ) -> FlexTensor {
+    let [batch, length, _]: [usize; 3] = x.shape().dims();
+    let out = empty(Shape::new([batch, length, columns]));
+    by_rows_into(out, x, columns, multiply)
+}
+
+/// [`by_rows`] into a contiguous tensor that there is.
+fn by_rows_into(
+    mut out: FlexTensor,
+    x: &FlexTensor,
+    columns: usize,
+    multiply: impl Fn(&[f32], &mut [f32]) + Sync,
+) -> FlexTensor {
     let [batch, length, width]: [usize; 3] = x.shape().dims();
     let rows = batch * length;
-    let mut out = empty(Shape::new([batch, length, columns]));
     let products = rows * columns * width;
     if products == 0 {
         return out;
@@ -152,6 +203,21 @@ fn product_of_columns(
             multiply_and(how, gradient, weight, out, width);
         }
     })
+}
+
+/// The numbers of `x` in their order and no others, so that they can be changed; a copy, if anything else has them.
+fn owned(x: FlexTensor) -> FlexTensor {
+    // Not `to_contiguous` alone, which would share them with `x`.
+    let x = if x.layout().is_contiguous() {
+        x
+    } else {
+        x.to_contiguous()
+    };
+    if x.storage::<f32>().len() == x.layout().num_elements() {
+        return x;
+    }
+    let layout = Layout::contiguous(x.shape());
+    FlexTensor::new(Bytes::from_elems(values(&x).to_vec()), layout, DType::F32)
 }
 
 /// The scheme of weights, `[in, out]`, that share a scale among so many inputs of an output.

@@ -42,6 +42,12 @@ pub(crate) trait FusedOps: Backend {
         weight: FloatTensor<Self>,
         dtype: FloatDType,
     ) -> FloatTensor<Self>;
+    /// See [`linear_onto`].
+    fn t5_linear_onto(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
     /// See [`rounded`].
     fn t5_rounded(weight: FloatTensor<Self>) -> QuantizedTensor<Self>;
     /// See [`linear`].
@@ -88,6 +94,8 @@ pub(crate) trait FusedBackward: FusedOps {
         gradient: FloatTensor<Self>,
         dtype: FloatDType,
     ) -> FloatTensor<Self>;
+    /// Gradient of `weight` from that of `x · weight`.
+    fn t5_weight_backward(x: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self>;
     /// Gradient of `x`, of type `dtype`, from that of `x · weight`.
     fn t5_linear_rounded_backward(
         weight: QuantizedTensor<Self>,
@@ -218,6 +226,18 @@ pub(crate) fn linear(x: Tensor<3>, weight: Tensor<2>, dtype: FloatDType) -> Tens
         _ => Dispatch::t5_linear,
     };
     Tensor::from_dispatch(product(x.into_dispatch(), weight.into_dispatch(), dtype))
+}
+
+/// `residual + x · weight` in f32: [`linear`], added to `[batch, length, out]` while it is computed.
+pub(crate) fn linear_onto(residual: Tensor<3>, x: Tensor<3>, weight: Tensor<2>) -> Tensor<3> {
+    if matches!(weight.dtype(), DType::QFloat(_)) {
+        return residual + linear(x, weight, FloatDType::F32);
+    }
+    Tensor::from_dispatch(Dispatch::t5_linear_onto(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        residual.into_dispatch(),
+    ))
 }
 
 /// `weight`, `[in, out]`, as integers of one byte with a scale for each block of inputs of each output, for

@@ -63,6 +63,23 @@ pub(super) fn linear<B: Backend>(x: FloatTensor<B>, weight: FloatTensor<B>) -> F
     B::float_reshape(product, Shape::new([batch, length, out]))
 }
 
+/// With a product that is added afterwards.
+pub(super) fn linear_onto<B: FusedOps>(
+    x: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    residual: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let dtype = residual.dtype().into();
+    B::float_add(residual, B::t5_linear(x, weight, dtype))
+}
+
+pub(super) fn weight_backward<B: Backend>(
+    x: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+) -> FloatTensor<B> {
+    B::float_matmul(B::float_transpose(rows::<B>(x)), rows::<B>(gradient))
+}
+
 /// With the numbers that integers stand for.
 pub(super) fn linear_rounded<B: FusedOps>(
     x: FloatTensor<B>,

@@ -103,6 +103,52 @@ proptest! {
         same(inputs, fused, |[x, w]| x.matmul(w.transpose()) * scale);
     }
 
+    /// A product on top of a part of a tensor, which stays as it was; sums scaled as above.
+    #[test]
+    fn linear_onto(rows in 1..80_usize, input in 1..600_usize, output in 1..160_usize, lies in any::<bool>()) {
+        let inputs = [
+            tracked([rows, 1, input]),
+            tracked([1, output, input]),
+            tracked([rows, 2, output]),
+        ];
+        let scale = (input as f64).sqrt().recip();
+        let fused = |[x, w, residual]: [Tensor<3>; 3]| {
+            let weight = w.reshape([output, input]).transpose();
+            let weight = if lies { weight } else { weight + 0.0 };
+            let part = residual.slice([0..rows, 1..2, 0..output]);
+            super::linear_onto(part, x, weight) * scale
+        };
+        let [_, _, residual] = inputs.each_ref().map(|input| input.clone().into_data());
+        same(inputs.clone(), fused, |[x, w, residual]| {
+            (x.matmul(w.transpose()) + residual.slice([0..rows, 1..2, 0..output])) * scale
+        });
+        prop_assert_eq!(residual, inputs[2].clone().into_data());
+    }
+
+    /// Onto numbers that nothing else has, and that something has, with weights of any kind.
+    #[test]
+    fn linear_onto_what_there_is(rows in 1..80_usize, input in 1..600_usize, output in 1..160_usize) {
+        let device = Device::flex();
+        let x: Tensor<3> = random([rows, 1, input], &device);
+        let weight = random::<2>([output, input], &device).transpose();
+        let numbers = random::<3>([rows, 1, output], &device).into_data();
+        let rounded = super::rounded(weight.clone());
+        for weight in [weight.clone(), weight.cast(FloatDType::BF16), rounded] {
+            let alone = || Tensor::<3>::from_data(numbers.clone(), &device);
+            let shared = alone();
+            let sums = [
+                super::linear_onto(alone(), x.clone(), weight.clone()),
+                super::linear_onto(shared.clone(), x.clone(), weight.clone()),
+            ];
+            let plain = super::linear(x.clone(), weight, F32) + shared.clone();
+            let scale = (input as f64).sqrt().recip();
+            for sum in sums {
+                close(&(sum * scale), &(plain.clone() * scale));
+            }
+            prop_assert_eq!(shared.into_data(), numbers.clone());
+        }
+    }
+
     /// Weights in bf16, as they lie and not, for few rows and many.
     #[test]
     fn linear_of_weights_in_bf16(

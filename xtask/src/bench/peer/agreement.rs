@@ -3,22 +3,19 @@
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-/// The losses of the two sides may differ by this share.
-const LOSS_TOLERANCE: f64 = 1e-3;
 /// So many answers must be the same: random weights make near ties, which rounding decides.
 const SAME_ANSWERS: f64 = 0.9;
 
 /// What is held against each other.
 #[derive(Clone, Copy)]
 pub(super) enum Agreement {
-    Loss,
+    /// The first losses, which may differ by this share.
+    Loss { within: f64 },
     /// The numbers of tokens.
     Tokens,
     /// The ids of the answers. Where the two sides do not compute with the same weights, it is only told how many are
     /// the same; else most are `required` to be.
-    Answers {
-        required: bool,
-    },
+    Answers { required: bool },
 }
 
 impl Agreement {
@@ -26,7 +23,7 @@ impl Agreement {
     /// the share of what is the same.
     pub(super) fn of(self, ours: &Value, theirs: &Value) -> anyhow::Result<f64> {
         match self {
-            Self::Loss => loss(ours, theirs),
+            Self::Loss { within } => loss(ours, theirs, within),
             Self::Tokens => {
                 ensure!(
                     ours == theirs,
@@ -39,11 +36,11 @@ impl Agreement {
     }
 }
 
-fn loss(ours: &Value, theirs: &Value) -> anyhow::Result<f64> {
+fn loss(ours: &Value, theirs: &Value, within: f64) -> anyhow::Result<f64> {
     let (a, b) = ours.as_f64().zip(theirs.as_f64()).context("no loss")?;
     let difference = (a - b).abs() / b.abs();
     ensure!(
-        difference < LOSS_TOLERANCE,
+        difference < within,
         "the losses differ: {a} here, {b} there"
     );
     Ok(difference)
@@ -119,10 +116,11 @@ mod tests {
 
     #[test]
     fn losses_differ_by_rounding_only() {
-        let of = |a: f64, b: f64| Agreement::Loss.of(&json!(a), &json!(b));
+        let loss = Agreement::Loss { within: 1e-3 };
+        let of = |a: f64, b: f64| loss.of(&json!(a), &json!(b));
         assert!(of(2.0, 2.000_1).is_ok_and(|difference| difference < 1e-4));
         assert!(of(2.0, 2.1).is_err());
-        assert!(Agreement::Loss.of(&Value::Null, &json!(2.0)).is_err());
+        assert!(loss.of(&Value::Null, &json!(2.0)).is_err());
     }
 
     #[test]

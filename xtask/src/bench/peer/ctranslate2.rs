@@ -12,7 +12,7 @@ use super::super::work::SMALL;
 use super::super::worker::Kind;
 use super::agreement::Agreement;
 use super::race::{Answering, Race, Setting};
-use super::{Options, Peer, Results, SAFETENSORS, TORCH, TRANSFORMERS, their_script};
+use super::{Options, Peer, Results, SAFETENSORS, TORCH, TRANSFORMERS, Way, their_script};
 use crate::shell;
 
 const SCRIPT: &str = "xtask/bench/ctranslate2_peer.py";
@@ -36,12 +36,12 @@ const PASSES: [Pass; 6] = [
     Pass {
         rows: 1,
         beams: 1,
-        texts: 8,
+        texts: 2,
     },
     Pass {
         rows: 8,
         beams: 1,
-        texts: 24,
+        texts: 8,
     },
     Pass {
         rows: 32,
@@ -51,7 +51,7 @@ const PASSES: [Pass; 6] = [
     Pass {
         rows: 1,
         beams: 4,
-        texts: 8,
+        texts: 2,
     },
     Pass {
         rows: 8,
@@ -75,20 +75,29 @@ struct Weights {
     libraries: &'static [Library],
 }
 
-const WEIGHTS: [Weights; 2] = [
+/// By itself it takes MKL on Intel's processors only, though it is faster on AMD's, too.
+const FLOAT: &[Library] = &[("oneDNN", Some("0")), ("MKL", Some("1"))];
+/// What it takes by itself: in int8 MKL is six times as slow as oneDNN on AMD's processors.
+const INTEGERS: &[Library] = &[("by itself", None)];
+
+const WEIGHTS: [Weights; 3] = [
     Weights {
         ours: "f32",
         theirs: "float32",
         same: true,
-        // By itself it takes MKL on Intel's processors only, though it is faster on AMD's, too.
-        libraries: &[("oneDNN", Some("0")), ("MKL", Some("1"))],
+        libraries: FLOAT,
     },
     Weights {
-        ours: "f32",
+        ours: "bf16",
+        theirs: "float32",
+        same: false,
+        libraries: FLOAT,
+    },
+    Weights {
+        ours: "int8",
         theirs: "int8",
         same: false,
-        // What it takes by itself: in int8 MKL is six times as slow as oneDNN on AMD's processors.
-        libraries: &[("by itself", None)],
+        libraries: INTEGERS,
     },
 ];
 
@@ -142,7 +151,7 @@ impl Case {
     }
 }
 
-/// Every case with one and with two threads.
+/// Every case with each number of threads.
 pub(super) fn compare(
     options: &Options<'_>,
     python: &Path,
@@ -162,7 +171,7 @@ pub(super) fn compare(
     for case in &wanted {
         let texts = case.texts();
         texts.save(&directory)?;
-        for threads in [1, 2] {
+        for threads in options.threads.iter().map(|count| count.get()) {
             let variant = |&(name, use_mkl): &Library| {
                 let mut command = theirs(python, "answer", &directory);
                 command
@@ -177,7 +186,12 @@ pub(super) fn compare(
                 batches: texts.batches().count(),
                 ours: (
                     case.weights.ours,
-                    options.ours(&directory, Kind::Answer, threads),
+                    options.ours(
+                        &directory,
+                        Kind::Answer,
+                        threads,
+                        &Way::with(case.weights.ours),
+                    ),
                 ),
                 theirs: case.weights.libraries.iter().map(variant).collect(),
                 agreement: Agreement::Answers {
@@ -205,33 +219,35 @@ mod tests {
 
     #[test]
     fn every_pass_is_done_with_all_weights() {
-        let pairs: HashSet<_> = cases()
+        let ways: HashSet<_> = cases()
             .map(|case| {
                 let setting = case.setting(1).answering.expect("answers");
-                (setting.rows, setting.beams, setting.their_weights)
+                let weights = (setting.our_weights, setting.their_weights);
+                (setting.rows, setting.beams, weights)
             })
             .collect();
         for rows in [1, 8, 32] {
             for beams in [1, 4] {
-                for theirs in ["float32", "int8"] {
-                    assert!(pairs.contains(&(rows, beams, theirs)));
+                for weights in [("f32", "float32"), ("bf16", "float32"), ("int8", "int8")] {
+                    assert!(ways.contains(&(rows, beams, weights)));
                 }
             }
         }
-        assert_eq!(pairs.len(), 12);
+        assert_eq!(ways.len(), 18);
     }
 
     #[test]
     fn no_two_cases_have_one_name() {
         let names: HashSet<_> = cases().map(|case| case.label()).collect();
         assert_eq!(names.len(), cases().count());
-        assert!(names.contains("answer/batch-8-beams-4-f32-int8"));
+        assert!(names.contains("answer/batch-8-beams-4-int8-int8"));
     }
 
     #[test]
     fn the_same_answers_are_required_of_the_same_weights_alone() {
         for weights in &WEIGHTS {
-            assert_eq!(weights.same, weights.theirs == "float32");
+            let same = (weights.ours, weights.theirs) == ("f32", "float32");
+            assert_eq!(weights.same, same);
         }
     }
 

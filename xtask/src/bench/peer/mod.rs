@@ -5,6 +5,7 @@ mod ctranslate2;
 mod pytorch;
 mod race;
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::Command;
 
@@ -68,7 +69,29 @@ pub(super) struct Options<'a> {
     pub worker: &'a Path,
     pub python: Option<&'a Path>,
     pub alternations: usize,
+    pub threads: &'a [NonZeroUsize],
     pub filters: &'a [String],
+}
+
+/// How our side computes, in the words of configurations.
+struct Way {
+    /// What the model's weights are in.
+    weights: &'static str,
+    /// What backward passes compute again.
+    recompute: &'static str,
+}
+
+impl Way {
+    /// As runs do by default.
+    const DEFAULT: Self = Self::with("f32");
+
+    /// With these weights; nothing is computed again.
+    const fn with(weights: &'static str) -> Self {
+        Self {
+            weights,
+            recompute: "none",
+        }
+    }
 }
 
 impl Options<'_> {
@@ -77,12 +100,13 @@ impl Options<'_> {
     }
 
     /// What starts our side.
-    fn ours(&self, directory: &Path, kind: Kind, threads: usize) -> Command {
+    fn ours(&self, directory: &Path, kind: Kind, threads: usize, way: &Way) -> Command {
         let mut command = Command::new(self.worker);
         command
             .arg("bench-worker")
             .arg(directory)
             .arg(kind.name())
+            .args(["--weights", way.weights, "--recompute", way.recompute])
             .env("RAYON_NUM_THREADS", threads.to_string());
         command
     }
@@ -101,7 +125,7 @@ pub(super) struct Results {
     pub timings: Vec<Timing>,
 }
 
-/// Every case with one and with two threads.
+/// Every case with each number of threads.
 pub(super) fn compare(options: &Options<'_>) -> anyhow::Result<Results> {
     let python = match options.python {
         Some(python) => python.to_path_buf(),

@@ -36,6 +36,10 @@ impl FusedOps for Cube {
         Self::float_reshape(product, Shape::new([batch, length, out]))
     }
 
+    fn t5_linear_onto(x: CubeTensor, weight: CubeTensor, residual: CubeTensor) -> CubeTensor {
+        portable::linear_onto::<Self>(x, weight, residual)
+    }
+
     fn t5_rounded(weight: CubeTensor) -> QuantizedTensor<Self> {
         Self::quantize_dynamic(weight, &QuantScheme::default())
     }
@@ -98,6 +102,10 @@ impl FusedBackward for Cube {
         dtype: FloatDType,
     ) -> CubeTensor {
         Self::t5_linear(gradient, Self::float_transpose(weight), dtype)
+    }
+
+    fn t5_weight_backward(x: CubeTensor, gradient: CubeTensor) -> CubeTensor {
+        portable::weight_backward::<Self>(x, gradient)
     }
 
     fn t5_linear_rounded_backward(
