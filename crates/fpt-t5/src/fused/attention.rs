@@ -44,16 +44,18 @@ pub(super) fn forward(
     if sizes.are_empty() {
         return (out, kept);
     }
-    let v = dense(inputs.values);
-    let scores = Scores::new(inputs.queries, inputs.keys, bias, sizes);
+    let [q, k, v] = [inputs.queries, inputs.keys, inputs.values].map(dense);
+    let bias = ScoreBias::new(bias, sizes);
     let one = |buffer: &mut Vec<f32>, example, out: &mut [f32], mut kept: Option<&mut [f32]>| {
         for head in 0..heads {
+            let [q, k, v] = [&q, &k, &v].map(|x| head_of(x, example, head));
             for block in sizes.blocks() {
                 let p = place(&mut kept, buffer, sizes.range(head, &block));
-                scores.probabilities(example, head, &block, p);
+                let q = q.subrows(block.start, block.len());
+                probabilities(q, k, bias.rows(example, head, block.start), p);
                 let p = contiguous(p, [block.len(), sizes.keys]);
                 let to = block.start * width + head * sizes.d_kv;
-                multiply(p, head_of(&v, example, head), &mut out[to..], width);
+                multiply(p, v, &mut out[to..], width);
             }
         }
     };
@@ -119,7 +121,7 @@ struct BackwardPass {
 /// Where probabilities come from.
 enum Source {
     Kept(FlexTensor),
-    Scores(Scores),
+    Of(Box<ScoreBias>),
 }
 
 impl BackwardPass {
@@ -129,17 +131,15 @@ impl BackwardPass {
         gradient: FlexTensor,
         sizes: Sizes,
     ) -> Self {
-        let (queries, keys) = (dense(inputs.queries), dense(inputs.keys));
+        let [queries, keys, values] = [inputs.queries, inputs.keys, inputs.values].map(dense);
         let probabilities = match probabilities {
             Probabilities::Kept(kept) => Source::Kept(kept),
-            Probabilities::Of(bias) => {
-                Source::Scores(Scores::new(queries.clone(), keys.clone(), bias, sizes))
-            }
+            Probabilities::Of(bias) => Source::Of(Box::new(ScoreBias::new(bias, sizes))),
         };
         Self {
             queries,
             keys,
-            values: dense(inputs.values),
+            values,
             probabilities,
             gradient: gradient.to_contiguous(),
             sizes,
@@ -162,15 +162,15 @@ impl BackwardPass {
             let mut how = Accum::Replace;
             for block in sizes.blocks() {
                 let size = [block.len(), sizes.keys];
+                let q = q.subrows(block.start, block.len());
                 let p = match &self.probabilities {
                     Source::Kept(kept) => {
-                        let scores = sizes.queries * sizes.keys;
-                        let of_example = &values(kept)[example * sizes.heads * scores..];
-                        &of_example[sizes.range(head, &block)]
+                        let before = example * sizes.heads;
+                        &values(kept)[sizes.range(before + head, &block)]
                     }
-                    Source::Scores(scores) => {
-                        let p = first(p_buffer, sizes.range(head, &block).len());
-                        scores.probabilities(example, head, &block, p);
+                    Source::Of(bias) => {
+                        let p = first(p_buffer, size.iter().product());
+                        probabilities(q, k, bias.rows(example, head, block.start), p);
                         &*p
                     }
                 };
@@ -185,7 +185,6 @@ impl BackwardPass {
                 kernels::softmax_backward(p, sizes.keys, ds);
                 let ds = contiguous(ds, size);
                 multiply(ds, k, &mut dq[block.start * width + to..], width);
-                let q = q.subrows(block.start, block.len());
                 multiply_and(how, ds.transpose(), q, &mut dk[to..], width);
                 how = Accum::Add;
             }
@@ -276,32 +275,10 @@ fn first(buffer: &mut Vec<f32>, count: usize) -> &mut [f32] {
     &mut buffer[..count]
 }
 
-/// Queries, keys and what is added to their products.
-struct Scores {
-    queries: FlexTensor,
-    keys: FlexTensor,
-    bias: ScoreBias,
-    key_length: usize,
-}
-
-impl Scores {
-    fn new(queries: FlexTensor, keys: FlexTensor, bias: Bias<Flex>, sizes: Sizes) -> Self {
-        Self {
-            queries: dense(queries),
-            keys: dense(keys),
-            bias: ScoreBias::new(bias, sizes),
-            key_length: sizes.keys,
-        }
-    }
-
-    /// The probabilities of some queries of a head, `[queries, keys]`.
-    fn probabilities(&self, example: usize, head: usize, block: &Range<usize>, out: &mut [f32]) {
-        let q = head_of(&self.queries, example, head).subrows(block.start, block.len());
-        let k = head_of(&self.keys, example, head);
-        multiply(q, k.transpose(), out, self.key_length);
-        let bias = self.bias.rows(example, head, block.start);
-        kernels::softmax(out, self.key_length, bias);
-    }
+/// The probabilities of some queries of a head, `[queries, keys]`.
+fn probabilities(q: MatRef<'_, f32>, k: MatRef<'_, f32>, bias: BiasRows<'_>, out: &mut [f32]) {
+    multiply(q, k.transpose(), out, k.nrows());
+    kernels::softmax(out, k.nrows(), bias);
 }
 
 /// A [`Bias`] as rows of values, one for each query, which may overlap, and a row that is added to all of an example.

@@ -192,7 +192,10 @@ impl FusedBackward for Flex {
             return portable::attention_kept(inputs, bias, recompute);
         }
         let (out, kept) = attention::forward(inputs, bias.clone(), !recompute);
-        (out, kept.map_or(Probabilities::Of(bias), Probabilities::Kept))
+        (
+            out,
+            kept.map_or(Probabilities::Of(bias), Probabilities::Kept),
+        )
     }
 
     fn t5_attention_backward(
