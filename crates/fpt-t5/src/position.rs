@@ -6,7 +6,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData, module};
 
 use crate::attention::index;
 use crate::mask::{future_mask, hidden_distances, hidden_keys, padding_mask};
-use crate::{AttentionBias, T5Config, fused};
+use crate::{AttentionBias, T5Config};
 
 /// The relative-position bias of a stack (`T5Attention.compute_bias` in transformers).
 ///
@@ -192,20 +192,16 @@ impl SelfBias {
 
 /// What is added to the scores of attentions to positions that are real where `mask`, `[batch, keys]`, is 1.
 pub(crate) fn cross_bias(mask: Tensor<2>) -> AttentionBias {
-    if fused::is_gpu(&mask.device()) {
-        return AttentionBias::Parts {
-            by_distance: None,
-            hidden: Some(hidden_keys(mask)),
-        };
+    AttentionBias::Parts {
+        by_distance: None,
+        hidden: Some(hidden_keys(mask)),
     }
-    AttentionBias::Whole(padding_mask(mask))
 }
 
-/// Whether the bias is given in parts. On a GPU one as large as the scores would be most of what an attention reads; a
-/// processor reads it from its cache, and is faster with the sum. Parts have no gradients, so not where it is trained.
+/// Whether the bias is given in parts: one as large as the scores would be the largest tensor of a step that keeps no
+/// probabilities. Parts have no gradients, so not where it is trained.
 fn in_parts(position: &RelativePositionBias) -> bool {
-    let weight = position.weight.val();
-    fused::is_gpu(&weight.device()) && !weight.is_require_grad()
+    !position.weight.val().is_require_grad()
 }
 
 fn add(position: Tensor<4>, mask: Option<Tensor<4>>) -> Tensor<4> {

@@ -4,7 +4,7 @@ use burn::tensor::{FloatDType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::position::SelfBias;
-use crate::{EncoderOutput, KvCache, LmBatch, Loss, MacCounter, NoTaps, T5, prepend};
+use crate::{EncoderOutput, KvCache, LmBatch, Loss, MacCounter, NoTaps, T5, fused, prepend};
 
 /// What a backward pass computes again instead of keeping it: memory for time. The results are the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -15,7 +15,8 @@ pub enum Recompute {
     /// Nothing.
     #[default]
     None,
-    /// The probabilities of all attentions, whose memory grows with the square of the length.
+    /// The probabilities of all attentions, whose memory grows with the square of the length. On a processor they are there
+    /// for some rows of a head at a time.
     Attention,
     /// The layers of the encoder, one after the other: kept is the input of each. The decoder, whose targets are short,
     /// keeps its own.
@@ -27,8 +28,10 @@ impl T5 {
     /// too.
     pub fn recomputing(mut self, recompute: Recompute) -> Self {
         let attentions = recompute == Recompute::Attention;
+        // What a layer has at a time is most of what is left then, and a processor computes rows of it as fast again.
+        let of_layer = recompute == Recompute::Layers && !fused::is_gpu(&self.device());
         for block in &mut self.encoder.block {
-            block.attention.recompute = attentions;
+            block.attention.recompute = attentions || of_layer;
         }
         for block in &mut self.decoder.block {
             block.attention.recompute = attentions;

@@ -9,6 +9,9 @@ use peak_alloc::PeakAlloc;
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
+/// Tokens of a source. With the prompt there are more queries than are computed at once.
+const LENGTH: usize = 150;
+
 fn model(gated: bool) -> T5 {
     let config: T5Config = serde_json::from_value(serde_json::json!({
         "vocab_size": 120, "d_model": 32, "d_kv": 8, "d_ff": 48, "num_heads": 4, "num_layers": 6,
@@ -21,9 +24,9 @@ fn model(gated: bool) -> T5 {
     T5::init(&config, &device).materialize()
 }
 
-/// Rows of unequal length, on both sides.
-fn batch(device: &Device) -> LmBatch {
-    let (rows, length, targets) = (4, 120, 5);
+/// Rows of unequal length, on both sides; of the sources the longest has so many tokens.
+fn batch(length: usize, device: &Device) -> LmBatch {
+    let (rows, targets) = (4, 5);
     let real = |row: usize, place: usize, length: usize| place < length - length * row / 5;
     let cells = |width: usize| (0..rows * width).map(move |i| (i / width, i % width));
     let source: Vec<i32> = cells(length)
@@ -50,12 +53,12 @@ fn batch(device: &Device) -> LmBatch {
 }
 
 /// Loss and gradient of the prefix; multiply-accumulates; and the peak of memory above what was there before.
-fn step(model: &T5) -> (Vec<f32>, u64, usize) {
+fn step(model: &T5, length: usize) -> (Vec<f32>, u64, usize) {
     let device = model.device();
     let values: Vec<f32> = (0..5 * 32).map(|i| (i as f32).sin()).collect();
     let values = TensorData::new(values, [5, 32]);
     let prefix = Tensor::<2>::from_data(values, &device.clone().autodiff()).require_grad();
-    let batch = batch(&device);
+    let batch = batch(length, &device);
     MEMORY.reset_peak_usage();
     let before = MEMORY.current_usage();
     let mut counter = MacCounter::default();
@@ -68,9 +71,16 @@ fn step(model: &T5) -> (Vec<f32>, u64, usize) {
 }
 
 /// [`step`] with the least peak of some: where the machine is busy, threads give memory back late.
-fn steady(model: &T5) -> (Vec<f32>, u64, usize) {
-    let steps = (0..4).map(|_| step(model));
+fn steady(model: &T5, length: usize) -> (Vec<f32>, u64, usize) {
+    let steps = (0..4).map(|_| step(model, length));
     steps.min_by_key(|(_, _, peak)| *peak).unwrap()
+}
+
+/// How much more memory the peak takes from twice to four times a length than from once to twice: 2 where it grows with
+/// the length, 4 where with its square.
+fn growth(model: &T5) -> f64 {
+    let [once, twice, four_times] = [1, 2, 4].map(|times| steady(model, times * LENGTH).2 as f64);
+    (four_times - twice) / (twice - once)
 }
 
 /// One test, since the allocator counts for the whole process.
@@ -79,14 +89,14 @@ fn what_is_computed_again_gives_the_same_numbers_from_less_memory() {
     for gated in [true, false] {
         let model = model(gated);
         // The first step makes what all of them share.
-        step(&model);
-        let (numbers, macs, kept) = steady(&model);
+        step(&model, LENGTH);
+        let (numbers, macs, kept) = steady(&model, LENGTH);
         assert!(numbers.iter().all(|number| number.is_finite()));
         assert!(numbers.iter().any(|&number| number != numbers[0]));
         let peak = |recompute| {
             let model = model.clone().recomputing(recompute);
             assert_eq!(model.recompute(), recompute);
-            let (again, macs_again, peak) = steady(&model);
+            let (again, macs_again, peak) = steady(&model, LENGTH);
             assert!(again == numbers, "{recompute:?} changes a bit");
             assert_eq!(macs_again, macs, "{recompute:?}");
             peak
@@ -94,10 +104,15 @@ fn what_is_computed_again_gives_the_same_numbers_from_less_memory() {
         let (attention, layers) = (peak(Recompute::Attention), peak(Recompute::Layers));
         let told = format!("{kept} bytes, attention {attention}, layers {layers}");
         // The probabilities of the encoder alone, at their least.
-        let probabilities = 6 * 4 * 4 * 125 * 125 * size_of::<f32>();
+        let probabilities = 6 * 4 * 4 * (LENGTH + 5) * (LENGTH + 5) * size_of::<f32>();
         assert!(attention < kept - probabilities / 2, "{told}");
         assert!(layers < kept / 2, "{told}");
         // Asked for nothing again, it keeps all.
         assert_eq!(peak(Recompute::None), kept);
+        assert!(growth(&model) > 3.0, "{}", growth(&model));
+        for recompute in [Recompute::Attention, Recompute::Layers] {
+            let growth = growth(&model.clone().recomputing(recompute));
+            assert!(growth < 3.0, "{recompute:?}: {growth}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use fpt_t5::Recompute;
 use fpt_tasks::TaskName;
 use fpt_train::{Experiment, MOST_EXAMPLES, MOST_STEPS, MOST_TOKENS};
 
@@ -128,4 +129,44 @@ fn a_batch_has_at_least_one_part_and_no_more_than_examples() {
         let error = run(&settings).unwrap_err().to_string();
         assert!(error.contains(told), "{error}");
     }
+}
+
+#[test]
+fn checkpoint_is_another_name_of_recompute() {
+    let mut experiment = Experiment::from_file(shipped()).unwrap();
+    let run = |experiment: &Experiment, settings: &[&str]| {
+        let settings: Vec<String> = settings.iter().map(|s| (*s).to_string()).collect();
+        let run = experiment.run(&TaskName::MNLI, 0, &settings);
+        run.map(|run| run.train.recompute)
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(
+        run(&experiment, &["train.checkpoint=layers"]),
+        Ok(Recompute::Layers)
+    );
+    // What is set last counts, by either name; the file of a run has the one.
+    for [first, last] in [["recompute", "checkpoint"], ["checkpoint", "recompute"]] {
+        let settings = toml::from_str(&format!("train.{first} = \"attention\""));
+        experiment.task.insert(TaskName::MNLI, settings.unwrap());
+        assert_eq!(run(&experiment, &[]), Ok(Recompute::Attention));
+        let last = format!("train.{last}=layers");
+        assert_eq!(run(&experiment, &[&last]), Ok(Recompute::Layers));
+    }
+    let wrong = run(&experiment, &["train.checkpoint=all"]).unwrap_err();
+    assert!(wrong.contains("attention, layers"), "{wrong}");
+
+    // Both at once say nothing.
+    let told = "`recompute` and `checkpoint` are two names of the same: leave one of them out";
+    let both = "train={recompute=\"layers\", checkpoint=\"none\"}";
+    let error = run(&experiment, &[both]).unwrap_err();
+    assert!(error.contains(told), "{error}");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("experiment.toml");
+    let text = "model = \"m\"\ntasks = [\"mnli\"]\n[train]\nrecompute = \"layers\"\ncheckpoint = \"layers\"\n";
+    std::fs::write(&path, text).unwrap();
+    let error = Experiment::from_file(&path).unwrap_err().to_string();
+    assert!(
+        error.contains(told) && error.contains("line 3, `train`"),
+        "{error}"
+    );
 }

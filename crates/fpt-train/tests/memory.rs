@@ -1,6 +1,7 @@
 //! The predicted peak of memory against what a training step really allocates.
 #![allow(clippy::unwrap_used)]
 
+use burn::module::Module;
 use burn::tensor::Device;
 use fpt_lab::Lab;
 use fpt_partial::{Selection, even_layers, partial, shape};
@@ -19,7 +20,16 @@ static MEMORY: PeakAlloc = PeakAlloc;
 const TOLERANCE: f64 = 0.1;
 
 /// Rows, source and target tokens. A prompt of 20 goes before each source.
-const BATCHES: [[usize; 3]; 4] = [[32, 60, 8], [8, 236, 24], [48, 44, 4], [16, 28, 96]];
+const BATCHES: [[usize; 3]; 5] = [
+    [32, 60, 8],
+    [8, 236, 24],
+    [48, 44, 4],
+    [16, 28, 96],
+    [4, 512, 8],
+];
+
+/// Those of a model as large as T5-Small.
+const OF_SMALL: [[usize; 3]; 3] = [[4, 128, 8], [16, 128, 8], [4, 512, 8]];
 
 /// A batch in parts of as many rows.
 fn batch([rows, source, target]: [usize; 3], parts: usize) -> Vec<TokenBatch> {
@@ -78,11 +88,12 @@ struct Row {
     off: f64,
 }
 
-/// The laboratory's model, so many quarters of it, which is trained as `settings` say; `before` bytes belong to others.
+/// A model, so many quarters of it, which is trained as `settings` say; `before` bytes belong to others.
 struct Measured<'a> {
     full: &'a T5,
     size: [usize; 3],
     settings: StepSettings,
+    batches: &'a [[usize; 3]],
     config: &'a TrainConfig,
     before: usize,
 }
@@ -93,7 +104,7 @@ impl Measured<'_> {
         let (settings, config) = (self.settings, self.full.config());
         let model = partial(self.full, &selection).unwrap();
         let model = model.recomputing(of_model(settings.recompute));
-        let row = |[rows, source, target]: [usize; 3]| {
+        let row = |&[rows, source, target]: &[usize; 3]| {
             let (prompt, mut optimizer) = (prompt(config.d_model), adafactor(self.config));
             let parts = batch([rows, source, target], settings.accumulate);
             MEMORY.reset_peak_usage();
@@ -116,13 +127,72 @@ impl Measured<'_> {
                 off: predicted.total() as f64 / measured as f64 - 1.0,
             }
         };
-        BATCHES.map(row).into()
+        self.batches.iter().map(row).collect()
     }
 }
 
 fn prompt(width: usize) -> SoftPrompt {
     let values = (0..20 * width).map(|i| (i % 13) as f32 / 13.0).collect();
     SoftPrompt::from_values(values, [20, width], &Device::flex().autodiff())
+}
+
+/// As large as T5-Small, but for its vocabulary.
+fn small() -> T5 {
+    let config = serde_json::json!({
+        "vocab_size": 368, "d_model": 512, "d_kv": 64, "d_ff": 1024, "num_heads": 8, "num_layers": 6,
+        "num_decoder_layers": 6, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": false,
+    });
+    let config = serde_json::from_value(config).unwrap();
+    T5::init(&config, &Device::flex()).materialize()
+}
+
+/// How weights are stored, what is computed again, and parts.
+type Way = (Numbers, Recompute, usize);
+
+const WAYS: [Way; 6] = [
+    (Numbers::F32, Recompute::None, 1),
+    (Numbers::F32, Recompute::Attention, 1),
+    (Numbers::F32, Recompute::Layers, 1),
+    (Numbers::F32, Recompute::None, 4),
+    (Numbers::F32, Recompute::Layers, 2),
+    (Numbers::Bf16, Recompute::None, 1),
+];
+
+/// All combinations of a model that `load` makes.
+fn rows(
+    load: &dyn Fn() -> T5,
+    ways: &[Way],
+    sizes: &[[usize; 3]],
+    batches: &[[usize; 3]],
+    config: &TrainConfig,
+) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for &(precision, recompute, accumulate) in ways {
+        let before = MEMORY.current_usage();
+        let full = match precision {
+            Numbers::F32 => load(),
+            Numbers::Bf16 => load().into_bf16().unwrap(),
+            Numbers::Int8 => load().into_int8().unwrap(),
+        };
+        let settings = StepSettings {
+            precision,
+            recompute,
+            accumulate,
+            ..StepSettings::default()
+        };
+        for &size in sizes {
+            let measured = Measured {
+                full: &full,
+                size,
+                settings,
+                batches,
+                config,
+                before,
+            };
+            rows.extend(measured.rows());
+        }
+    }
+    rows
 }
 
 /// One test, since the allocator counts for the whole process.
@@ -138,43 +208,15 @@ fn the_predicted_peak_is_that_of_a_step() {
     drop(Step::of_parts(&[&first], &prompt(width), &batch(BATCHES[0], 1)).unwrap());
     drop(first);
 
-    let ways = [
-        (Numbers::F32, Recompute::None, 1),
-        (Numbers::F32, Recompute::Attention, 1),
-        (Numbers::F32, Recompute::Layers, 1),
-        (Numbers::F32, Recompute::None, 4),
-        (Numbers::F32, Recompute::Layers, 2),
-        (Numbers::Bf16, Recompute::None, 1),
-    ];
     let sizes = [[4, 4, 4], [1, 4, 4], [4, 1, 4], [2, 2, 4], [4, 4, 2]];
-    let mut rows = Vec::new();
-    for (precision, recompute, accumulate) in ways {
-        let before = MEMORY.current_usage();
-        let full = match precision {
-            Numbers::F32 => load(),
-            Numbers::Bf16 => load().into_bf16().unwrap(),
-            Numbers::Int8 => load().into_int8().unwrap(),
-        };
-        let settings = StepSettings {
-            precision,
-            recompute,
-            accumulate,
-            ..StepSettings::default()
-        };
-        for size in sizes {
-            let measured = Measured {
-                full: &full,
-                size,
-                settings,
-                config: &config,
-                before,
-            };
-            rows.extend(measured.rows());
-        }
-    }
-    let off: Vec<_> = rows
-        .iter()
-        .filter(|row| row.off.abs() > TOLERANCE)
-        .collect();
+    let mut all = rows(&load, &WAYS, &sizes, &BATCHES, &config);
+    all.extend(rows(
+        &small,
+        &WAYS[..3],
+        &[[4, 4, 4], [2, 2, 2]],
+        &OF_SMALL,
+        &config,
+    ));
+    let off: Vec<_> = all.iter().filter(|row| row.off.abs() > TOLERANCE).collect();
     assert!(off.is_empty(), "{off:#?}");
 }

@@ -299,13 +299,17 @@ fn what_a_model_computes_again_its_partial_models_do_too() {
         let model = case.model.clone().recomputing(recompute);
         let partial = partial(&model, &selection).unwrap();
         assert_eq!(partial.recompute(), recompute);
+        let attention = recompute == Recompute::Attention;
         let attentions = [
-            &partial.encoder.block[0].attention,
-            &partial.decoder.block[0].attention,
-            &partial.decoder.block[0].cross_attention,
+            (
+                &partial.encoder.block[0].attention,
+                attention || recompute == Recompute::Layers,
+            ),
+            (&partial.decoder.block[0].attention, attention),
+            (&partial.decoder.block[0].cross_attention, attention),
         ];
-        for attention in attentions {
-            let told = format!("recompute: {}", recompute == Recompute::Attention);
+        for (attention, recomputed) in attentions {
+            let told = format!("recompute: {recomputed}");
             let attention = format!("{attention:?}");
             assert!(attention.contains(&told), "{attention}");
         }

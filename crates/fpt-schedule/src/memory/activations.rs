@@ -23,7 +23,8 @@ const F32: Bytes = Saturating(4);
 /// | norms after the stacks, logits | L·d + T·d + T·vocabulary |
 ///
 /// without the probabilities (heads·L² and the like) where attention is recomputed, and with L·d alone of an encoder
-/// layer where layers are, one of which is there in full at a time. A ReLU network keeps d_ff, not 2 d_ff.
+/// layer where layers are, one of which is there in full at a time, on a processor without probabilities. A ReLU network
+/// keeps d_ff, not 2 d_ff. What a processor's threads hold of scores, some rows of a head's, is not worth counting.
 pub(super) fn at_worst(
     shape: &ModelShape,
     size: &PartialSize,
@@ -35,7 +36,7 @@ pub(super) fn at_worst(
     let decoder = row.decoder_kept();
     let moments = [
         // The encoder's last layer.
-        (encoder, row.bias_unless_kept() + row.encoder_forward()),
+        (encoder, row.encoder_forward()),
         // Logits, while the encoder's output is still there; or their gradient, when it is no more.
         (
             encoder + decoder,
@@ -133,36 +134,10 @@ impl<'a> Row<'a> {
         let stack = &self.size.encoder;
         let layer = match self.settings.recompute {
             Recompute::None => self.encoder_layer(true),
-            Recompute::Attention => self.encoder_layer(false) + self.own_bias(),
+            Recompute::Attention => self.encoder_layer(false),
             Recompute::Layers => self.f32(self.length * self.d),
         };
-        // The whole bias is kept, once, where probabilities are computed from it again.
-        let bias = self.bias() - self.bias_unless_kept();
-        n(stack.layers) * layer + self.f32(self.length * self.d) + bias
-    }
-
-    /// The encoder's bias where it goes with the encoder's forward pass.
-    fn bias_unless_kept(&self) -> Bytes {
-        match self.settings.recompute {
-            Recompute::None => self.bias(),
-            _ => n(0),
-        }
-    }
-
-    /// The encoder's bias where it is one tensor.
-    fn bias(&self) -> Bytes {
-        if self.on_gpu() {
-            return n(0);
-        }
-        self.f32(n(self.shape.heads) * self.length * self.length)
-    }
-
-    /// A layer's own bias, where it has not all heads.
-    fn own_bias(&self) -> Bytes {
-        if self.on_gpu() || self.size.encoder.heads == self.shape.heads {
-            return n(0);
-        }
-        self.f32(self.scores())
+        n(stack.layers) * layer + self.f32(self.length * self.d)
     }
 
     fn decoder_kept(&self) -> Bytes {
@@ -193,14 +168,12 @@ impl<'a> Row<'a> {
         let stack = &self.size.encoder;
         let (width, inner) = (self.length * self.d, self.length * self.inner(stack));
         let ff = self.operands(self.length * n(stack.d_ff));
-        let mut attention = self.operands(width + inner) + self.own_bias();
+        let mut attention = self.operands(width + inner);
         if self.on_gpu() {
             attention += self.f32(self.scores());
-        }
-        if self.settings.recompute == Recompute::Attention
-            || (self.settings.recompute == Recompute::Layers && self.on_gpu())
-        {
-            attention += self.operands(self.scores());
+            if self.settings.recompute != Recompute::None {
+                attention += self.operands(self.scores());
+            }
         }
         let feed_forward = self.operands(width) + ff + self.f32(width);
         if self.settings.recompute == Recompute::Layers {
@@ -216,13 +189,13 @@ impl<'a> Row<'a> {
         let stack = &self.size.decoder;
         let scores = n(stack.heads) * self.target * self.length;
         let gradients = self.operands(n(2) * self.length * self.inner(stack));
-        let on_gpu = if self.on_gpu() {
-            self.f32(scores) + self.operands(scores)
-        } else {
-            n(0)
-        };
-        let again = self.probabilities_if(self.settings.recompute == Recompute::Attention, scores);
-        gradients + on_gpu + again + self.f32(n(2) * self.target * self.d)
+        let mut on_gpu = n(0);
+        if self.on_gpu() {
+            on_gpu = self.f32(scores) + self.operands(scores);
+            let again = self.settings.recompute == Recompute::Attention;
+            on_gpu += self.probabilities_if(again, scores);
+        }
+        gradients + on_gpu + self.f32(n(2) * self.target * self.d)
     }
 
     fn cross_gradients(&self) -> Bytes {
@@ -241,26 +214,23 @@ impl<'a> Row<'a> {
         let mut attention = self.f32(width) + self.operands(n(4) * self.length * self.inner(stack));
         if self.on_gpu() {
             attention += self.f32(self.scores()) + self.operands(self.scores());
-        }
-        if self.settings.recompute == Recompute::Attention {
-            attention += self.operands(self.scores());
+            if self.settings.recompute == Recompute::Attention {
+                attention += self.operands(self.scores());
+            }
         }
         let freed = self.gates * ff + self.f32(width);
         let layer = feed_forward.max(attention - attention.min(freed));
         match self.settings.recompute {
             // Its input is among what is kept, its output and the gradient of that are not.
-            Recompute::Layers => self.encoder_layer(true) + self.f32(width) + layer,
+            Recompute::Layers => self.encoder_layer(self.on_gpu()) + self.f32(width) + layer,
             _ => layer,
         }
     }
 
-    /// What does not grow with the batch: the position bias, and the prompt with its gradient and its optimizer.
+    /// What does not grow with the batch: the position bias by distance, and the prompt with its gradient and its
+    /// optimizer.
     fn once(&self) -> Bytes {
-        let position = if self.on_gpu() {
-            n(2) * self.length * n(self.shape.heads)
-        } else {
-            n(self.shape.heads) * self.length * self.length
-        };
+        let position = n(2) * self.length * n(self.shape.heads);
         self.f32(position + n(6) * self.prompt * self.d)
     }
 }

@@ -9,8 +9,8 @@ use crate::cost::n;
 type Bytes = Saturating<u64>;
 
 const F32: Bytes = Saturating(4);
-/// Of a bucket's number, on the host and as the device has it.
-const INDEX: Bytes = Saturating(12);
+/// Rows of a head's scores that a thread of a processor has at a time.
+const BLOCK: Bytes = Saturating(128);
 /// Of a continuation, with its score, of a hypothesis that may go on.
 const CANDIDATE: Bytes = Saturating(32);
 
@@ -37,10 +37,10 @@ pub struct AnswerShape {
 ///
 /// | when | values |
 /// |---|---|
-/// | the encoder's layer | heads·L² of bias and L² of a head's scores (on a GPU heads·(L² + L²*) of scores), 3 L·d, L·d* + the more of 4 L·inner* and 3 L·d_ff* |
+/// | the encoder's layer | 128 L of a head's scores (on a GPU heads·(L² + L²*) of scores), 3 L·d, L·d* + the more of 4 L·inner* and 3 L·d_ff* |
 /// | the decoder's token | L·d, B·(L·d + layers·2·(L + T)·inner* + 2 T·inner* + 3 vocabulary) |
 ///
-/// and once, for all rows, heads·L² of bias with L² numbers of buckets.
+/// and once, for all rows, 2 heads·L of bias by distance.
 pub fn answering(shape: &ModelShape, batch: &AnswerShape, settings: &StepSettings) -> u64 {
     let length = n(batch.prompt.saturating_add(batch.source));
     let (answer, beams) = (n(batch.answer), n(batch.beams.max(1)));
@@ -49,16 +49,11 @@ pub fn answering(shape: &ModelShape, batch: &AnswerShape, settings: &StepSetting
     let operands = |values: Bytes| values * n(settings.operand_bytes());
     let scores = length * length;
 
-    let (attention, once) = match settings.layout {
-        Layout::Processor => (
-            F32 * (heads * scores + scores),
-            F32 * heads * scores + INDEX * scores,
-        ),
-        Layout::Gpu => (
-            heads * (F32 * scores + operands(scores)),
-            n(2) * F32 * length * heads,
-        ),
+    let attention = match settings.layout {
+        Layout::Processor => F32 * length * length.min(BLOCK),
+        Layout::Gpu => heads * (F32 * scores + operands(scores)),
     };
+    let once = n(2) * F32 * length * heads;
     let widest = (n(4) * inner).max(n(3) * d_ff);
     let encoder = attention + F32 * n(3) * length * d + operands(length * (d + widest));
 

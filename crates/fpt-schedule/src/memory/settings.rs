@@ -32,10 +32,10 @@ pub enum Numbers {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
-    /// Activations in f32, and the bias of the encoder's scores as one tensor as large as the scores.
+    /// Activations in f32, scores for the time of some rows of a head.
     #[default]
     Processor,
-    /// Activations of products in the numbers of the weights, biases in parts, scores in f32 for the time of a layer.
+    /// Activations of products in the numbers of the weights, scores in f32 for the time of a layer.
     Gpu,
 }
 

@@ -9,7 +9,9 @@ use burn::backend::tensor::{FloatTensor, IntTensor, QuantizedTensor};
 use burn::backend::{Autodiff, Backend, TensorMetadata};
 use burn::tensor::{FloatDType, Shape};
 
-use super::{AttentionGradients, AttentionInputs, Bias, FusedBackward, FusedOps, portable};
+use super::{
+    AttentionGradients, AttentionInputs, Bias, FusedBackward, FusedOps, Probabilities, portable,
+};
 
 impl<B: FusedBackward, C: CheckpointStrategy> FusedOps for Autodiff<B, C> {
     fn t5_rms_norm(
@@ -328,30 +330,17 @@ impl<B: FusedBackward> Backward<B, 2> for GatedGelu {
     }
 }
 
-/// What an attention keeps for its backward pass: its probabilities, or what they are computed from again.
+/// What an attention keeps for its backward pass.
 #[derive(Clone, Debug)]
 struct AttentionState<B: Backend> {
     inputs: AttentionInputs<B>,
     probabilities: Probabilities<B>,
 }
 
-#[derive(Clone, Debug)]
-enum Probabilities<B: Backend> {
-    Kept(FloatTensor<B>),
-    Of(Bias<B>),
-}
-
 impl<B: FusedBackward> AttentionState<B> {
     /// The attention, and what to keep of it.
     fn new(inputs: AttentionInputs<B>, bias: Bias<B>, recompute: bool) -> (FloatTensor<B>, Self) {
-        let of = inputs.clone();
-        let (out, probabilities) =
-            B::t5_attention_probabilities(of.queries, of.keys, of.values, bias.clone());
-        let probabilities = if recompute {
-            Probabilities::Of(bias)
-        } else {
-            Probabilities::Kept(probabilities)
-        };
+        let (out, probabilities) = B::t5_attention_kept(inputs.clone(), bias, recompute);
         let state = Self {
             inputs,
             probabilities,
@@ -360,14 +349,7 @@ impl<B: FusedBackward> AttentionState<B> {
     }
 
     fn backward(self, gradient: FloatTensor<B>, want_scores: bool) -> AttentionGradients<B> {
-        let inputs = self.inputs;
-        let probabilities = match self.probabilities {
-            Probabilities::Kept(probabilities) => probabilities,
-            Probabilities::Of(bias) => {
-                B::t5_probabilities(inputs.queries.clone(), inputs.keys.clone(), bias)
-            }
-        };
-        B::t5_attention_backward(inputs, probabilities, gradient, want_scores)
+        B::t5_attention_backward(self.inputs, self.probabilities, gradient, want_scores)
     }
 }
 

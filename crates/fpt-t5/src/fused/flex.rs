@@ -8,9 +8,10 @@ use burn_flex::{FlexQTensor, FlexTensor, Layout};
 use faer::MatRef;
 use rayon::prelude::*;
 
-use super::matrix::{contiguous, matrix, multiply};
+use super::matrix::matrix;
 use super::{
-    AttentionGradients, AttentionInputs, Bias, FusedBackward, FusedOps, kernels, linear, portable,
+    AttentionGradients, AttentionInputs, Bias, FusedBackward, FusedOps, Probabilities, attention,
+    kernels, linear, portable,
 };
 
 /// Fewer elements than this are not worth a second thread.
@@ -84,10 +85,12 @@ impl FusedOps for Flex {
         bias: FlexTensor,
         _recompute: bool,
     ) -> FlexTensor {
-        if !all_f32(&[&queries, &keys, &values, &bias]) {
-            return portable::attention::<Self>(queries, keys, values, bias).0;
-        }
-        attention(queries, keys, values, bias, None)
+        let inputs = AttentionInputs {
+            queries,
+            keys,
+            values,
+        };
+        Self::t5_attention_kept(inputs, Bias::Whole(bias), true).0
     }
 
     fn t5_attention_parts(
@@ -96,14 +99,18 @@ impl FusedOps for Flex {
         values: FlexTensor,
         by_distance: FlexTensor,
         hidden: FlexTensor,
-        recompute: bool,
+        _recompute: bool,
     ) -> FlexTensor {
-        let parts = Bias::<Self>::Parts {
+        let inputs = AttentionInputs {
+            queries,
+            keys,
+            values,
+        };
+        let bias = Bias::Parts {
             by_distance,
             hidden,
         };
-        let bias = portable::whole_bias(parts, queries.shape()[2], keys.shape()[2]);
-        Self::t5_attention(queries, keys, values, bias, recompute)
+        Self::t5_attention_kept(inputs, bias, true).0
     }
 
     fn t5_nll(logits: FlexTensor, labels: IntTensor<Self>) -> FlexTensor {
@@ -190,64 +197,31 @@ impl FusedBackward for Flex {
         (d_gate, d_value)
     }
 
-    fn t5_probabilities(queries: FlexTensor, keys: FlexTensor, bias: Bias<Self>) -> FlexTensor {
-        let [batch, heads, length, _]: [usize; 4] = queries.shape().dims();
-        let [_, _, key_length, _]: [usize; 4] = keys.shape().dims();
-        let bias = portable::whole_bias(bias, length, key_length);
-        if !all_f32(&[&queries, &keys, &bias]) {
-            return portable::probabilities::<Self>(queries, keys, bias);
-        }
-        let shape = Shape::new([batch, heads, length, key_length]);
-        let mut out = empty(shape);
-        let size = length * key_length;
-        if out.layout().num_elements() == 0 {
-            return out;
-        }
-        let scores = Scores::new(queries, keys, bias);
-        out.storage_mut::<f32>()
-            .par_chunks_mut(heads * size)
-            .enumerate()
-            .for_each(|(example, out)| {
-                for (head, out) in out.chunks_mut(size).enumerate() {
-                    scores.probabilities(example, head, out);
-                }
-            });
-        out
-    }
-
-    fn t5_attention_probabilities(
-        queries: FlexTensor,
-        keys: FlexTensor,
-        values: FlexTensor,
+    fn t5_attention_kept(
+        inputs: AttentionInputs<Self>,
         bias: Bias<Self>,
-    ) -> (FlexTensor, FlexTensor) {
-        let [batch, heads, length, _]: [usize; 4] = queries.shape().dims();
-        let [_, _, key_length, _]: [usize; 4] = keys.shape().dims();
-        let bias = portable::whole_bias(bias, length, key_length);
-        if !all_f32(&[&queries, &keys, &values, &bias]) {
-            return portable::attention::<Self>(queries, keys, values, bias);
+        recompute: bool,
+    ) -> (FlexTensor, Probabilities<Self>) {
+        if !attention::suits(&inputs, &bias) {
+            return portable::attention_kept(inputs, bias, recompute);
         }
-        let mut probabilities = empty(Shape::new([batch, heads, length, key_length]));
-        let out = attention(queries, keys, values, bias, Some(&mut probabilities));
-        (out, probabilities)
+        let (out, kept) = attention::forward(inputs, bias.clone(), !recompute);
+        (
+            out,
+            kept.map_or(Probabilities::Of(bias), Probabilities::Kept),
+        )
     }
 
     fn t5_attention_backward(
         inputs: AttentionInputs<Self>,
-        probabilities: FlexTensor,
+        probabilities: Probabilities<Self>,
         gradient: FlexTensor,
         want_scores: bool,
     ) -> AttentionGradients<Self> {
-        let given = &inputs;
-        if !all_f32(&[&given.queries, &given.keys, &given.values, &gradient]) {
-            return portable::attention_backward::<Self>(
-                inputs,
-                probabilities,
-                gradient,
-                want_scores,
-            );
+        if !all_f32(&[&inputs.queries, &inputs.keys, &inputs.values, &gradient]) {
+            return portable::attention_backward(inputs, probabilities, gradient, want_scores);
         }
-        attention_backward(inputs, probabilities, gradient, want_scores)
+        attention::backward(inputs, probabilities, gradient, want_scores)
     }
 
     fn t5_nll_sums(logits: FlexTensor, labels: IntTensor<Self>) -> (FlexTensor, FlexTensor) {
@@ -303,206 +277,8 @@ impl FusedBackward for Flex {
     }
 }
 
-/// [`super::attention`]; probabilities are kept where there is a place for them.
-fn attention(
-    queries: FlexTensor,
-    keys: FlexTensor,
-    values: FlexTensor,
-    bias: FlexTensor,
-    keep: Option<&mut FlexTensor>,
-) -> FlexTensor {
-    let [batch, heads, length, d_kv]: [usize; 4] = queries.shape().dims();
-    let [_, _, key_length, _]: [usize; 4] = keys.shape().dims();
-    let scores_size = length * key_length;
-    let width = heads * d_kv;
-    let mut out = empty(Shape::new([batch, length, width]));
-    if out.layout().num_elements() == 0 {
-        return out;
-    }
-    let values = dense(values);
-    let scores_of = Scores::new(queries, keys, bias);
-    let one = |example: usize, probabilities: &mut [f32], out: &mut [f32], all: bool| {
-        for head in 0..heads {
-            let start = if all { head * scores_size } else { 0 };
-            let scores = &mut probabilities[start..][..scores_size];
-            scores_of.probabilities(example, head, scores);
-            let p = contiguous(scores, [length, key_length]);
-            let v = head_of(&values, example, head);
-            multiply(p, v, &mut out[head * d_kv..], width);
-        }
-    };
-    let examples = out
-        .storage_mut::<f32>()
-        .par_chunks_mut(length * width)
-        .enumerate();
-    match keep {
-        Some(kept) => examples
-            .zip(
-                kept.storage_mut::<f32>()
-                    .par_chunks_mut(heads * scores_size),
-            )
-            .for_each(|((example, out), kept)| one(example, kept, out, true)),
-        None => examples.for_each_init(
-            || vec![0.0; scores_size],
-            |scores, (example, out)| one(example, scores, out, false),
-        ),
-    }
-    out
-}
-
-/// Queries, keys and what is added to their products.
-struct Scores {
-    queries: FlexTensor,
-    keys: FlexTensor,
-    bias: Broadcast,
-    key_length: usize,
-}
-
-impl Scores {
-    fn new(queries: FlexTensor, keys: FlexTensor, bias: FlexTensor) -> Self {
-        let [batch, heads, length, _]: [usize; 4] = queries.shape().dims();
-        let [_, _, key_length, _]: [usize; 4] = keys.shape().dims();
-        Self {
-            queries: dense(queries),
-            keys: dense(keys),
-            bias: Broadcast::new(positive(bias), [batch, heads, length, key_length]),
-            key_length,
-        }
-    }
-
-    /// The probabilities of a head, `[queries, keys]`.
-    fn probabilities(&self, example: usize, head: usize, out: &mut [f32]) {
-        let q = head_of(&self.queries, example, head);
-        let k = head_of(&self.keys, example, head);
-        multiply(q, k.transpose(), out, self.key_length);
-        let (bias, stride) = self.bias.rows(example, head);
-        kernels::softmax(out, self.key_length, bias, stride);
-    }
-}
-
-/// Gradients are laid out as `[batch, length, heads, d_kv]` and given as views with heads before length, so that the
-/// projections below find them contiguous.
-fn attention_backward(
-    inputs: AttentionInputs<Flex>,
-    probabilities: FlexTensor,
-    gradient: FlexTensor,
-    want_scores: bool,
-) -> AttentionGradients<Flex> {
-    let [batch, heads, length, d_kv]: [usize; 4] = inputs.queries.shape().dims();
-    let [_, _, key_length, _]: [usize; 4] = inputs.keys.shape().dims();
-    let scores_size = length * key_length;
-    let width = heads * d_kv;
-    let gradient = gradient.to_contiguous();
-    let (queries, keys, values_) = (
-        dense(inputs.queries),
-        dense(inputs.keys),
-        dense(inputs.values),
-    );
-    let by_length = |length: usize| empty(Shape::new([batch, length, heads, d_kv]));
-    let mut d_queries = by_length(length);
-    let (mut d_keys, mut d_values) = (by_length(key_length), by_length(key_length));
-    let mut d_scores = want_scores.then(|| empty(probabilities.shape()));
-
-    let one = |example: usize, [dq, dk, dv]: [&mut [f32]; 3], ds: &mut [f32], all: bool| {
-        let p = &values(&probabilities)[example * heads * scores_size..];
-        let g = &values(&gradient)[example * length * width..];
-        for head in 0..heads {
-            let start = if all { head * scores_size } else { 0 };
-            let ds = &mut ds[start..][..scores_size];
-            let p = &p[head * scores_size..][..scores_size];
-            let probabilities = contiguous(p, [length, key_length]);
-            let to = head * d_kv;
-            let g = matrix(&g[to..], [length, d_kv], [width, 1]);
-            multiply(probabilities.transpose(), g, &mut dv[to..], width);
-            let v = head_of(&values_, example, head);
-            multiply(g, v.transpose(), ds, key_length);
-            kernels::softmax_backward(p, key_length, ds);
-            let scores = contiguous(ds, [length, key_length]);
-            let k = head_of(&keys, example, head);
-            multiply(scores, k, &mut dq[to..], width);
-            let q = head_of(&queries, example, head);
-            multiply(scores.transpose(), q, &mut dk[to..], width);
-        }
-    };
-    if batch * width * length * key_length > 0 {
-        let examples = d_queries
-            .storage_mut::<f32>()
-            .par_chunks_mut(length * width)
-            .zip(
-                d_keys
-                    .storage_mut::<f32>()
-                    .par_chunks_mut(key_length * width),
-            )
-            .zip(
-                d_values
-                    .storage_mut::<f32>()
-                    .par_chunks_mut(key_length * width),
-            )
-            .enumerate();
-        match &mut d_scores {
-            Some(kept) => examples
-                .zip(
-                    kept.storage_mut::<f32>()
-                        .par_chunks_mut(heads * scores_size),
-                )
-                .for_each(|((example, ((dq, dk), dv)), ds)| one(example, [dq, dk, dv], ds, true)),
-            None => examples.for_each_init(
-                || vec![0.0; scores_size],
-                |ds, (example, ((dq, dk), dv))| one(example, [dq, dk, dv], ds, false),
-            ),
-        }
-    }
-    AttentionGradients {
-        queries: d_queries.transpose(1, 2),
-        keys: d_keys.transpose(1, 2),
-        values: d_values.transpose(1, 2),
-        scores: d_scores,
-    }
-}
-
-/// A tensor as large as scores, that may be smaller in some dimensions.
-struct Broadcast {
-    tensor: FlexTensor,
-    strides: [usize; 3],
-}
-
-impl Broadcast {
-    fn new(tensor: FlexTensor, size: [usize; 4]) -> Self {
-        let given: [usize; 4] = tensor.shape().dims();
-        // The kernel reads whole rows.
-        let dense = given[3] == size[3] && (tensor.layout().strides()[3] == 1 || size[3] == 1);
-        let tensor = if dense {
-            tensor
-        } else {
-            let last = [given[0], given[1], given[2], size[3]];
-            expand(tensor, Shape::new(last)).to_contiguous()
-        };
-        let layout = tensor.layout();
-        let stride = |dim: usize| match layout.shape()[dim] {
-            1 => 0,
-            _ => layout.strides()[dim].unsigned_abs(),
-        };
-        let strides = [stride(0), stride(1), stride(2)];
-        Self { tensor, strides }
-    }
-
-    /// The rows of a head, and how far apart they are.
-    fn rows(&self, example: usize, head: usize) -> (&[f32], usize) {
-        let start = self.tensor.layout().start_offset();
-        let offset = start + example * self.strides[0] + head * self.strides[1];
-        (&self.tensor.storage::<f32>()[offset..], self.strides[2])
-    }
-}
-
-fn expand(tensor: FlexTensor, shape: Shape) -> FlexTensor {
+pub(super) fn expand(tensor: FlexTensor, shape: Shape) -> FlexTensor {
     <Flex as FloatTensorOps<Flex>>::float_expand(tensor, shape)
-}
-
-/// One head of one example of `[batch, heads, length, d_kv]`.
-fn head_of(x: &FlexTensor, example: usize, head: usize) -> MatRef<'_, f32> {
-    let strides = x.layout().strides();
-    let offset = example * strides[0].unsigned_abs() + head * strides[1].unsigned_abs();
-    last_two_of(x, offset)
 }
 
 /// The matrix of the last two dimensions that begins `offset` elements after the tensor's first.
@@ -528,7 +304,7 @@ pub(super) fn dense(x: FlexTensor) -> FlexTensor {
 }
 
 /// `x` itself, unless it runs backwards somewhere.
-fn positive(x: FlexTensor) -> FlexTensor {
+pub(super) fn positive(x: FlexTensor) -> FlexTensor {
     if x.layout().strides().iter().all(|&stride| stride >= 0) {
         x
     } else {

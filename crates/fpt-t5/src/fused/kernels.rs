@@ -134,13 +134,25 @@ pub fn gated_gelu_backward(gate: &[f32], value: &[f32], gradient: &mut [f32], d_
     }
 }
 
-/// Softmax of rows of scores, to each of which a row of `bias` is added; `bias_stride` from one row to the next.
+/// What is added to rows of scores: to each a row of its own and one of all.
+#[derive(Clone, Copy)]
+pub(super) struct BiasRows<'a> {
+    /// Rows of their own, which may overlap: the first is at `start`, and each `step` after the one before.
+    pub(super) values: &'a [f32],
+    pub(super) start: usize,
+    pub(super) step: isize,
+    pub(super) all: &'a [f32],
+}
+
+/// Softmax of rows of scores, to which `bias` is added.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma"))]
-pub fn softmax(scores: &mut [f32], width: usize, bias: &[f32], bias_stride: usize) {
-    for (row, scores) in scores.chunks_exact_mut(width).enumerate() {
-        let bias = &bias[row * bias_stride..][..width];
-        for (score, bias) in scores.iter_mut().zip(bias) {
-            *score += bias;
+pub(super) fn softmax(scores: &mut [f32], width: usize, bias: BiasRows<'_>) {
+    let all = &bias.all[..width];
+    let mut start = bias.start;
+    for scores in scores.chunks_exact_mut(width) {
+        let own = &bias.values[start..][..width];
+        for ((score, own), all) in scores.iter_mut().zip(own).zip(all) {
+            *score += own + all;
         }
         let top = largest(scores);
         for score in scores.iter_mut() {
@@ -150,6 +162,7 @@ pub fn softmax(scores: &mut [f32], width: usize, bias: &[f32], bias_stride: usiz
         for score in scores.iter_mut() {
             *score *= scale;
         }
+        start = start.wrapping_add_signed(bias.step);
     }
 }
 

@@ -9,6 +9,7 @@
 //!
 //! Which types numbers have follows from the weights: see [`operand_dtype`].
 
+mod attention;
 mod autodiff;
 #[cfg(feature = "cube")]
 mod cube;
@@ -108,23 +109,16 @@ pub(crate) trait FusedBackward: FusedOps {
         value: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
-    /// The probabilities of an [`attention`], `[batch, heads, queries, keys]`.
-    fn t5_probabilities(
-        queries: FloatTensor<Self>,
-        keys: FloatTensor<Self>,
+    /// [`attention`], and what its backward pass gets of its probabilities.
+    fn t5_attention_kept(
+        inputs: AttentionInputs<Self>,
         bias: Bias<Self>,
-    ) -> FloatTensor<Self>;
-    /// [`attention`] and its probabilities.
-    fn t5_attention_probabilities(
-        queries: FloatTensor<Self>,
-        keys: FloatTensor<Self>,
-        values: FloatTensor<Self>,
-        bias: Bias<Self>,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+        recompute: bool,
+    ) -> (FloatTensor<Self>, Probabilities<Self>);
     /// Gradients of queries, keys, values and, where wanted, scores.
     fn t5_attention_backward(
         inputs: AttentionInputs<Self>,
-        probabilities: FloatTensor<Self>,
+        probabilities: Probabilities<Self>,
         gradient: FloatTensor<Self>,
         want_scores: bool,
     ) -> AttentionGradients<Self>;
@@ -150,6 +144,25 @@ pub(crate) enum Bias<B: Backend> {
         by_distance: FloatTensor<B>,
         hidden: FloatTensor<B>,
     },
+}
+
+/// What a backward pass gets of an attention's probabilities: them, `[batch, heads, queries, keys]`, or the bias to
+/// compute them with again.
+#[derive(Clone, Debug)]
+pub(crate) enum Probabilities<B: Backend> {
+    Kept(FloatTensor<B>),
+    Of(Bias<B>),
+}
+
+impl<B: Backend> Probabilities<B> {
+    /// Of probabilities that there are in any case.
+    fn of(recompute: bool, probabilities: &FloatTensor<B>, bias: Bias<B>) -> Self {
+        if recompute {
+            Self::Of(bias)
+        } else {
+            Self::Kept(probabilities.clone())
+        }
+    }
 }
 
 /// What an attention multiplies.

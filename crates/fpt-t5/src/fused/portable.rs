@@ -4,7 +4,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor, QuantizedTensor};
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{FloatDType, IndexingUpdateOp, Shape, TensorData};
 
-use super::{AttentionGradients, AttentionInputs, Bias, FusedBackward, FusedOps};
+use super::{AttentionGradients, AttentionInputs, Bias, FusedBackward, FusedOps, Probabilities};
 
 /// `2 · sqrt(2/π)`.
 pub(super) const TWICE_SQRT_2_OVER_PI: f64 = 1.595_769_121_605_730_8;
@@ -135,7 +135,7 @@ pub(super) fn gated_gelu_backward<B: Backend>(
 }
 
 /// A bias as one tensor that broadcasts to `[batch, heads, queries, keys]`.
-pub(super) fn whole_bias<B: Backend>(bias: Bias<B>, queries: usize, keys: usize) -> FloatTensor<B> {
+fn whole_bias<B: Backend>(bias: Bias<B>, queries: usize, keys: usize) -> FloatTensor<B> {
     let (by_distance, hidden) = match bias {
         Bias::Whole(bias) => return bias,
         Bias::Parts {
@@ -163,38 +163,44 @@ pub(super) fn whole_bias<B: Backend>(bias: Bias<B>, queries: usize, keys: usize)
     B::float_add(position, hidden)
 }
 
-pub(super) fn probabilities<B: Backend>(
+fn probabilities<B: Backend>(
     queries: FloatTensor<B>,
     keys: FloatTensor<B>,
-    bias: FloatTensor<B>,
+    bias: Bias<B>,
 ) -> FloatTensor<B> {
+    let bias = whole_bias::<B>(bias, queries.shape()[2], keys.shape()[2]);
     let scores = B::float_matmul(queries, B::float_swap_dims(keys, 2, 3));
     B::softmax(B::float_add(scores, bias), 3)
 }
 
-pub(super) fn attention<B: Backend>(
-    queries: FloatTensor<B>,
-    keys: FloatTensor<B>,
-    values: FloatTensor<B>,
-    bias: FloatTensor<B>,
-) -> (FloatTensor<B>, FloatTensor<B>) {
-    let [batch, heads, length, d_kv]: [usize; 4] = queries.shape().dims();
-    let probabilities = probabilities::<B>(queries, keys, bias);
-    let out = B::float_swap_dims(B::float_matmul(probabilities.clone(), values), 1, 2);
+pub(super) fn attention_kept<B: Backend>(
+    inputs: AttentionInputs<B>,
+    bias: Bias<B>,
+    recompute: bool,
+) -> (FloatTensor<B>, Probabilities<B>) {
+    let [batch, heads, length, d_kv]: [usize; 4] = inputs.queries.shape().dims();
+    let p = probabilities::<B>(inputs.queries, inputs.keys, bias.clone());
+    let kept = Probabilities::of(recompute, &p, bias);
+    let out = B::float_swap_dims(B::float_matmul(p, inputs.values), 1, 2);
     let out = B::float_reshape(out, Shape::new([batch, length, heads * d_kv]));
-    (out, probabilities)
+    (out, kept)
 }
 
 pub(super) fn attention_backward<B: Backend>(
     inputs: AttentionInputs<B>,
-    probabilities: FloatTensor<B>,
+    probabilities: Probabilities<B>,
     gradient: FloatTensor<B>,
     want_scores: bool,
 ) -> AttentionGradients<B> {
+    let p = match probabilities {
+        Probabilities::Kept(kept) => kept,
+        Probabilities::Of(bias) => {
+            self::probabilities::<B>(inputs.queries.clone(), inputs.keys.clone(), bias)
+        }
+    };
     let [batch, heads, length, d_kv]: [usize; 4] = inputs.queries.shape().dims();
     let gradient = B::float_reshape(gradient, Shape::new([batch, length, heads, d_kv]));
     let gradient = B::float_swap_dims(gradient, 1, 2);
-    let p = probabilities;
     let values = B::float_matmul(B::float_swap_dims(p.clone(), 2, 3), gradient.clone());
     let d_p = B::float_matmul(gradient, B::float_swap_dims(inputs.values, 2, 3));
     let weighted = B::float_mul(p.clone(), d_p);

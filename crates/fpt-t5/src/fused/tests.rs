@@ -271,6 +271,39 @@ proptest! {
     }
 }
 
+/// Of more queries than are attended to at once.
+#[test]
+fn attention_of_many_queries() {
+    let device = Device::flex();
+    let [batch, heads, queries, keys] = [2, 3, 300, 140];
+    let x = |length| tracked([batch, heads, length, 8]);
+    same(
+        [
+            x(queries),
+            x(keys),
+            x(keys),
+            tracked([1, heads, queries, keys]),
+        ],
+        fused_attention,
+        plain_attention,
+    );
+    let by_distance = random([heads, queries + keys - 1], &device);
+    let row = |query| by_distance.clone().narrow(1, queries - 1 - query, keys);
+    let rows = (0..queries).map(|query| row(query).reshape([1, heads, 1, keys]));
+    let bias: Tensor<4> = Tensor::cat(rows.collect(), 2);
+    let parts = AttentionBias::Parts {
+        by_distance: Some(by_distance),
+        hidden: None,
+    };
+    for recompute in [false, true] {
+        same(
+            [x(queries), x(keys), x(keys)],
+            |[q, k, v]| super::attention(q, k, v, parts.clone(), recompute),
+            |[q, k, v]| plain_attention([q, k, v, bias.clone().autodiff()]),
+        );
+    }
+}
+
 /// Views whose heads or rows do not follow each other, as projections give them.
 #[test]
 fn attention_of_views() {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Tensor};
 use fpt_lab::{Expected, assert_close, assert_logits, values, visible};
 use fpt_t5::{
-    AttentionKind, EncoderOutput, Generation, KvCache, Loss, NoTaps, SaveOptions, StackKind, T5,
-    Taps, prepend,
+    AttentionKind, EncoderOutput, Generation, KvCache, Lm, LmBatch, Loss, MacCounter, NoTaps,
+    Recompute, SaveOptions, StackKind, T5, Taps, prepend,
 };
 use safetensors::SafeTensors;
 
@@ -67,6 +67,7 @@ fn check(case: &str) {
     let prompt = expected
         .floats("prompt", &device.clone().autodiff())
         .require_grad();
+    check_recomputed(case, &model, &expected, &prompt);
     let (embeddings, mask) = prepend(Some(prompt.clone()), model.embed(ids), mask);
     let mask_values = values(mask.clone());
     let encoded = model.encode(embeddings, mask);
@@ -122,6 +123,27 @@ fn check(case: &str) {
         generated.iter().any(|row| row.last() == Some(&1)) || case.starts_with("long"),
         "{case}: the fixture should exercise the end of a sequence"
     );
+}
+
+/// Loss and gradient of the prompt, whatever is computed again.
+fn check_recomputed(case: &str, model: &T5, expected: &Expected, prompt: &Tensor<2>) {
+    let device = model.device();
+    let batch = LmBatch {
+        source: expected.ints("input_ids", &device),
+        mask: expected.floats("attention_mask", &device),
+        labels: expected.ints("labels", &device),
+    };
+    let labels = expected.values("labels").iter();
+    let count = labels.filter(|&&id| id >= 0.0).count() as f64;
+    for recompute in [Recompute::None, Recompute::Attention, Recompute::Layers] {
+        let model = model.clone().recomputing(recompute);
+        let mut counter = MacCounter::default();
+        let (loss, gradient) = model.loss_and_gradient(prompt, &batch, count, &mut counter);
+        for (name, ours) in [("loss", values(loss)), ("prompt_grad", values(gradient))] {
+            let told = format!("{case}: {name}, {recompute:?}");
+            assert_close(&told, &ours, expected.values(name), 1e-4);
+        }
+    }
 }
 
 #[test]

@@ -5,6 +5,9 @@ use std::path::{Component, Path, PathBuf};
 use fpt_files::{BUILT_IN_MODEL, ModelId};
 use toml::{Table, Value};
 
+/// Keys and their other names.
+pub(super) const ALIASES: [[&str; 2]; 1] = [["recompute", "checkpoint"]];
+
 /// The path of a model, unless it is a name, that of the built-in one or `owner/name` or `owner/name@revision` on the hub,
 /// and no such directory is there.
 pub(super) fn join_model(base: &Path, model: &Path) -> PathBuf {
@@ -76,6 +79,14 @@ pub(super) fn merge(base: &mut Table, over: &Table) {
             base.remove(dropped);
             // Its name was that of the other schedule.
             base.remove("name");
+        }
+    }
+    // Likewise a key and its other name.
+    for [a, b] in ALIASES {
+        for (set, dropped) in [(a, b), (b, a)] {
+            if over.contains_key(set) && !over.contains_key(dropped) {
+                base.remove(dropped);
+            }
         }
     }
     for (key, value) in over {

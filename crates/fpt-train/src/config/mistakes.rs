@@ -6,6 +6,8 @@ use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue, Deserializer, Error};
 use toml::{Spanned, Table};
 
+use super::merge::ALIASES;
+
 /// So many mistakes are named; more are no help.
 const MOST: usize = 20;
 /// How alike two keys must be for one to be a slip of the other.
@@ -177,6 +179,13 @@ fn humane(message: &str) -> String {
     }
     if let Some(field) = missing_field(message) {
         return format!("`{field}` is missing");
+    }
+    // A key that stands twice is no TOML: one of two names is meant.
+    let twice = ALIASES
+        .iter()
+        .find(|[key, _]| message == format!("duplicate field `{key}`"));
+    if let Some([key, alias]) = twice {
+        return format!("`{key}` and `{alias}` are two names of the same: leave one of them out");
     }
     let is = |kind: &str| message.strip_prefix(kind).map(str::to_owned);
     let told = is("invalid type: ").or_else(|| is("invalid value: "));

@@ -186,7 +186,11 @@ pub struct PromptConfig {
 
 /// Training. The paper's optimizer is Adafactor without relative steps and parameter scaling.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(transform = with_aliases)
+)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TrainConfig {
@@ -203,9 +207,10 @@ pub struct TrainConfig {
     /// On several devices it is rounded up to a multiple of them.
     #[serde(skip_serializing_if = "is_one")]
     pub accumulate: usize,
-    /// What the backward pass computes again instead of keeping it, for less memory: `"attention"`, the probabilities of
-    /// all attentions; `"layers"`, the encoder layer by layer. The results are the same. Absent means `"none"`.
-    #[serde(default, skip_serializing_if = "is_default")]
+    /// What the backward pass computes again instead of keeping it, for less memory (activation checkpointing, so
+    /// `checkpoint` is another name of it): `"attention"`, the probabilities of all attentions; `"layers"`, the encoder
+    /// layer by layer. The results are the same. Absent means `"none"`.
+    #[serde(default, skip_serializing_if = "is_default", alias = "checkpoint")]
     pub recompute: Recompute,
     /// Learning rate, the highest if it does not stay the same; the paper has 0.3.
     pub learning_rate: f64,
@@ -240,6 +245,20 @@ pub struct TrainConfig {
     /// What becomes of the run if a loss, a gradient or the prompt is infinite or NaN. Absent means `"stop"`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_nonfinite: OnNonfinite,
+}
+
+/// Adds other names of keys, which `schemars` does not know of, to the schema of their table.
+#[cfg(feature = "schema")]
+fn with_aliases(schema: &mut schemars::Schema) {
+    let keys = schema.get_mut("properties");
+    let Some(keys) = keys.and_then(serde_json::Value::as_object_mut) else {
+        return;
+    };
+    for [key, alias] in super::merge::ALIASES {
+        if let Some(of_key) = keys.get(key).cloned() {
+            keys.insert(alias.to_owned(), of_key);
+        }
+    }
 }
 
 /// What becomes of a run if a loss, a gradient or the prompt is infinite or NaN. In no case is anything kept that such a

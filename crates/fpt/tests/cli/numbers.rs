@@ -379,14 +379,14 @@ mod within_little_memory {
     #[test]
     fn a_text_that_is_too_long_is_named() {
         let lab = Lab::new();
-        let text = format!("hello\n{}\nhello\n", "piano ".repeat(20_000));
+        let text = format!("hello\n{}\nhello\n", "piano ".repeat(200_000));
         fs::write(lab.path("texts"), text).unwrap();
-        let output = limited(&lab, 4_000_000, "predict --model model --input texts");
+        let output = limited(&lab, 1_500_000, "predict --model model --input texts");
         let what = "a long text";
         assert!(!worked_or_named(&output, "line 2 of texts", what));
         assert!(!worked_or_named(&output, "--max-source", what));
         let arguments = "predict --model model --input texts --max-source 100";
-        let output = limited(&lab, 4_000_000, arguments);
+        let output = limited(&lab, 1_500_000, arguments);
         assert!(worked_or_named(&output, "", what));
     }
 
@@ -407,15 +407,15 @@ mod within_little_memory {
     fn a_batch_that_is_too_large_is_not_evaluated() {
         let lab = Lab::new();
         lab.edit("data/mnli/dev_matched.tsv", |text| {
-            text.replacen(". ", &format!("{}. ", " piano".repeat(20_000)), 1)
+            text.replacen(". ", &format!("{}. ", " piano".repeat(70_000)), 1)
         });
         let eval = "eval --config lab.toml --task mnli --split dev --set lengths.max_source";
-        let output = limited(&lab, 4_000_000, &format!("{eval}=65536"));
+        let output = limited(&lab, 1_500_000, &format!("{eval}=65536"));
         let what = "a long text in a batch";
         assert!(!worked_or_named(&output, "a batch of 6 texts", what));
         assert!(!worked_or_named(&output, "eval.batch_size", what));
         assert!(!worked_or_named(&output, "lengths.max_source", what));
-        let output = limited(&lab, 4_000_000, &format!("{eval}=100"));
+        let output = limited(&lab, 1_500_000, &format!("{eval}=100"));
         assert!(worked_or_named(&output, "", what));
     }
 

@@ -187,6 +187,9 @@ fn editors_get_a_schema_that_the_shipped_experiments_follow() {
             .contains("the paper has 0.3")
     );
     assert_eq!(train["steps"]["default"], 30_000);
+    // By its other name, too.
+    assert!(train["recompute"].is_object());
+    assert_eq!(train["checkpoint"], train["recompute"]);
     let declared = &schema["$defs"]["Declaration"]["properties"];
     assert!(
         declared["metrics"].is_object() && declared["labels"].is_object(),

@@ -15,7 +15,9 @@ use burn::tensor::{DType, FloatDType, Shape};
 use burn_cubecl::kernel::cast;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{AttentionGradients, AttentionInputs, Bias, FusedBackward, FusedOps, portable};
+use super::{
+    AttentionGradients, AttentionInputs, Bias, FusedBackward, FusedOps, Probabilities, portable,
+};
 use product::product;
 
 impl FusedOps for Cube {
@@ -63,7 +65,12 @@ impl FusedOps for Cube {
         bias: CubeTensor,
         _recompute: bool,
     ) -> CubeTensor {
-        Self::t5_attention_probabilities(queries, keys, values, Bias::Whole(bias)).0
+        let inputs = AttentionInputs {
+            queries,
+            keys,
+            values,
+        };
+        Self::t5_attention_kept(inputs, Bias::Whole(bias), true).0
     }
 
     fn t5_attention_parts(
@@ -74,11 +81,16 @@ impl FusedOps for Cube {
         hidden: CubeTensor,
         _recompute: bool,
     ) -> CubeTensor {
+        let inputs = AttentionInputs {
+            queries,
+            keys,
+            values,
+        };
         let bias = Bias::Parts {
             by_distance,
             hidden,
         };
-        Self::t5_attention_probabilities(queries, keys, values, bias).0
+        Self::t5_attention_kept(inputs, bias, true).0
     }
 
     fn t5_nll(logits: CubeTensor, labels: CubeTensor) -> CubeTensor {
@@ -124,49 +136,40 @@ impl FusedBackward for Cube {
         launch::gated_gelu_backward(gate, value, gradient)
     }
 
-    fn t5_probabilities(queries: CubeTensor, keys: CubeTensor, bias: Bias<Self>) -> CubeTensor {
-        let dtype = queries.dtype;
-        let scores = product(queries, Self::float_swap_dims(keys, 2, 3), DType::F32);
-        match bias {
-            Bias::Whole(bias) => {
-                let p = Self::softmax(Self::float_add(scores, bias), 3);
-                if p.dtype == dtype { p } else { cast(p, dtype) }
-            }
-            Bias::Parts {
-                by_distance,
-                hidden,
-            } => launch::biased_softmax(scores, by_distance, hidden, dtype),
-        }
-    }
-
-    fn t5_attention_probabilities(
-        queries: CubeTensor,
-        keys: CubeTensor,
-        values: CubeTensor,
+    fn t5_attention_kept(
+        inputs: AttentionInputs<Self>,
         bias: Bias<Self>,
-    ) -> (CubeTensor, CubeTensor) {
-        let [batch, heads, length, d_kv]: [usize; 4] = queries.shape().dims();
-        let dtype = values.dtype;
-        let p = Self::t5_probabilities(queries, keys, bias);
-        let out = Self::float_swap_dims(product(p.clone(), values, dtype), 1, 2);
+        recompute: bool,
+    ) -> (CubeTensor, Probabilities<Self>) {
+        let [batch, heads, length, d_kv]: [usize; 4] = inputs.queries.shape().dims();
+        let dtype = inputs.values.dtype;
+        let p = probabilities(inputs.queries, inputs.keys, bias.clone());
+        let kept = Probabilities::of(recompute, &p, bias);
+        let out = Self::float_swap_dims(product(p, inputs.values, dtype), 1, 2);
         let out = Self::float_reshape(out, Shape::new([batch, length, heads * d_kv]));
-        (out, p)
+        (out, kept)
     }
 
     fn t5_attention_backward(
         inputs: AttentionInputs<Self>,
-        probabilities: CubeTensor,
+        probabilities: Probabilities<Self>,
         gradient: CubeTensor,
         want_scores: bool,
     ) -> AttentionGradients<Self> {
+        let p = match probabilities {
+            Probabilities::Kept(kept) => kept,
+            Probabilities::Of(bias) => {
+                self::probabilities(inputs.queries.clone(), inputs.keys.clone(), bias)
+            }
+        };
         let [batch, heads, length, d_kv]: [usize; 4] = inputs.queries.shape().dims();
         let gradient = Self::float_reshape(gradient, Shape::new([batch, length, heads, d_kv]));
         let gradient = Self::float_swap_dims(gradient, 1, 2);
         let dtype = inputs.queries.dtype;
         let transposed = |x: FloatTensor<Self>| Self::float_swap_dims(x, 2, 3);
-        let values = product(transposed(probabilities.clone()), gradient.clone(), dtype);
+        let values = product(transposed(p.clone()), gradient.clone(), dtype);
         let d_p = product(gradient, transposed(inputs.values), DType::F32);
-        let scores = launch::softmax_backward(probabilities, d_p);
+        let scores = launch::softmax_backward(p, d_p);
         AttentionGradients {
             queries: product(scores.clone(), inputs.keys, dtype),
             keys: product(transposed(scores.clone()), inputs.queries, dtype),
@@ -186,5 +189,21 @@ impl FusedBackward for Cube {
         gradient: CubeTensor,
     ) -> CubeTensor {
         launch::nll_backward(logits, labels, sums, gradient)
+    }
+}
+
+/// The probabilities of an attention, `[batch, heads, queries, keys]`, in the numbers of its operands.
+fn probabilities(queries: CubeTensor, keys: CubeTensor, bias: Bias<Cube>) -> CubeTensor {
+    let dtype = queries.dtype;
+    let scores = product(queries, Cube::float_swap_dims(keys, 2, 3), DType::F32);
+    match bias {
+        Bias::Whole(bias) => {
+            let p = Cube::softmax(Cube::float_add(scores, bias), 3);
+            if p.dtype == dtype { p } else { cast(p, dtype) }
+        }
+        Bias::Parts {
+            by_distance,
+            hidden,
+        } => launch::biased_softmax(scores, by_distance, hidden, dtype),
     }
 }
