@@ -1,8 +1,13 @@
 //! Beam search as transformers 4.57 does it (`GenerationMixin._beam_search`), one example at a time in its
 //! bookkeeping, all examples together in the model.
 
+use std::borrow::Cow;
+
+use rayon::prelude::*;
+
+use super::best::most_probable;
 use super::{Generation, column};
-use crate::{EncoderOutput, KvCache, T5};
+use crate::{EncoderOutput, EosTokenId, KvCache, T5};
 
 /// A hypothesis: its ids and its log-probability, divided by the length penalty once it has ended.
 #[derive(Clone, Debug)]
@@ -56,13 +61,22 @@ impl T5 {
         let mut cache = KvCache::new();
         for length in 1..=generation.max_new_tokens {
             let input = column(&last, &encoded);
-            let logits = self.next_logits(input, &encoded, &mut cache, generation);
-            let [_, width] = logits.dims();
-            let logits: Vec<f32> = logits.into_data().iter().collect();
+            let logits = self.decode(input, &encoded, &mut cache);
+            let [_, _, width] = logits.dims();
+            let logits = logits.into_data();
+            // As they lie, unless they are of another type.
+            let logits: Cow<'_, [f32]> = match logits.as_slice() {
+                Ok(logits) => logits.into(),
+                Err(_) => logits.iter().collect(),
+            };
+            let eos = &self.config().eos_token_id;
+            let parents: Vec<Vec<usize>> = examples
+                .par_iter_mut()
+                .zip(logits.par_chunks_exact(count * width))
+                .map(|(beams, logits)| beams.step(logits, width, length, eos, generation))
+                .collect();
             let mut order = Vec::with_capacity(batch * count);
-            let rows = logits.chunks_exact(count * width);
-            for (example, (beams, logits)) in examples.iter_mut().zip(rows).enumerate() {
-                let parents = beams.step(logits, width, length, self, generation);
+            for (example, (beams, parents)) in examples.iter().zip(parents).enumerate() {
                 for beam in 0..count {
                     // An example that is done fills its rows with what comes.
                     let parent = parents.get(beam).copied().unwrap_or(0);
@@ -95,7 +109,7 @@ impl Beams {
         logits: &[f32],
         width: usize,
         length: usize,
-        model: &T5,
+        eos: &EosTokenId,
         generation: &Generation,
     ) -> Vec<usize> {
         let count = generation.num_beams;
@@ -103,15 +117,16 @@ impl Beams {
             return Vec::new();
         }
         // Twice as many as there are beams, so that enough go on if half of them end.
-        let candidates = self.best_continuations(logits, width, 2 * count);
+        let known = generation.vocabulary.unwrap_or(width).min(width);
+        let rows = logits.chunks_exact(width).map(|logits| &logits[..known]);
+        let candidates = self.best_continuations(rows, 2 * count);
         let penalty = (length as f64).powf(generation.length_penalty);
         let full = generation.early_stopping && self.ended.len() == count;
         let (mut open, mut parents) = (Vec::new(), Vec::new());
         for (rank, candidate) in candidates.into_iter().enumerate() {
             let mut ids = self.open[candidate.beam].ids.clone();
             ids.push(candidate.id);
-            let ends = model.config().eos_token_id.contains(candidate.id)
-                || length == generation.max_new_tokens;
+            let ends = eos.contains(candidate.id) || length == generation.max_new_tokens;
             if ends && rank < count && !full {
                 let score = candidate.score / penalty;
                 self.ended.push(Hypothesis { ids, score });
@@ -137,26 +152,22 @@ impl Beams {
         parents
     }
 
-    /// The `keep` best continuations of all open hypotheses, best first.
-    fn best_continuations(&self, logits: &[f32], width: usize, keep: usize) -> Vec<Candidate> {
+    /// The `keep` best continuations of all open hypotheses by their `logits`, best first.
+    fn best_continuations<'a>(
+        &self,
+        logits: impl Iterator<Item = &'a [f32]>,
+        keep: usize,
+    ) -> Vec<Candidate> {
         let mut all = Vec::new();
-        for (beam, (open, logits)) in self.open.iter().zip(logits.chunks_exact(width)).enumerate() {
-            let top = logits.iter().copied().fold(f32::MIN, f32::max);
-            let sum: f64 = logits.iter().map(|&x| f64::from(x - top).exp()).sum();
-            let normaliser = f64::from(top) + sum.ln();
-            let mut ids: Vec<u32> = (0..width as u32).collect();
-            let by_logit = |&a: &u32, &b: &u32| logits[b as usize].total_cmp(&logits[a as usize]);
-            if keep < width {
-                ids.select_nth_unstable_by(keep, by_logit);
-                ids.truncate(keep);
-            }
-            all.extend(ids.into_iter().map(|id| Candidate {
+        for (beam, (open, logits)) in self.open.iter().zip(logits).enumerate() {
+            let best = most_probable(logits, keep).into_iter();
+            all.extend(best.map(|(id, log_probability)| Candidate {
                 beam,
                 id,
-                score: open.score + f64::from(logits[id as usize]) - normaliser,
+                score: open.score + log_probability,
             }));
         }
-        // Of equals, the smaller beam and id first, whatever order the selection left them in.
+        // Of equals, the smaller beam and id first.
         all.sort_by(|a, b| (b.score.total_cmp(&a.score)).then((a.beam, a.id).cmp(&(b.beam, b.id))));
         all.truncate(keep);
         all

@@ -1,6 +1,7 @@
 //! Text from a T5: greedy decoding and beam search.
 
 mod beam;
+mod best;
 
 use burn::tensor::{Int, Tensor, TensorData};
 
