@@ -3,20 +3,25 @@
 
 use std::borrow::Cow;
 
+use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
+use super::Generation;
 use super::best::most_probable;
-use super::{Generation, column};
+use crate::position::SelfBias;
 use crate::{EncoderOutput, EosTokenId, KvCache, T5};
 
 /// A hypothesis: its ids and its log-probability, divided by the length penalty once it has ended.
 #[derive(Clone, Debug)]
 struct Hypothesis {
     ids: Vec<u32>,
+    /// Where in the cache lie the start token and all of its ids but the last.
+    places: Vec<usize>,
     score: f64,
 }
 
-/// The hypotheses of one example.
+/// The hypotheses about one example.
+#[derive(Clone, Debug)]
 struct Beams {
     /// Still growing, best first.
     open: Vec<Hypothesis>,
@@ -34,6 +39,9 @@ struct Candidate {
 }
 
 impl T5 {
+    /// The cache and the decoder take the hypotheses about an example for positions of one row: each has a place in the
+    /// cache for each of its tokens, which those that go on from it share, and sees no others. So nothing is ever copied
+    /// when hypotheses change their order, and an example's encoder output is read once for all of its hypotheses.
     pub(super) fn beam_search(
         &self,
         encoded: &EncoderOutput,
@@ -41,27 +49,18 @@ impl T5 {
     ) -> Vec<Vec<u32>> {
         let [batch, _, _] = encoded.hidden.dims();
         let count = generation.num_beams;
-        let start = self.config().decoder_start_token_id;
-        let repeated: Vec<usize> = (0..batch)
-            .flat_map(|row| std::iter::repeat_n(row, count))
-            .collect();
-        let encoded = encoded.select(&repeated);
-        // Only the first beam counts in the beginning, or all beams would be the same.
-        let mut examples: Vec<Beams> = (0..batch)
-            .map(|_| Beams {
-                open: vec![Hypothesis {
-                    ids: Vec::new(),
-                    score: 0.0,
-                }],
-                ended: Vec::new(),
-                can_improve: true,
-            })
-            .collect();
-        let mut last = vec![start; batch * count];
-        let mut cache = KvCache::new();
+        let mut examples = vec![Beams::new(); batch];
+        let later = generation.max_new_tokens.saturating_sub(1);
+        let places = count.saturating_mul(later).saturating_add(1);
+        let mut cache = KvCache::expecting(places);
+        // The position of each place in the cache.
+        let mut positions = Vec::new();
         for length in 1..=generation.max_new_tokens {
-            let input = column(&last, &encoded);
-            let logits = self.decode(input, &encoded, &mut cache);
+            // In the beginning there is one hypothesis: that nothing has been said.
+            let rows = if length == 1 { 1 } else { count };
+            let first = positions.len();
+            positions.extend(std::iter::repeat_n(length - 1, rows));
+            let logits = self.next(&examples, rows, &positions, encoded, &mut cache);
             let [_, _, width] = logits.dims();
             let logits = logits.into_data();
             // As they lie, unless they are of another type.
@@ -70,51 +69,84 @@ impl T5 {
                 Err(_) => logits.iter().collect(),
             };
             let eos = &self.config().eos_token_id;
-            let parents: Vec<Vec<usize>> = examples
+            examples
                 .par_iter_mut()
-                .zip(logits.par_chunks_exact(count * width))
-                .map(|(beams, logits)| beams.step(logits, width, length, eos, generation))
-                .collect();
-            let mut order = Vec::with_capacity(batch * count);
-            for (example, (beams, parents)) in examples.iter().zip(parents).enumerate() {
-                for beam in 0..count {
-                    // An example that is done fills its rows with what comes.
-                    let parent = parents.get(beam).copied().unwrap_or(0);
-                    order.push(example * count + parent);
-                    let open = beams.open.get(beam);
-                    last[example * count + beam] = open
-                        .and_then(|open| open.ids.last().copied())
-                        .unwrap_or(self.config().pad_id());
-                }
-            }
+                .zip(logits.par_chunks_exact(rows * width))
+                .for_each(|(beams, logits)| {
+                    beams.step(logits, width, first, length, eos, generation);
+                });
             let done = |beams: &Beams| {
                 !beams.can_improve || (generation.early_stopping && beams.ended.len() == count)
             };
             if examples.iter().all(done) {
                 break;
             }
-            cache.reorder(&order);
         }
         examples
             .into_iter()
             .map(|beams| beams.ended.into_iter().next().map_or(Vec::new(), |h| h.ids))
             .collect()
     }
+
+    /// Logits of what follows the hypotheses, `rows` for each example: where there are fewer, of anything.
+    fn next(
+        &self,
+        examples: &[Beams],
+        rows: usize,
+        positions: &[usize],
+        encoded: &EncoderOutput,
+        cache: &mut KvCache,
+    ) -> Tensor<3> {
+        let first = positions.len() - rows;
+        let (mut last, mut visible) = (Vec::new(), Vec::new());
+        for beams in examples {
+            for row in 0..rows {
+                let open = beams.open.get(row);
+                let id = match open {
+                    Some(open) => open.ids.last().copied(),
+                    None => Some(self.config().pad_id()),
+                };
+                last.push(id.unwrap_or(self.config().decoder_start_token_id) as i32);
+                let mut places = open.map_or(Vec::new(), |open| open.places.clone());
+                places.push(first + row);
+                visible.push(places);
+            }
+        }
+        let bias = &self.decoder.position_bias;
+        let bias = SelfBias::hypotheses(bias, positions, &visible, examples.len());
+        let last = TensorData::new(last, [examples.len(), rows]);
+        let last = Tensor::from_data(last, &encoded.hidden.device());
+        self.decode_hypotheses(last, &bias, encoded, cache)
+    }
 }
 
 impl Beams {
-    /// Continue all open hypotheses by one id; returns which of them each new open one comes from.
+    /// That nothing has been said yet.
+    fn new() -> Self {
+        Self {
+            open: vec![Hypothesis {
+                ids: Vec::new(),
+                places: Vec::new(),
+                score: 0.0,
+            }],
+            ended: Vec::new(),
+            can_improve: true,
+        }
+    }
+
+    /// Continue all open hypotheses by one id. Their last ones have the places from `first` on.
     fn step(
         &mut self,
         logits: &[f32],
         width: usize,
+        first: usize,
         length: usize,
         eos: &EosTokenId,
         generation: &Generation,
-    ) -> Vec<usize> {
+    ) {
         let count = generation.num_beams;
         if !self.can_improve {
-            return Vec::new();
+            return;
         }
         // Twice as many as there are beams, so that enough go on if half of them end.
         let known = generation.vocabulary.unwrap_or(width).min(width);
@@ -122,18 +154,19 @@ impl Beams {
         let candidates = self.best_continuations(rows, 2 * count);
         let penalty = (length as f64).powf(generation.length_penalty);
         let full = generation.early_stopping && self.ended.len() == count;
-        let (mut open, mut parents) = (Vec::new(), Vec::new());
+        let mut open = Vec::new();
         for (rank, candidate) in candidates.into_iter().enumerate() {
-            let mut ids = self.open[candidate.beam].ids.clone();
+            let Hypothesis { ids, places, .. } = &self.open[candidate.beam];
+            let (mut ids, mut places) = (ids.clone(), places.clone());
             ids.push(candidate.id);
+            places.push(first + candidate.beam);
             let ends = eos.contains(candidate.id) || length == generation.max_new_tokens;
             if ends && rank < count && !full {
                 let score = candidate.score / penalty;
-                self.ended.push(Hypothesis { ids, score });
+                self.ended.push(Hypothesis { ids, places, score });
             } else if !ends && open.len() < count {
                 let score = candidate.score;
-                open.push(Hypothesis { ids, score });
-                parents.push(candidate.beam);
+                open.push(Hypothesis { ids, places, score });
             }
         }
         self.open = open;
@@ -149,7 +182,6 @@ impl Beams {
         if self.open.is_empty() {
             self.can_improve = false;
         }
-        parents
     }
 
     /// The `keep` best continuations of all open hypotheses by their `logits`, best first.

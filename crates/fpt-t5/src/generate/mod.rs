@@ -78,7 +78,7 @@ impl T5 {
         let has_ended = |answer: &[u32]| answer.last().is_some_and(|&id| eos.contains(id));
         let mut answers: Vec<Vec<u32>> = vec![Vec::new(); batch];
         let mut encoded = encoded.clone();
-        let mut cache = KvCache::new();
+        let mut cache = KvCache::expecting(generation.max_new_tokens);
         // Which answer each row of the batch goes on with, and the last token of each.
         let mut rows: Vec<usize> = (0..batch).collect();
         let mut last = vec![self.config().decoder_start_token_id; batch];
