@@ -6,13 +6,12 @@ use std::borrow::Cow;
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
-use super::Generation;
 use super::best::most_probable;
+use super::{Generation, may_leave};
 use crate::position::SelfBias;
 use crate::{EncoderOutput, EosTokenId, KvCache, T5};
 
 /// A hypothesis: its ids and its log-probability, divided by the length penalty once it has ended.
-#[derive(Clone, Debug)]
 struct Hypothesis {
     ids: Vec<u32>,
     /// Where in the cache lie the start token and all of its ids but the last.
@@ -21,8 +20,9 @@ struct Hypothesis {
 }
 
 /// The hypotheses about one example.
-#[derive(Clone, Debug)]
 struct Beams {
+    /// Its row in the batch that was given.
+    example: usize,
     /// Still growing, best first.
     open: Vec<Hypothesis>,
     /// Ended, best first, at most as many as there are beams.
@@ -49,7 +49,9 @@ impl T5 {
     ) -> Vec<Vec<u32>> {
         let [batch, _, _] = encoded.hidden.dims();
         let count = generation.num_beams;
-        let mut examples = vec![Beams::new(); batch];
+        let mut encoded = encoded.clone();
+        let mut examples: Vec<Beams> = (0..batch).map(Beams::new).collect();
+        let mut answers = vec![Vec::new(); batch];
         let later = generation.max_new_tokens.saturating_sub(1);
         let places = count.saturating_mul(later).saturating_add(1);
         let mut cache = KvCache::expecting(places);
@@ -60,7 +62,7 @@ impl T5 {
             let rows = if length == 1 { 1 } else { count };
             let first = positions.len();
             positions.extend(std::iter::repeat_n(length - 1, rows));
-            let logits = self.next(&examples, rows, &positions, encoded, &mut cache);
+            let logits = self.next(&examples, rows, &positions, &encoded, &mut cache);
             let [_, _, width] = logits.dims();
             let logits = logits.into_data();
             // As they lie, unless they are of another type.
@@ -75,17 +77,27 @@ impl T5 {
                 .for_each(|(beams, logits)| {
                     beams.step(logits, width, first, length, eos, generation);
                 });
-            let done = |beams: &Beams| {
-                !beams.can_improve || (generation.early_stopping && beams.ended.len() == count)
+            let going = |beams: &Beams| {
+                beams.can_improve && !(generation.early_stopping && beams.ended.len() == count)
             };
-            if examples.iter().all(done) {
+            let places: Vec<usize> = (0..examples.len())
+                .filter(|&place| going(&examples[place]))
+                .collect();
+            if places.is_empty() {
                 break;
             }
+            if may_leave(places.len(), examples.len()) {
+                cache.select(&places);
+                encoded = encoded.select(&places);
+                for beams in examples.extract_if(.., |beams| !going(beams)) {
+                    beams.answer(&mut answers);
+                }
+            }
         }
-        examples
-            .into_iter()
-            .map(|beams| beams.ended.into_iter().next().map_or(Vec::new(), |h| h.ids))
-            .collect()
+        for beams in examples {
+            beams.answer(&mut answers);
+        }
+        answers
     }
 
     /// Logits of what follows the hypotheses, `rows` for each example: where there are fewer, of anything.
@@ -121,9 +133,10 @@ impl T5 {
 }
 
 impl Beams {
-    /// That nothing has been said yet.
-    fn new() -> Self {
+    /// That nothing has been said yet about this example.
+    fn new(example: usize) -> Self {
         Self {
+            example,
             open: vec![Hypothesis {
                 ids: Vec::new(),
                 places: Vec::new(),
@@ -184,6 +197,13 @@ impl Beams {
         }
     }
 
+    /// Answer with the best that has ended.
+    fn answer(self, answers: &mut [Vec<u32>]) {
+        if let Some(best) = self.ended.into_iter().next() {
+            answers[self.example] = best.ids;
+        }
+    }
+
     /// The `keep` best continuations of all open hypotheses by their `logits`, best first.
     fn best_continuations<'a>(
         &self,
@@ -203,5 +223,63 @@ impl Beams {
         all.sort_by(|a, b| (b.score.total_cmp(&a.score)).then((a.beam, a.id).cmp(&(b.beam, b.id))));
         all.truncate(keep);
         all
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::path::Path;
+
+    use burn::tensor::{Device, Int};
+
+    use super::*;
+
+    /// Tokens, and the places that each sees. The third hypothesis of the first step is left, two go on from the first;
+    /// then these change their order.
+    const STEPS: [(&[i32], &[&[usize]]); 4] = [
+        (&[0], &[&[0]]),
+        (&[4, 5, 6], &[&[0, 1], &[0, 2], &[0, 3]]),
+        (&[8, 7, 2], &[&[0, 1, 4], &[0, 1, 5], &[0, 2, 6]]),
+        (&[9, 3, 1], &[&[0, 1, 5, 7], &[0, 1, 4, 8], &[0, 2, 6, 9]]),
+    ];
+    const SAID: [[i32; 4]; 3] = [[0, 4, 7, 9], [0, 4, 8, 3], [0, 5, 2, 1]];
+
+    #[test]
+    fn hypotheses_see_their_own_tokens_only() {
+        let device = Device::flex();
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gated_untied");
+        let model = T5::from_pretrained(golden, &device).unwrap();
+        let ids = Tensor::<2, Int>::from_ints([[5, 9, 30, 1], [7, 8, 1, 0]], &device);
+        let mask = ids.clone().greater_elem(0).float();
+        let encoded = model.encode(model.embed(ids), mask);
+        let alone = |text: usize, said: [i32; 4]| {
+            let said = Tensor::from_ints([said], &device);
+            let logits = model.decode(said, &encoded.select(&[text]), &mut KvCache::new());
+            let [_, _, width] = logits.dims();
+            logits.slice([0..1, 3..4, 0..width])
+        };
+        let expected: Vec<Tensor<3>> = (0..2)
+            .flat_map(|text| SAID.map(|said| alone(text, said)))
+            .collect();
+
+        let mut cache = KvCache::expecting(8);
+        let (mut positions, mut found) = (Vec::new(), None);
+        for (position, (tokens, seen)) in STEPS.iter().enumerate() {
+            positions.extend(tokens.iter().map(|_| position));
+            let seen = [*seen, *seen].concat().into_iter();
+            let visible: Vec<_> = seen.map(<[usize]>::to_vec).collect();
+            let bias = &model.decoder.position_bias;
+            let bias = SelfBias::hypotheses(bias, &positions, &visible, 2);
+            let last = Tensor::<1, Int>::from_ints(&[*tokens, *tokens].concat()[..], &device);
+            let last = last.reshape([2, tokens.len()]);
+            found = Some(model.decode_hypotheses(last, &bias, &encoded, &mut cache));
+        }
+        let found = found.unwrap().into_data();
+        let expected = Tensor::cat(expected, 1).into_data();
+        assert_eq!(found.num_elements(), expected.num_elements());
+        for (found, expected) in found.iter::<f32>().zip(expected.iter::<f32>()) {
+            assert!((found - expected).abs() < 1e-4, "{found} {expected}");
+        }
     }
 }

@@ -65,8 +65,7 @@ impl T5 {
     }
 
     /// Greedy decoding whose ids are read from the device once every `tokens_a_read` tokens; until then, rows that have
-    /// ended go on, and what they say is cut off. They leave the batch as soon as they are a quarter of it: fewer are not
-    /// worth a copy of the cache.
+    /// ended go on, and what they say is cut off. They leave the batch as soon as they [may](may_leave).
     fn greedy_reading(
         &self,
         encoded: &EncoderOutput,
@@ -102,7 +101,7 @@ impl T5 {
             if going.is_empty() {
                 break;
             }
-            if going.len() * 4 <= rows.len() * 3 {
+            if may_leave(going.len(), rows.len()) {
                 cache.select(&going);
                 encoded = encoded.select(&going);
                 rows = going.iter().map(|&place| rows[place]).collect();
@@ -151,6 +150,12 @@ impl T5 {
             _ => logits,
         }
     }
+}
+
+/// Whether those that have ended leave a batch of which so many go on: less than a quarter is not worth a copy of the
+/// cache.
+fn may_leave(going: usize, all: usize) -> bool {
+    going * 4 <= all * 3
 }
 
 /// `ids`, one a row, `[rows, 1]`, as the decoder of `encoded` takes them.
