@@ -11,7 +11,8 @@ const ROOM: usize = 16;
 /// immutable and one model can serve many generations.
 #[derive(Clone, Debug, Default)]
 pub struct KvCache {
-    pub(crate) layers: Vec<LayerCache>,
+    layers: Vec<LayerCache>,
+    /// Positions for which it may make room.
     expected: usize,
 }
 
@@ -117,8 +118,12 @@ impl Growing {
     }
 
     fn all(&self) -> KeysValues {
+        let [_, capacity, _, _] = self.keys.dims();
         let all = |x: &Tensor<4>| {
-            let there = x.clone().slice(s![.., 0..self.length]);
+            let there = match x.clone() {
+                x if self.length < capacity => x.slice(s![.., 0..self.length]),
+                x => x,
+            };
             there.swap_dims(1, 2)
         };
         KeysValues {
