@@ -18,14 +18,6 @@ pub struct KeysValues {
 }
 
 impl KeysValues {
-    /// These, followed by `next` along the length.
-    pub fn append(self, next: Self) -> Self {
-        Self {
-            keys: Tensor::cat(vec![self.keys, next.keys], 2),
-            values: Tensor::cat(vec![self.values, next.values], 2),
-        }
-    }
-
     /// Those of these rows of the batch.
     pub fn select(self, rows: &[usize]) -> Self {
         let rows = index(rows, &self.keys.device());

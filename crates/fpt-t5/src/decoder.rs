@@ -1,12 +1,12 @@
-//! The decoder stack, and what it remembers between tokens.
+//! The decoder stack.
 
 use burn::module::Module;
 use burn::tensor::{Device, FloatDType, Tensor};
 
 use crate::position::{SelfBias, cross_bias};
 use crate::{
-    Attention, AttentionKind, EncoderOutput, FeedForward, KeysValues, RelativePositionBias,
-    StackKind, T5Config, T5LayerNorm, Taps,
+    Attention, AttentionKind, EncoderOutput, FeedForward, KvCache, RelativePositionBias, StackKind,
+    T5Config, T5LayerNorm, Taps,
 };
 
 /// One decoder layer: self-attention, cross-attention and feed-forward network.
@@ -35,50 +35,6 @@ pub struct Decoder {
     pub block: Vec<DecoderBlock>,
     /// Norm of the output.
     pub final_norm: T5LayerNorm,
-}
-
-/// What a decoder remembers between the tokens of one batch; the caller holds it, so that the model stays
-/// immutable and one model can serve many generations.
-#[derive(Clone, Debug, Default)]
-pub struct KvCache {
-    layers: Vec<LayerCache>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct LayerCache {
-    own: Option<KeysValues>,
-    cross: Option<KeysValues>,
-}
-
-impl KvCache {
-    /// An empty cache.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Number of positions decoded so far.
-    pub fn length(&self) -> usize {
-        self.layers
-            .first()
-            .and_then(|layer| layer.own.as_ref())
-            .map_or(0, KeysValues::length)
-    }
-
-    /// Let each row go on from what another has decoded so far: row `i` from row `from[i]`, of the same encoder
-    /// output. For beam search.
-    pub fn reorder(&mut self, from: &[usize]) {
-        for layer in &mut self.layers {
-            layer.own = layer.own.take().map(|own| own.select(from));
-        }
-    }
-
-    /// Keep these rows only, in this order, as [`EncoderOutput::select`] does.
-    pub fn select(&mut self, rows: &[usize]) {
-        for layer in &mut self.layers {
-            layer.own = layer.own.take().map(|own| own.select(rows));
-            layer.cross = layer.cross.take().map(|cross| cross.select(rows));
-        }
-    }
 }
 
 impl Decoder {
@@ -115,22 +71,27 @@ impl Decoder {
     ) -> Tensor<3> {
         let [_, length, _] = embeddings.dims();
         let own_bias = SelfBias::decoder(&self.position_bias, cache.length(), length);
-        let cross_bias = cross_bias(encoded.mask.clone());
-        cache
-            .layers
-            .resize_with(self.block.len(), LayerCache::default);
+        self.forward_biased(embeddings, &own_bias, encoded, cache, taps)
+    }
 
+    /// [`forward`](Self::forward) where `own_bias` says which positions see which.
+    pub(crate) fn forward_biased(
+        &self,
+        embeddings: Tensor<3>,
+        own_bias: &SelfBias,
+        encoded: &EncoderOutput,
+        cache: &mut KvCache,
+        taps: &mut dyn Taps,
+    ) -> Tensor<3> {
+        let cross_bias = cross_bias(encoded.mask.clone());
+        let (caches, expected) = cache.layers(self.block.len());
         let mut x = embeddings;
-        for (layer, (block, cache)) in self.block.iter().zip(&mut cache.layers).enumerate() {
+        for (layer, (block, cache)) in self.block.iter().zip(caches).enumerate() {
             taps.residual(StackKind::Decoder, layer, &x);
             let dtype = block.attention.operand_dtype();
             let normed = block.attention_norm.forward(x.clone(), dtype);
             let new = block.attention.keys_values(normed.clone(), taps);
-            let own = match cache.own.take() {
-                Some(before) => before.append(new),
-                None => new,
-            };
-            cache.own = Some(own.clone());
+            let own = cache.append(new, expected);
             let place = (StackKind::Decoder, layer, AttentionKind::SelfAttention);
             let bias = own_bias.of(block.attention.kept_heads.as_deref());
             x = block.attention.forward(x, normed, own, bias, place, taps);

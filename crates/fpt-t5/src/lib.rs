@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod attention;
+mod cache;
 mod checkpoint;
 mod config;
 mod decoder;
@@ -24,9 +25,10 @@ mod tokenizer;
 pub use attention::{Attention, KeysValues, index};
 /// The version of Burn whose tensors and devices this API has.
 pub use burn;
+pub use cache::KvCache;
 pub use checkpoint::{SaveOptions, weight_files};
 pub use config::{EosTokenId, FeedForwardKind, T5Config};
-pub use decoder::{Decoder, DecoderBlock, KvCache};
+pub use decoder::{Decoder, DecoderBlock};
 pub use encoder::{Encoder, EncoderBlock};
 pub use error::T5Error;
 pub use feed_forward::FeedForward;

@@ -1,6 +1,6 @@
 //! Additive masks: 0 where attention may look, a large negative number where it may not.
 
-use burn::tensor::{Bool, Device, Tensor};
+use burn::tensor::{Bool, Device, Tensor, TensorData};
 
 /// Far below any score, yet finite, so that a row without visible keys stays free of NaN.
 const HIDDEN: f64 = -1e9;
@@ -30,7 +30,24 @@ pub(crate) fn future_mask(offset: usize, length: usize, device: &Device) -> Tens
     }
 }
 
-/// The same by distance, `[queries + keys - 1]`: what is added to the score of query `i`, the `i`-th of the last
+/// The mask `[batch, 1, queries, keys]` of queries that each see the keys in its list in `visible`, row by row.
+pub(crate) fn listed_mask(
+    visible: &[Vec<usize>],
+    batch: usize,
+    keys: usize,
+    device: &Device,
+) -> Tensor<4> {
+    let mut mask = vec![HIDDEN as f32; visible.len() * keys];
+    for (mask, visible) in mask.chunks_exact_mut(keys.max(1)).zip(visible) {
+        for &key in visible {
+            mask[key] = 0.0;
+        }
+    }
+    let queries = visible.len().checked_div(batch).unwrap_or_default();
+    Tensor::from_data(TensorData::new(mask, [batch, 1, queries, keys]), device)
+}
+
+/// [`future_mask`] by distance, `[queries + keys - 1]`: what is added to the score of query `i`, the `i`-th of the last
 /// `queries` positions, and key `k` at `queries - 1 - i + k`.
 pub(crate) fn hidden_distances(queries: usize, keys: usize) -> Vec<f32> {
     let visible = |place| place < keys;

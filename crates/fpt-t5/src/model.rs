@@ -5,6 +5,7 @@ use burn::nn::{Embedding, EmbeddingConfig, Initializer, Linear};
 use burn::tensor::{Bool, DType, Device, FloatDType, Int, Tensor};
 
 use crate::feed_forward::linear;
+use crate::position::SelfBias;
 use crate::{
     Decoder, Encoder, IGNORED_LABEL, KvCache, NoTaps, Recompute, T5Config, Taps, index, taps,
 };
@@ -133,6 +134,23 @@ impl T5 {
         taps: &mut dyn Taps,
     ) -> Tensor<3> {
         let hidden = self.decoder.forward(self.embed(ids), encoded, cache, taps);
+        self.head(hidden, taps)
+    }
+
+    /// Logits `[batch, hypotheses, vocabulary]` of what follows the last ids of some hypotheses about each row of
+    /// `encoded`. Cache and `own_bias` take the hypotheses for positions, so that they share what is read of `encoded`.
+    pub(crate) fn decode_hypotheses(
+        &self,
+        last: Tensor<2, Int>,
+        own_bias: &SelfBias,
+        encoded: &EncoderOutput,
+        cache: &mut KvCache,
+    ) -> Tensor<3> {
+        let taps = &mut NoTaps;
+        let embeddings = self.embed(last);
+        let hidden = self
+            .decoder
+            .forward_biased(embeddings, own_bias, encoded, cache, taps);
         self.head(hidden, taps)
     }
 

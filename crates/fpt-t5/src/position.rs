@@ -5,7 +5,7 @@ use burn::nn::Initializer;
 use burn::tensor::{Device, Int, Tensor, TensorData, module};
 
 use crate::attention::index;
-use crate::mask::{future_mask, hidden_distances, hidden_keys, padding_mask};
+use crate::mask::{future_mask, hidden_distances, hidden_keys, listed_mask, padding_mask};
 use crate::{AttentionBias, T5Config};
 
 /// The relative-position bias of a stack (`T5Attention.compute_bias` in transformers).
@@ -63,6 +63,18 @@ impl RelativePositionBias {
         let buckets = self.buckets(offset, queries, keys);
         let index = Tensor::<1, Int>::from_data(buckets.as_slice(), &weight.device());
         weight.transpose().select(1, index)
+    }
+
+    /// The bias of queries at position `query` against keys at the positions `keys`: `[1, heads, 1, keys]`.
+    fn against(&self, query: usize, keys: &[usize]) -> Tensor<4> {
+        let weight = self.weight.val();
+        let [buckets, _] = weight.dims();
+        let bucket = |&key: &usize| self.bucket(key as i64 - query as i64, buckets as i64) as i32;
+        let index: Vec<i32> = keys.iter().map(bucket).collect();
+        let index = Tensor::<1, Int>::from_data(index.as_slice(), &weight.device());
+        let [_, heads] = weight.dims();
+        let bias = weight.select(0, index).transpose();
+        bias.reshape([1, heads, 1, keys.len()])
     }
 
     /// The bucket of each distance, from key 0 and the last query to the last key and query `offset`.
@@ -146,6 +158,20 @@ impl SelfBias {
         }
         let mask = (length > 1).then(|| future_mask(offset, length, &device.inner()));
         Self::whole(position.forward(offset, length, keys), mask)
+    }
+
+    /// Of hypotheses about each row of a batch, which all stand at the last of the positions of `keys`: each sees the
+    /// keys in its list in `visible`, row by row.
+    pub(crate) fn hypotheses(
+        position: &RelativePositionBias,
+        keys: &[usize],
+        visible: &[Vec<usize>],
+        batch: usize,
+    ) -> Self {
+        let query = keys.last().copied().unwrap_or_default();
+        let device = position.weight.device().inner();
+        let mask = listed_mask(visible, batch, keys.len(), &device);
+        Self::whole(position.against(query, keys), Some(mask))
     }
 
     fn whole(position: Tensor<4>, mask: Option<Tensor<4>>) -> Self {

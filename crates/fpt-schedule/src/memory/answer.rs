@@ -38,7 +38,7 @@ pub struct AnswerShape {
 /// | when | values |
 /// |---|---|
 /// | the encoder's layer | 128 L of a head's scores (on a GPU heads·(L² + L²*) of scores), 3 L·d, L·d* + the more of 4 L·inner* and 3 L·d_ff* |
-/// | the decoder's token | L·d, B·(L·d + layers·2·(L + T)·inner* + 2 T·inner* + 3 vocabulary) |
+/// | the decoder's token | 2 L·d + layers·2 L·inner*, B·((layers + 1)·2 T·inner* + 2 B·T·(heads + 1) + 3 vocabulary) |
 ///
 /// and once, for all rows, 2 heads·L of bias by distance.
 pub fn answering(shape: &ModelShape, batch: &AnswerShape, settings: &StepSettings) -> u64 {
@@ -58,12 +58,16 @@ pub fn answering(shape: &ModelShape, batch: &AnswerShape, settings: &StepSetting
     let encoder = attention + F32 * n(3) * length * d + operands(length * (d + widest));
 
     let layers = n(shape.decoder_layers);
-    let cache = operands(n(2) * inner * (layers * (length + answer) + answer));
+    let source = F32 * n(2) * length * d + operands(n(2) * inner * layers * length);
+    // What is attended to, once more for the layer that makes room for more of it.
+    let own = operands(n(2) * inner * (layers + n(1)) * answer);
+    // Which of all beams' tokens one attends to.
+    let bias = n(2) * F32 * (heads + n(1)) * beams * answer;
     let vocabulary = n(shape.vocabulary);
-    let beam = F32 * length * d + cache + n(3) * F32 * vocabulary;
+    let beam = own + bias + n(3) * F32 * vocabulary;
     // Each of B beams has up to 2 B continuations, none more than there are words.
     let continuations = beams * (n(2) * beams).min(vocabulary) * CANDIDATE;
-    let decoder = F32 * length * d + beams * beam;
+    let decoder = source + beams * beam;
 
     (n(batch.rows) * (encoder.max(decoder) + continuations) + once).0
 }

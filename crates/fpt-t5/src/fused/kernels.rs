@@ -12,6 +12,8 @@ const TWICE_SQRT_2_OVER_PI: f32 = portable::TWICE_SQRT_2_OVER_PI as f32;
 const CUBIC: f32 = portable::CUBIC as f32;
 
 const LANES: usize = 16;
+/// Exponentials that are added up in f32, as many in each lane as lanes.
+const EXPONENTIALS: usize = LANES * LANES;
 
 /// Sum of `f(0..n)`, in an order that vectors can follow.
 #[inline(always)]
@@ -185,6 +187,24 @@ pub fn log_sum_exp(x: &[f32]) -> f32 {
     sum(x.len(), |i| exp(x[i] - top)).ln() + top
 }
 
+/// `Σ exp(x - top)`: parts of a long row are added up in f64, so that it is exact to what the exponentials are.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma"))]
+pub fn exp_sum(x: &[f32], top: f32) -> f64 {
+    let mut total = 0.0;
+    for x in x.chunks(EXPONENTIALS) {
+        total += f64::from(sum(x.len(), |i| exp(x[i] - top)));
+    }
+    total
+}
+
+/// The largest of each `width` elements.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma"))]
+pub fn maxima(x: &[f32], width: usize, out: &mut [f32]) {
+    for (x, out) in x.chunks(width).zip(out) {
+        *out = largest(x);
+    }
+}
+
 /// `exp(x - log_sum_exp) · scale`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma"))]
 pub fn scaled_softmax(x: &[f32], log_sum_exp: f32, scale: f32, out: &mut [f32]) {
@@ -195,7 +215,7 @@ pub fn scaled_softmax(x: &[f32], log_sum_exp: f32, scale: f32, out: &mut [f32]) 
 
 #[cfg(test)]
 mod tests {
-    use super::exp;
+    use super::{exp, exp_sum, maxima};
 
     #[test]
     fn exp_is_exact_to_a_few_units_in_the_last_place() {
@@ -211,5 +231,29 @@ mod tests {
         assert_eq!(exp(-87.1), 0.0);
         assert_eq!(exp(f32::NEG_INFINITY), 0.0);
         assert!(exp(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn sums_of_exponentials_are_as_exact_as_their_terms() {
+        for length in [0, 1, 15, 255, 256, 257, 32_128] {
+            let x: Vec<f32> = (0..length).map(|i| (i % 977) as f32 / -40.0).collect();
+            let exact: f64 = x.iter().map(|&x| f64::from(x).exp()).sum();
+            let ours = exp_sum(&x, 0.0);
+            assert!(
+                (ours - exact).abs() <= 2.0 * f64::from(f32::EPSILON) * exact,
+                "{length}: {ours} {exact}"
+            );
+        }
+    }
+
+    #[test]
+    fn maxima_of_blocks_and_of_what_is_left() {
+        let x: Vec<f32> = (0..70).map(|i| ((i * 37) % 71) as f32 - 40.0).collect();
+        let mut found = [0.0; 3];
+        maxima(&x, 32, &mut found);
+        let expected = x
+            .chunks(32)
+            .map(|x| x.iter().copied().fold(f32::MIN, f32::max));
+        assert_eq!(found.to_vec(), expected.collect::<Vec<_>>());
     }
 }

@@ -27,6 +27,8 @@ use burn::backend::tensor::{FloatTensor, IntTensor, QuantizedTensor};
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::{DType, Device, FloatDType, Int, Tensor};
 
+pub(crate) use kernels::{exp_sum, maxima};
+
 /// The operations, on a backend's tensors.
 #[backend_extension(Flex, Cube: cfg(feature = "cube"), Autodiff)]
 pub(crate) trait FusedOps: Backend {

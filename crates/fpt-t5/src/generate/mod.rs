@@ -1,6 +1,7 @@
 //! Text from a T5: greedy decoding and beam search.
 
 mod beam;
+mod best;
 
 use burn::tensor::{Int, Tensor, TensorData};
 
@@ -64,8 +65,7 @@ impl T5 {
     }
 
     /// Greedy decoding whose ids are read from the device once every `tokens_a_read` tokens; until then, rows that have
-    /// ended go on, and what they say is cut off. They leave the batch as soon as they are a quarter of it: fewer are not
-    /// worth a copy of the cache.
+    /// ended go on, and what they say is cut off. They leave the batch as soon as they [may](may_leave).
     fn greedy_reading(
         &self,
         encoded: &EncoderOutput,
@@ -77,7 +77,7 @@ impl T5 {
         let has_ended = |answer: &[u32]| answer.last().is_some_and(|&id| eos.contains(id));
         let mut answers: Vec<Vec<u32>> = vec![Vec::new(); batch];
         let mut encoded = encoded.clone();
-        let mut cache = KvCache::new();
+        let mut cache = KvCache::expecting(generation.max_new_tokens);
         // Which answer each row of the batch goes on with, and the last token of each.
         let mut rows: Vec<usize> = (0..batch).collect();
         let mut last = vec![self.config().decoder_start_token_id; batch];
@@ -101,7 +101,7 @@ impl T5 {
             if going.is_empty() {
                 break;
             }
-            if going.len() * 4 <= rows.len() * 3 {
+            if may_leave(going.len(), rows.len()) {
                 cache.select(&going);
                 encoded = encoded.select(&going);
                 rows = going.iter().map(|&place| rows[place]).collect();
@@ -150,6 +150,12 @@ impl T5 {
             _ => logits,
         }
     }
+}
+
+/// Whether those that have ended leave a batch of which so many go on: less than a quarter is not worth a copy of the
+/// cache.
+fn may_leave(going: usize, all: usize) -> bool {
+    going * 4 <= all * 3
 }
 
 /// `ids`, one a row, `[rows, 1]`, as the decoder of `encoded` takes them.

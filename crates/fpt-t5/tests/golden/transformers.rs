@@ -264,20 +264,21 @@ fn decoding_step_by_step_equals_teacher_forcing() {
     let [batch, length] = inputs.dims();
     let whole = model.decode(inputs.clone(), &encoded, &mut KvCache::new());
 
-    // In pieces of one, of two, and the rest: the cache must not care how it was filled.
-    let mut cache = KvCache::new();
-    let mut pieces = Vec::new();
-    for (from, to) in [(0, 1), (1, 3), (3, length)] {
-        let piece = inputs.clone().slice([0..batch, from..to]);
-        pieces.push(model.decode_tapped(piece, &encoded, &mut cache, &mut NoTaps));
-        assert_eq!(cache.length(), to);
+    // In pieces of one, of two, and the rest: the cache must not care how it was filled, nor how much is expected.
+    let whole = values(whole);
+    for expected in [0, 2, length, 100] {
+        let mut cache = KvCache::expecting(expected);
+        let mut pieces = Vec::new();
+        for (from, to) in [(0, 1), (1, 3), (3, length)] {
+            let piece = inputs.clone().slice([0..batch, from..to]);
+            // What a copy of the cache goes on with is not for this one.
+            _ = model.decode(piece.clone() + 1, &encoded, &mut cache.clone());
+            pieces.push(model.decode_tapped(piece, &encoded, &mut cache, &mut NoTaps));
+            assert_eq!(cache.length(), to);
+        }
+        let logits = values(Tensor::cat(pieces, 1));
+        assert_close("stepwise logits", &logits, &whole, 1e-5);
     }
-    assert_close(
-        "stepwise logits",
-        &values(Tensor::cat(pieces, 1)),
-        &values(whole),
-        1e-5,
-    );
 }
 
 #[test]
