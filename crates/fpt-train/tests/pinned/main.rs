@@ -207,8 +207,12 @@ fn assert_close(ours: &str, theirs: &str) {
     assert_eq!(ours.len(), theirs.len());
     for (number, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
         assert_eq!(ours.2, theirs.2, "FLOPs of the {number}th step");
-        let bound = (0.002 * 4_f64.powi(ours.3 - 1)).min(0.5);
-        for (ours, theirs) in [(ours.0, theirs.0), (ours.1, theirs.1)] {
+        let bound = 0.002 * 4_f64.powi(ours.3 - 1);
+        // The norm of a gradient may be many times another's next to it.
+        for (ours, theirs, bound) in [
+            (ours.0, theirs.0, bound.min(0.5)),
+            (ours.1, theirs.1, bound),
+        ] {
             let difference = (ours - theirs).abs() / theirs.abs().max(1e-3);
             assert!(
                 difference < bound,
