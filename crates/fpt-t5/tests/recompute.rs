@@ -107,8 +107,8 @@ fn what_is_computed_again_gives_the_same_numbers_from_less_memory() {
         let probabilities = 6 * 4 * 4 * (LENGTH + 5) * (LENGTH + 5) * size_of::<f32>();
         assert!(attention < kept - probabilities / 2, "{told}");
         assert!(layers < kept / 2, "{told}");
-        // Asked for nothing again, it keeps all.
-        assert_eq!(peak(Recompute::None), kept);
+        // Asked for nothing again, it keeps all, but for what threads have at a time.
+        assert!(peak(Recompute::None).abs_diff(kept) < kept / 100);
         assert!(growth(&model) > 3.0, "{}", growth(&model));
         for recompute in [Recompute::Attention, Recompute::Layers] {
             let growth = growth(&model.clone().recomputing(recompute));
