@@ -354,7 +354,7 @@ tell_all() {
         squeue --states=all --json | jq --compact-output '.jobs[] | {job_id, array_job_id, array_task_id, array_task_string,
             job_state, state_reason, exit_code, restart_cnt, nodes, submit_time, start_time, end_time}'
     fi
-    tell sacct --allocations --parsable2 --format=JobID,JobIDRaw,JobName,State,ExitCode,Reason,Restarts,NodeList,Elapsed,Timelimit,End
+    tell sacct --allocations --parsable2 --format=JobID,JobIDRaw,JobName,State,ExitCode,Reason,NodeList,Elapsed,Timelimit,End
     tell sacct --duplicates --parsable2 --format=JobID,State,ExitCode,DerivedExitCode,NodeList,Elapsed,MaxRSS,Start,End
 }
 
