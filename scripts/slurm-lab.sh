@@ -28,7 +28,7 @@ PORT=${SLURM_LAB_PORT:-27817}
 NODES=(n1 n2 n3 n4)
 DBD_PORT=$((PORT + 5)) DATABASE_PORT=$((PORT + 6))
 CGROUPS=/sys/fs/cgroup
-ACCOUNTING=no
+ACCOUNTING=no ACCOUNTING_PACKAGES="slurmdbd slurm-wlm-mysql-plugin mariadb-server"
 # A package's daemons are not on every user's path.
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -197,7 +197,9 @@ kill_node() {
 }
 
 all_idle() {
-    [ "$(SLURM_CONF=$1/slurm.conf timeout 5 sinfo --noheader --Node --partition=normal --format=%T | grep -cx idle)" -eq ${#NODES[@]} ]
+    local idle
+    idle=$(SLURM_CONF=$1/slurm.conf timeout 5 sinfo --noheader --Node --partition=normal --format=%T | grep -cx idle)
+    [ "$idle" -eq ${#NODES[@]} ]
 }
 
 start() {
@@ -309,7 +311,8 @@ JOB
 submit() {
     local name=$1
     shift
-    sbatch --parsable --job-name="$name" --mem=64 --open-mode=append --output="$JOBS/$name-%A_%a.log" "$@" "$JOBS/job.sh" "$name"
+    sbatch --parsable --job-name="$name" --mem=64 --open-mode=append --output="$JOBS/$name-%A_%a.log" "$@" \
+        "$JOBS/job.sh" "$name"
 }
 
 # field JOB NAME: of an element's or a job's record.
@@ -324,7 +327,10 @@ is() {
 # expect SECONDS JOB FIELD VALUE: within that time.
 expect() {
     local result=ok
-    wait_for "$1" is "$2" "$3" "$4" || { result="NOT AS EXPECTED: $3=$(field "$2" "$3"), not $4" && UNEXPECTED=$((UNEXPECTED + 1)); }
+    if ! wait_for "$1" is "$2" "$3" "$4"; then
+        result="NOT AS EXPECTED: $(field "$2" "$3")"
+        UNEXPECTED=$((UNEXPECTED + 1))
+    fi
     echo "-- $(date -u +%T) job $2: $3=$4: $result"
 }
 
@@ -344,7 +350,7 @@ tell() {
 }
 
 tell_all() {
-    local fields=JobArrayID:12,JobID:8,ArrayJobID:12,ArrayTaskID:14,Name:10,State:16,Reason:24,exit_code:10,RestartCnt:12,NodeList:10,TimeUsed:8
+    local fields="JobArrayID:|,JobID:|,State:|,Reason:|,exit_code:|,RestartCnt:|,NodeList:|,TimeUsed:"
     tell squeue --states=all
     tell squeue --states=all --array --Format="$fields"
     tell scontrol --oneliner show job
@@ -375,7 +381,7 @@ check() {
     victim=$(submit victim --cpus-per-task=2 --nodelist=n4 --requeue)
     lost=$(submit lost --nodelist=n3 --requeue)
     kept=$(submit kept --nodelist=n3 --no-requeue)
-    submit bare --export=NONE --exclude=n3,n4
+    submit bare --export=NONE --exclude=n3,n4 >/dev/null
     tell squeue
     expect 10 "$victim" JobState RUNNING
     expect 10 "$lost" JobState RUNNING
@@ -415,7 +421,8 @@ accounting() {
     [ "$1" = --accounting ] || fail "unknown argument $1"
     local tool
     for tool in slurmdbd mariadbd mariadb-install-db; do
-        command -v "$tool" >/dev/null || fail "$tool is not there: apt-get install --no-install-recommends slurmdbd slurm-wlm-mysql-plugin mariadb-server"
+        command -v "$tool" >/dev/null \
+            || fail "$tool is not there: apt-get install --no-install-recommends $ACCOUNTING_PACKAGES"
     done
     ACCOUNTING=yes
 }
