@@ -18,8 +18,8 @@ const TILE: usize = 4;
 const STEP: usize = 64;
 /// Sums that one instruction adds to.
 const LANES: usize = STEP / 4;
-/// Rows that meet all of the matrix before the next ones come: with their sums, what the nearest cache holds.
-const CHUNK: usize = 32;
+/// Rows that meet all of the matrix before the next ones come: what a cache holds that only one thread uses.
+const CHUNK: usize = 128;
 /// Tiles between one that is fetched and the one that is multiplied.
 const AHEAD: usize = 2;
 /// Parts of the columns for each thread, at most: the second thread may come late.
@@ -116,8 +116,8 @@ fn round_block(x: &[f32], out: &mut [i8]) -> f32 {
 struct Rows {
     /// `[rows, stride]`.
     values: Vec<i8>,
-    /// What the sums of a block begin with, since weights are multiplied as numbers from 0 to 255: `[rows, blocks]`.
-    starts: Vec<[i32; LANES]>,
+    /// What the sum of a block begins with, since weights are multiplied as numbers from 0 to 255: `[rows, blocks]`.
+    starts: Vec<i32>,
     /// `[rows / TILE, blocks]`, of each row as often as there are columns in a tile.
     scales: Vec<[f32; TILE * TILE]>,
     rows: usize,
@@ -133,7 +133,7 @@ impl Rows {
         let stride = blocks * padded;
         let mut values = vec![0; rows * stride];
         let mut scales = vec![[0.0; TILE * TILE]; rows / TILE * blocks];
-        let mut starts = vec![[0; LANES]; rows * blocks];
+        let mut starts = vec![0; rows * blocks];
         let places = values.chunks_exact_mut(padded).zip(&mut starts);
         for (index, (x, (values, starts))) in x.chunks_exact(block).zip(places).enumerate() {
             let (row, place) = (index / blocks, index % blocks);
@@ -164,16 +164,10 @@ impl Rows {
     }
 }
 
-/// `-128 · Σ x` of what each sum adds up.
+/// `-128 · Σ x`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma"))]
-fn start(values: &[i8]) -> [i32; LANES] {
-    let mut starts = [0; LANES];
-    for step in values.as_chunks::<STEP>().0 {
-        for (start, x) in starts.iter_mut().zip(step.as_chunks::<4>().0) {
-            *start -= 128 * x.iter().map(|&x| i32::from(x)).sum::<i32>();
-        }
-    }
-    starts
+fn start(values: &[i8]) -> i32 {
+    -128 * values.iter().map(|&x| i32::from(x)).sum::<i32>()
 }
 
 /// `x · weightᵀ` of contiguous `x`, `[rows, width]`, into `out`, `[rows, columns]`, split between the threads of the
@@ -233,6 +227,15 @@ fn prefetch(_: &i8) {}
     "x86_64+avx2+fma"
 ))]
 fn product(x: &Rows, weight: &Matrix<'_>, first: usize, count: usize, out: &mut [f32]) {
+    let wide = match_target! {
+        "x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx512vnni" => {
+            wide::product(x, weight, first, count, out)
+        },
+        _ => false,
+    };
+    if wide {
+        return;
+    }
     let size = TILE * weight.width;
     let mut scales = Vec::new();
     for column in (first..first + count).step_by(TILE) {
@@ -263,7 +266,7 @@ fn product(x: &Rows, weight: &Matrix<'_>, first: usize, count: usize, out: &mut 
 struct XTile<'a> {
     /// Of each row the steps of all blocks.
     values: [&'a [[i8; STEP]]; TILE],
-    starts: [&'a [[i32; LANES]]; TILE],
+    starts: [&'a [i32]; TILE],
     /// A block after the other, each row's as often as there are columns.
     scales: &'a [[f32; TILE * TILE]],
 }
@@ -320,7 +323,7 @@ mod vnni {
 
     use bytemuck::cast;
 
-    use super::{STEP, TILE, WTile, XTile};
+    use super::{LANES, STEP, TILE, WTile, XTile};
 
     /// [`super::sums`].
     #[inline]
@@ -350,10 +353,10 @@ mod vnni {
         let mut sums = _mm512_set1_ps(0.0);
         let mut step = 0;
         for place in 0..blocks {
-            let mut a: [__m512i; TILE] = [cast(s0[place]); TILE];
-            let mut b: [__m512i; TILE] = [cast(s1[place]); TILE];
-            let mut c: [__m512i; TILE] = [cast(s2[place]); TILE];
-            let mut d: [__m512i; TILE] = [cast(s3[place]); TILE];
+            let mut a: [__m512i; TILE] = [only(s0[place]); TILE];
+            let mut b: [__m512i; TILE] = [only(s1[place]); TILE];
+            let mut c: [__m512i; TILE] = [only(s2[place]); TILE];
+            let mut d: [__m512i; TILE] = [only(s3[place]); TILE];
             for _ in 0..steps {
                 if step >= count {
                     break;
@@ -387,6 +390,15 @@ mod vnni {
         cast::<__m512, _>(sums)
     }
 
+    /// A sum that has not begun in the other lanes.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512vnni")]
+    fn only(start: i32) -> __m512i {
+        let mut lanes = [0; LANES];
+        lanes[0] = start;
+        cast(lanes)
+    }
+
     /// In each 128 bits the four sums of what four vectors have there.
     #[inline]
     #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512vnni")]
@@ -403,6 +415,179 @@ mod vnni {
             _mm512_shuffle_i32x4::<0x88>(a, b),
             _mm512_shuffle_i32x4::<0xdd>(a, b),
         )
+    }
+}
+
+/// The same for many rows: a lane adds up a column, so that nothing is added across lanes, once the columns are in that
+/// order.
+#[cfg(target_arch = "x86_64")]
+#[allow(clippy::needless_range_loop)]
+mod wide {
+    use std::arch::x86_64::{
+        __m512, __m512i, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_mul_ps,
+        _mm512_set1_epi8, _mm512_set1_epi32, _mm512_set1_ps, _mm512_shuffle_i32x4,
+        _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+        _mm512_xor_si512,
+    };
+
+    use bytemuck::{Zeroable, cast};
+
+    use super::{LANES, Matrix, Rows, STEP, TILE};
+
+    /// Rows from which on ordering columns is worth it.
+    const MANY: usize = 8;
+    /// Rows in a tile.
+    const HIGH: usize = 8;
+    /// Columns in a tile.
+    const WIDE: usize = 2 * LANES;
+
+    /// [`super::product`], if it is one for this: then `true`.
+    #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512vnni")]
+    pub(super) fn product(
+        x: &Rows,
+        weight: &Matrix<'_>,
+        first: usize,
+        count: usize,
+        out: &mut [f32],
+    ) -> bool {
+        if x.rows < MANY || !weight.block.is_multiple_of(STEP) {
+            return false;
+        }
+        let mut packed = vec![[0_i32; WIDE]; weight.width / 4];
+        let mut scales = vec![[0.0; WIDE]; x.blocks];
+        for column in (first..first + count).step_by(WIDE) {
+            let columns = WIDE.min(first + count - column);
+            pack(weight, column, columns, &mut packed);
+            let all = weight.scales.chunks_exact(weight.rows());
+            for (scales, all) in scales.iter_mut().zip(all) {
+                scales[..columns].copy_from_slice(&all[column..][..columns]);
+            }
+            let mut row = 0;
+            while row < x.rows {
+                let place = &mut out[row * count + (column - first)..];
+                if x.rows - row >= HIGH {
+                    tile::<HIGH>(x, row, &packed, &scales, place, [count, columns]);
+                    row += HIGH;
+                } else {
+                    tile::<TILE>(x, row, &packed, &scales, place, [count, columns]);
+                    row += TILE;
+                }
+            }
+        }
+        true
+    }
+
+    /// Four inputs of each column after four others, as numbers from 0 to 255. Where there are fewer columns, the last one
+    /// again, whose products nobody takes.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512vnni")]
+    fn pack(weight: &Matrix<'_>, column: usize, columns: usize, packed: &mut [[i32; WIDE]]) {
+        let shift = _mm512_set1_epi8(-128);
+        for half in 0..2 {
+            for step in 0..weight.width / STEP {
+                let mut lines = [__m512i::zeroed(); LANES];
+                for lane in 0..LANES {
+                    let from = column + (half * LANES + lane).min(columns - 1);
+                    let line = &weight.values[from * weight.width + step * STEP..];
+                    if let Some(line) = line.first_chunk::<STEP>() {
+                        lines[lane] = _mm512_xor_si512(cast(*line), shift);
+                    }
+                }
+                let turned = transposed(lines);
+                let packed = &mut packed[step * LANES..][..LANES];
+                for place in 0..LANES {
+                    let lanes: [i32; LANES] = cast(turned[place]);
+                    packed[place][half * LANES..][..LANES].copy_from_slice(&lanes);
+                }
+            }
+        }
+    }
+
+    /// 16 times 16 numbers of 32 bits.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512vnni")]
+    fn transposed(lines: [__m512i; LANES]) -> [__m512i; LANES] {
+        let mut fours = lines;
+        for group in 0..4 {
+            let at = 4 * group;
+            let (a, b, c, d) = (lines[at], lines[at + 1], lines[at + 2], lines[at + 3]);
+            let (ab, cd) = (_mm512_unpacklo_epi32(a, b), _mm512_unpacklo_epi32(c, d));
+            fours[at] = _mm512_unpacklo_epi64(ab, cd);
+            fours[at + 1] = _mm512_unpackhi_epi64(ab, cd);
+            let (ab, cd) = (_mm512_unpackhi_epi32(a, b), _mm512_unpackhi_epi32(c, d));
+            fours[at + 2] = _mm512_unpacklo_epi64(ab, cd);
+            fours[at + 3] = _mm512_unpackhi_epi64(ab, cd);
+        }
+        let mut turned = fours;
+        for place in 0..4 {
+            let (a, b) = (fours[place], fours[place + 4]);
+            let (c, d) = (fours[place + 8], fours[place + 12]);
+            let (ab, cd) = (
+                _mm512_shuffle_i32x4::<0x88>(a, b),
+                _mm512_shuffle_i32x4::<0x88>(c, d),
+            );
+            turned[place] = _mm512_shuffle_i32x4::<0x88>(ab, cd);
+            turned[place + 8] = _mm512_shuffle_i32x4::<0xdd>(ab, cd);
+            let (ab, cd) = (
+                _mm512_shuffle_i32x4::<0xdd>(a, b),
+                _mm512_shuffle_i32x4::<0xdd>(c, d),
+            );
+            turned[place + 4] = _mm512_shuffle_i32x4::<0x88>(ab, cd);
+            turned[place + 12] = _mm512_shuffle_i32x4::<0xdd>(ab, cd);
+        }
+        turned
+    }
+
+    /// The products of some rows and columns, of which the first `columns` are taken, into rows that are `count` apart.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512vnni")]
+    fn tile<const ROWS: usize>(
+        x: &Rows,
+        row: usize,
+        packed: &[[i32; WIDE]],
+        scales: &[[f32; WIDE]],
+        out: &mut [f32],
+        [count, columns]: [usize; 2],
+    ) {
+        let (values, _) = x.values.as_chunks::<4>();
+        let steps = packed.len() / x.blocks;
+        let mut sums = [[_mm512_set1_ps(0.0); 2]; ROWS];
+        for block in 0..x.blocks {
+            let packed = &packed[block * steps..][..steps];
+            let mut lines: [&[[i8; 4]]; ROWS] = [&[]; ROWS];
+            let mut dots = [[__m512i::zeroed(); 2]; ROWS];
+            for i in 0..ROWS {
+                let at = (row + i) * packed.len() * x.blocks + block * steps;
+                lines[i] = &values[at..][..steps];
+                dots[i] = [_mm512_set1_epi32(x.starts[(row + i) * x.blocks + block]); 2];
+            }
+            for step in 0..steps {
+                let [left, right]: [__m512i; 2] = cast(packed[step]);
+                for i in 0..ROWS {
+                    let x = _mm512_set1_epi32(cast(lines[i][step]));
+                    dots[i][0] = _mm512_dpbusd_epi32(dots[i][0], left, x);
+                    dots[i][1] = _mm512_dpbusd_epi32(dots[i][1], right, x);
+                }
+            }
+            let of_columns: [__m512; 2] = cast(scales[block]);
+            for i in 0..ROWS {
+                let place = row + i;
+                let scales = &x.scales[place / TILE * x.blocks + block];
+                let of_row = _mm512_set1_ps(scales[place % TILE * TILE]);
+                for half in 0..2 {
+                    let scale = _mm512_mul_ps(of_row, of_columns[half]);
+                    let dots = _mm512_cvtepi32_ps(dots[i][half]);
+                    sums[i][half] = _mm512_fmadd_ps(dots, scale, sums[i][half]);
+                }
+            }
+        }
+        for i in 0..ROWS {
+            let sums: [f32; WIDE] = cast(sums[i]);
+            // Rows that are no more than filling have no place.
+            if let Some(out) = out.get_mut(i * count..i * count + columns) {
+                out.copy_from_slice(&sums[..columns]);
+            }
+        }
     }
 }
 
