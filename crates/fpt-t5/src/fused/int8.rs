@@ -315,15 +315,15 @@ fn sums(x: &XTile<'_>, w: &WTile<'_>) -> [[f32; TILE]; TILE] {
 #[allow(clippy::needless_range_loop)]
 mod vnni {
     use std::arch::x86_64::{
-        __m512, __m512i, _mm512_add_epi32, _mm512_broadcast_f32x4, _mm512_cvtepi32_ps,
-        _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_mul_ps, _mm512_set1_epi8, _mm512_set1_ps,
-        _mm512_shuffle_i32x4, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32,
-        _mm512_unpacklo_epi64, _mm512_xor_si512,
+        __m512, __m512i, _mm_cvtsi32_si128, _mm512_add_epi32, _mm512_broadcast_f32x4,
+        _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_mul_ps, _mm512_set1_epi8,
+        _mm512_set1_ps, _mm512_shuffle_i32x4, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64,
+        _mm512_unpacklo_epi32, _mm512_unpacklo_epi64, _mm512_xor_si512, _mm512_zextsi128_si512,
     };
 
     use bytemuck::cast;
 
-    use super::{LANES, STEP, TILE, WTile, XTile};
+    use super::{STEP, TILE, WTile, XTile};
 
     /// [`super::sums`].
     #[inline]
@@ -394,9 +394,8 @@ mod vnni {
     #[inline]
     #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512vnni")]
     fn only(start: i32) -> __m512i {
-        let mut lanes = [0; LANES];
-        lanes[0] = start;
-        cast(lanes)
+        // By way of memory it would have to wait for what was written.
+        _mm512_zextsi128_si512(_mm_cvtsi32_si128(start))
     }
 
     /// In each 128 bits the four sums of what four vectors have there.
