@@ -94,8 +94,7 @@ pub(crate) fn project_onto(
     taps: &mut dyn Taps,
 ) -> Tensor<3> {
     let weight = linear.weight.val();
-    let [_, d_out] = weight.dims();
-    taps.multiplied((x.shape().num_elements() * d_out) as u64);
+    count(&x, &weight, taps);
     fused::linear_onto(residual, x, weight)
 }
 
@@ -106,7 +105,12 @@ pub(crate) fn product(
     dtype: FloatDType,
     taps: &mut dyn Taps,
 ) -> Tensor<3> {
+    count(&x, &weight, taps);
+    fused::linear(x, weight, dtype)
+}
+
+/// Tell of the product of `x`, `[batch, length, in]`, and `weight`, `[in, out]`.
+fn count(x: &Tensor<3>, weight: &Tensor<2>, taps: &mut dyn Taps) {
     let [_, d_out] = weight.dims();
     taps.multiplied((x.shape().num_elements() * d_out) as u64);
-    fused::linear(x, weight, dtype)
 }

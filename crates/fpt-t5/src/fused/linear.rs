@@ -37,27 +37,19 @@ pub(super) fn widened(weight: FlexTensor) -> FlexTensor {
 pub(super) fn forward(x: &FlexTensor, weight: FlexTensor) -> FlexTensor {
     match as_it_lies::<bf16>(&weight) {
         Some(lying) => product_of_rows(x, lying),
-        None => match as_it_lies::<f32>(&weight) {
-            Some(lying) if few_rows::suits(rows_of(x), lying.len()) => product_of_rows(x, lying),
-            _ => product(x, widened(weight)),
+        None => match of_few_rows(x, &weight) {
+            Some(lying) => product_of_rows(x, lying),
+            None => product(x, widened(weight)),
         },
     }
 }
 
 /// `residual + x · weight`, in the place of `residual` if nothing else has it.
 pub(super) fn forward_onto(residual: FlexTensor, x: &FlexTensor, weight: FlexTensor) -> FlexTensor {
-    let few = weight.dtype() == DType::BF16
-        || (as_it_lies::<f32>(&weight))
-            .is_some_and(|lying| few_rows::suits(rows_of(x), lying.len()));
-    if few {
+    if weight.dtype() == DType::BF16 || of_few_rows(x, &weight).is_some() {
         return <Flex as FloatTensorOps<Flex>>::float_add(residual, forward(x, weight));
     }
-    let [width, columns]: [usize; 2] = weight.shape().dims();
-    let weight = dense(weight);
-    by_rows_into(owned(residual), x, columns, |x, out| {
-        let x = contiguous(x, [x.len() / width, width]);
-        multiply_and(Accum::Add, x, last_two_of(&weight, 0), out, columns);
-    })
+    product_into(owned(residual), Accum::Add, x, weight)
 }
 
 /// The gradient of the weight from that of `x · weight`.
@@ -103,10 +95,10 @@ fn as_it_lies<E: Element + bytemuck::Pod>(weight: &FlexTensor) -> Option<&[E]> {
     lies.then(|| &weight.storage()[layout.start_offset()..][..width * columns])
 }
 
-/// How many rows `x`, `[batch, length, width]`, has.
-fn rows_of(x: &FlexTensor) -> usize {
+/// The numbers of a weight in f32 as they lie, if so few rows of `x`, `[batch, length, width]`, are best multiplied by them.
+fn of_few_rows<'a>(x: &FlexTensor, weight: &'a FlexTensor) -> Option<&'a [f32]> {
     let [batch, length, _]: [usize; 3] = x.shape().dims();
-    batch * length
+    as_it_lies(weight).filter(|lying| few_rows::suits(batch * length, lying.len()))
 }
 
 /// `[batch, length, columns]` for `x`, `[batch, length, width]`, which `multiply` fills from its rows, some at a time.
@@ -148,11 +140,19 @@ fn by_rows_into(
 
 /// `x · weight` of f32.
 fn product(x: &FlexTensor, weight: FlexTensor) -> FlexTensor {
+    let [batch, length, _]: [usize; 3] = x.shape().dims();
+    let [_, columns]: [usize; 2] = weight.shape().dims();
+    let out = empty(Shape::new([batch, length, columns]));
+    product_into(out, Accum::Replace, x, weight)
+}
+
+/// [`product`] in the place of what there is, or added to it.
+fn product_into(out: FlexTensor, how: Accum, x: &FlexTensor, weight: FlexTensor) -> FlexTensor {
     let [width, columns]: [usize; 2] = weight.shape().dims();
     let weight = dense(weight);
-    by_rows(x, columns, |x, out| {
+    by_rows_into(out, x, columns, |x, out| {
         let x = contiguous(x, [x.len() / width, width]);
-        multiply(x, last_two_of(&weight, 0), out, columns);
+        multiply_and(how, x, last_two_of(&weight, 0), out, columns);
     })
 }
 
