@@ -74,7 +74,8 @@ fn the_predicted_memory_suffices_for_answers() {
             ..StepSettings::default()
         };
         let predicted = answering(&shape(model.config()), &shown, &settings);
-        let taken = measured(batch);
+        // Not what a thread's buffers grow by when it first gets a product of this size.
+        let taken = (0..4).map(|_| measured(batch)).min().unwrap();
         let ratio = predicted as f64 / taken as f64;
         off.push((batch, predicted, taken, ratio));
     }
