@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use fpt::grid::Stopped;
+use fpt::grid::{Stopped, Submitted};
 use fpt::terminal::Telling;
 use fpt::{stop, terminal};
 use xtask::{bench, data, interop, load, pretrain, records, reproduce, search, torture};
@@ -82,6 +82,7 @@ fn ended(result: anyhow::Result<bool>) -> ExitCode {
         Ok(false) => ExitCode::FAILURE,
         // It has said so.
         Err(error) if error.is::<Stopped>() => ExitCode::from(stop::exit_status()),
+        Err(error) if error.is::<Submitted>() => ExitCode::SUCCESS,
         Err(error) => {
             terminal::error(&error);
             ExitCode::FAILURE

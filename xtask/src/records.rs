@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use clap::Args as ClapArgs;
 use fpt::grid::{
-    Planned, RunArgs, find_finished, largest, open, retain_current, retain_possible, start_settings,
+    Ground, Planned, RunArgs, Submitted, find_finished, open, retain_current, retain_possible,
+    start_settings,
 };
 use fpt::{model, terminal};
 use fpt_report::{Arm, Claim, Evidence, MarkdownTable, Pair, Run, Verdict};
@@ -61,11 +62,27 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             .push(Filed { path, claim });
     }
     let mut verdicts = Vec::new();
-    let mut failures = Vec::new();
+    let (mut failures, mut submitted) = (Vec::new(), false);
     for (config, claims) in &by_experiment {
-        let outcome = Campaign::new(args, config, claims)?.run(args)?;
-        verdicts.extend(outcome.verdicts);
-        failures.extend(outcome.failures);
+        let campaign = Campaign::new(args, config, claims)?;
+        if args.run.show_status(&campaign.out, args.json)? {
+            continue;
+        }
+        match campaign.run(args) {
+            Ok(outcome) => {
+                verdicts.extend(outcome.verdicts);
+                failures.extend(outcome.failures);
+            }
+            // So are the runs of the others.
+            Err(error) if error.is::<Submitted>() => submitted = true,
+            Err(error) => return Err(error),
+        }
+    }
+    if args.run.status {
+        return Ok(());
+    }
+    if submitted {
+        return Err(Submitted.into());
     }
     if args.json {
         let verdicts: BTreeMap<_, _> = verdicts.into_iter().collect();
@@ -198,33 +215,33 @@ impl<'a> Campaign<'a> {
     }
 
     fn run(mut self, args: &Args) -> anyhow::Result<Outcome> {
-        let devices = args.run.device.resolve()?;
+        let devices = args.run.devices()?;
         let _claim = open(&self.out, &self.experiment)?;
         let mut fingerprinter = model::fingerprinter();
         find_finished(&mut self.runs, &mut fingerprinter, args.run.force_new)?;
         let is_open = |run: &Planned| run.finished.is_none();
         let mut failures = Vec::new();
         if self.runs.iter().any(is_open) || !self.starts.is_empty() {
-            let count = self.runs.len();
             let configs: Vec<_> = self.runs.iter().map(|run| run.config.clone()).collect();
-            let largest = || largest(&self.experiment, &configs);
-            let (runs, starts) = (&mut self.runs, &mut self.starts);
-            failures = args.run.with_executor(
-                shell::build_among,
-                self.config,
+            let ground = Ground {
+                find: shell::build_among,
+                experiment: &self.experiment,
+                config: self.config,
+                out: &self.out,
                 devices,
-                count,
-                largest,
-                |executor| {
-                    let mut failures = executor.run_all(runs)?;
-                    let mut now = model::fingerprinter();
-                    failures.extend(retain_current(runs, &mut now));
-                    retain_possible(starts, runs);
-                    find_finished(starts, &mut now, args.run.force_new)?;
-                    failures.extend(executor.run_all(starts)?);
-                    Ok(failures)
-                },
-            )?;
+                count: configs.len(),
+                runs: &configs,
+            };
+            let (runs, starts) = (&mut self.runs, &mut self.starts);
+            failures = args.run.with_executor(&ground, |executor| {
+                let mut failures = executor.run_all(runs)?;
+                let mut now = model::fingerprinter();
+                failures.extend(retain_current(runs, &mut now));
+                retain_possible(starts, runs);
+                find_finished(starts, &mut now, args.run.force_new)?;
+                failures.extend(executor.run_all(starts)?);
+                Ok(failures)
+            })?;
         }
         let mut now = model::fingerprinter();
         failures.extend(retain_current(&mut self.runs, &mut now));

@@ -40,7 +40,7 @@ pub use conduct::{Begun, Conduct};
 pub use config::{
     Combination, EvalConfig, EvalModel, Experiment, GenerateConfig, LengthConfig, MOST_EXAMPLES,
     MOST_STEPS, MOST_TOKENS, MethodLists, OnNonfinite, PromptConfig, RunConfig, RunNotes,
-    ScoreConfig, SelectionConfig, SweepConfig, TaskList, TrainConfig, TransferConfig,
+    ScoreConfig, SelectionConfig, SlurmConfig, SweepConfig, TaskList, TrainConfig, TransferConfig,
 };
 pub use error::TrainError;
 pub use evaluate::{Predictor, batch_tensors};

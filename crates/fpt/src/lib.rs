@@ -12,6 +12,7 @@ mod host;
 pub mod memory;
 pub mod model;
 mod notes;
+pub mod price;
 mod report;
 pub mod reproduce;
 mod runs;

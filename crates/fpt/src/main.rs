@@ -2,12 +2,11 @@
 
 mod allocator;
 mod commands;
-mod price;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use fpt::grid::Stopped;
+use fpt::grid::{Stopped, Submitted};
 use fpt::terminal::Telling;
 use fpt::{stop, terminal};
 use fpt_train::TrainError;
@@ -102,6 +101,9 @@ fn main() -> ExitCode {
             let run_stopped = matches!(error.downcast_ref(), Some(TrainError::Stopped));
             if run_stopped || error.is::<Stopped>() {
                 return ExitCode::from(stop::exit_status());
+            }
+            if error.is::<Submitted>() {
+                return ExitCode::SUCCESS;
             }
             // A reader that stops early, such as `head`, is no mistake.
             if broken_pipe(&error) {

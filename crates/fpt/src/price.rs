@@ -6,7 +6,7 @@ use fpt_tasks::Task;
 use fpt_train::{Plan, Precision};
 
 /// The cost of a run, for the longest batch that its configuration allows.
-pub(crate) struct Price {
+pub struct Price {
     /// Linear FLOPs as the paper counts them, of those of prompt tuning on the full model.
     pub linear_share: f64,
     /// All FLOPs, of those of prompt tuning on the full model.
@@ -20,7 +20,7 @@ pub(crate) struct Price {
 }
 
 /// The cost of a run of `task` in this precision.
-pub(crate) fn price(task: &dyn Task, plan: &Plan, precision: Precision) -> Price {
+pub fn price(task: &dyn Task, plan: &Plan, precision: Precision) -> Price {
     let (model, schedule, batch) = (&plan.shape, &plan.schedule, &plan.largest_batch);
     let mut price = Price {
         linear_share: cost::paper_share(model, schedule, paper_target(task)),
@@ -50,7 +50,7 @@ fn paper_target(task: &dyn Task) -> usize {
 }
 
 /// `6000 × 6/6 704/704 16/16, ...`: steps, and layers, neurons, heads of encoder and decoder.
-pub(crate) fn describe(schedule: &Schedule) -> String {
+pub fn describe(schedule: &Schedule) -> String {
     let stages = schedule.stages().iter().map(|stage| {
         let (encoder, decoder) = (&stage.size.encoder, &stage.size.decoder);
         format!(

@@ -2,10 +2,9 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 use clap::{Args as ClapArgs, ValueEnum};
 use fpt_schedule::{Method, Reduction};
 use fpt_tasks::TaskName;
@@ -13,8 +12,8 @@ use fpt_train::Experiment;
 
 use crate::experiments::Named;
 use crate::grid::{
-    Executor, FindProgram, Grid, Planned, RunArgs, begin, deduplicate, end, find_finished, largest,
-    list, open, prompts, retain_current, retain_possible, starts, until_stopped,
+    Executor, FindProgram, Grid, Ground, Planned, RunArgs, begin, deduplicate, end, find_finished,
+    open, prompts, retain_current, retain_possible, starts, until_stopped,
 };
 use crate::{model, stop, terminal};
 
@@ -183,11 +182,23 @@ pub fn run(args: &Args, offer: &Offer) -> anyhow::Result<()> {
     let named = Named::find(config, &out)?;
     let experiment = &named.experiment;
     let tasks = args.tasks(experiment);
-    // The runs are told the device that `auto` is, so that all have the same.
-    let devices = args.run.device.resolve()?;
+    if args.run.show_status(&out, args.json)? {
+        return Ok(());
+    }
+    let devices = args.run.devices()?;
     let (mut runs, starts) = args.plan(experiment, &tasks, config, &out)?;
+    let configs: Vec<_> = runs.iter().map(|run| run.config.clone()).collect();
+    let ground = Ground {
+        find: offer.program,
+        experiment,
+        config: &named.file,
+        out: &out,
+        devices,
+        count: configs.len(),
+        runs: &configs,
+    };
     if args.dry_run {
-        return list(runs.iter().chain(&starts), &out);
+        return args.run.show_plan(&ground, runs.iter().chain(&starts));
     }
     let _claim = open(&out, experiment)?;
     named.write()?;
@@ -196,9 +207,7 @@ pub fn run(args: &Args, offer: &Offer) -> anyhow::Result<()> {
     fpt_files::remove_stale(&out, Duration::ZERO, is_comparison);
     find_finished(&mut runs, &mut model::fingerprinter(), args.run.force_new)?;
 
-    let configs: Vec<_> = runs.iter().map(|run| run.config.clone()).collect();
-    let largest = || largest(experiment, &configs);
-    let work = |executor: &Executor<'_>| {
+    args.run.with_executor(&ground, |executor| {
         let work = Work {
             experiment,
             tasks: &tasks,
@@ -206,15 +215,7 @@ pub fn run(args: &Args, offer: &Offer) -> anyhow::Result<()> {
             executor,
         };
         work.execute(runs, starts, args)
-    };
-    args.run.with_executor(
-        offer.program,
-        &named.file,
-        devices,
-        configs.len(),
-        largest,
-        work,
-    )
+    })
 }
 
 /// An experiment on its way.
@@ -222,7 +223,7 @@ struct Work<'a> {
     experiment: &'a Experiment,
     tasks: &'a [TaskName],
     out: &'a Path,
-    executor: &'a Executor<'a>,
+    executor: &'a dyn Executor,
 }
 
 impl Work<'_> {
@@ -276,19 +277,11 @@ impl Work<'_> {
             return Ok(());
         }
         terminal::note(&format!("{command} of the prompts for {task}"));
-        let executor = self.executor;
-        let output = executor.children.output(
-            Command::new(executor.program)
-                .args([command, "--json", "--with-parent"])
-                .args(["--device", &executor.devices[0].to_string()])
-                .args(arguments)
-                .args(runs),
-        )?;
-        if !output.status.success() {
-            let message = String::from_utf8_lossy(&output.stderr);
-            bail!("{}", message.trim().trim_start_matches("error: "));
-        }
-        Ok(fpt_files::write(&path, &output.stdout)?)
+        let mut words = vec![command.to_string(), "--json".into()];
+        words.extend(arguments.iter().cloned());
+        words.extend(runs.iter().map(|run| run.display().to_string()));
+        let output = self.executor.output(&words)?;
+        Ok(fpt_files::write(&path, &output)?)
     }
 }
 

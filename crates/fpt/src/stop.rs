@@ -103,6 +103,15 @@ pub fn is_asked() -> bool {
     REASON.load(Ordering::SeqCst) != 0
 }
 
+/// Whether it is because the time is up: by a limit, or as Slurm tells a job (SIGUSR1).
+pub fn is_for_time() -> bool {
+    #[cfg(unix)]
+    const NOTICE: i32 = signal_hook::consts::SIGUSR1;
+    #[cfg(not(unix))]
+    const NOTICE: i32 = TIME;
+    [TIME, NOTICE].contains(&REASON.load(Ordering::SeqCst))
+}
+
 /// Why, in words.
 pub fn reason() -> String {
     match REASON.load(Ordering::SeqCst) {

@@ -6,7 +6,7 @@ mod spec;
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
-use fpt::grid::{Executor, Planned, RunArgs, find_finished, largest, open};
+use fpt::grid::{Executor, Ground, Planned, RunArgs, find_finished, open};
 use fpt::{model, terminal};
 use fpt_partial::shape;
 use fpt_report::{Frontier, FrontierPoint, MarkdownTable};
@@ -66,7 +66,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let candidates = candidates(&spec, &experiment, &shape)?;
     let named = || PathBuf::from("runs").join(args.spec.file_stem().unwrap_or_default());
     let out = args.out.clone().unwrap_or_else(named);
-    let devices = args.run.device.resolve()?;
+    if args.run.show_status(&out, args.json)? {
+        return Ok(());
+    }
+    let devices = args.run.devices()?;
     let _claim = open(&out, &experiment)?;
     let search = Search {
         spec: &spec,
@@ -74,22 +77,22 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         out: &out,
         force_new: args.run.force_new,
     };
-    let largest = || {
-        let pairs = search.pairs();
-        // Prompt tuning, of which the candidates are parts.
-        let runs = pairs.iter().map(|pair| search.plan(None, pair));
-        let runs = runs.collect::<anyhow::Result<Vec<_>>>()?;
-        largest(&experiment, runs.iter().map(|run| &run.config))
-    };
-    let count = candidates.len() * spec.rungs[0];
-    let tried = args.run.with_executor(
-        shell::build_among,
-        &spec.experiment,
+    let pairs = search.pairs();
+    // Prompt tuning, of which the candidates are parts.
+    let largest = pairs.iter().map(|pair| Ok(search.plan(None, pair)?.config));
+    let largest = largest.collect::<anyhow::Result<Vec<_>>>()?;
+    let ground = Ground {
+        find: shell::build_among,
+        experiment: &experiment,
+        config: &spec.experiment,
+        out: &out,
         devices,
-        count,
-        largest,
-        |executor| search.halve(candidates, executor),
-    )?;
+        count: candidates.len() * spec.rungs[0],
+        runs: &largest,
+    };
+    let tried = args
+        .run
+        .with_executor(&ground, |executor| search.halve(candidates, executor))?;
     search.publish(&tried, args)
 }
 
@@ -112,7 +115,7 @@ impl Search<'_> {
     fn halve(
         &self,
         mut candidates: Vec<Candidate>,
-        executor: &Executor<'_>,
+        executor: &dyn Executor,
     ) -> anyhow::Result<Vec<Tried>> {
         let pairs = self.pairs();
         let mut all: Vec<Tried> = Vec::new();
@@ -157,7 +160,7 @@ impl Search<'_> {
         &self,
         wanted: &[Option<&Candidate>],
         pairs: &[(TaskName, u64)],
-        executor: &Executor<'_>,
+        executor: &dyn Executor,
     ) -> anyhow::Result<Vec<RunResult>> {
         let plan = |candidate| pairs.iter().map(move |pair| self.plan(candidate, pair));
         let runs = wanted.iter().flat_map(|&candidate| plan(candidate));

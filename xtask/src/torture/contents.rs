@@ -49,6 +49,12 @@ impl Contents {
         self
     }
 
+    /// As [`Contents::of`], without a directory.
+    pub(super) fn without(mut self, directory: &str) -> Self {
+        self.0.retain(|name, _| !name.starts_with(directory));
+        self
+    }
+
     /// What of `found` is otherwise, a phrase each.
     pub(super) fn differences(&self, found: &Self) -> Vec<String> {
         let names: BTreeSet<_> = self.0.keys().chain(found.0.keys()).collect();
@@ -89,22 +95,30 @@ fn compared(name: &str, bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     }
 }
 
+/// The `results.json` of a report without what time and machine have to do with.
+pub(super) fn report(json: &[u8]) -> anyhow::Result<Vec<u8>> {
+    without(json, &["peak_memory_mb", "wall_percent", "origin"])
+}
+
 /// JSON without seconds, memory and the paths of runs.
 fn timeless(json: &[u8]) -> anyhow::Result<Vec<u8>> {
-    fn strip(value: &mut Value) {
+    without(json, &["peak_memory", "runs"])
+}
+
+/// JSON without seconds and without these keys.
+fn without(json: &[u8], keys: &[&str]) -> anyhow::Result<Vec<u8>> {
+    fn strip(value: &mut Value, keys: &[&str]) {
         match value {
             Value::Object(map) => {
-                map.retain(|key, _| {
-                    !key.contains("seconds") && !["peak_memory", "runs"].contains(&key.as_str())
-                });
-                map.values_mut().for_each(strip);
+                map.retain(|key, _| !key.contains("seconds") && !keys.contains(&key.as_str()));
+                map.values_mut().for_each(|value| strip(value, keys));
             }
-            Value::Array(items) => items.iter_mut().for_each(strip),
+            Value::Array(items) => items.iter_mut().for_each(|value| strip(value, keys)),
             _ => {}
         }
     }
     let mut value: Value = serde_json::from_slice(json)?;
-    strip(&mut value);
+    strip(&mut value, keys);
     Ok(value.to_string().into_bytes())
 }
 

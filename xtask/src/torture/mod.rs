@@ -1,6 +1,7 @@
 //! `cargo xtask torture`: do to runs what happens to long ones, go on with them, and compare what comes out.
 
 mod campaign;
+mod cluster;
 mod contents;
 mod errors;
 mod kills;
@@ -12,6 +13,7 @@ mod saved;
 mod strace;
 mod victim;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -22,18 +24,19 @@ use fpt_train::Experiment;
 use serde::Serialize;
 
 use self::campaign::{Campaign, Outcome, execute};
+use self::cluster::Cluster;
 use self::errors::Errors;
 use self::kills::Kills;
 use self::log::{Log, Setting};
 use self::power::Power;
 use self::room::{FullDisk, ReadOnly};
-use self::victim::{Victim, victims};
+use self::victim::{Programs, Victim, settings, victims};
 use crate::shell;
 
 /// Let runs and grids meet faults at random moments, give the same command again, and compare each end with that of an
 /// undisturbed run, file by file and bit by bit, but for seconds and memory.
 ///
-/// Without any of --kills, --errors, --power, --full-disk and --read-only there are 200 kills. Each counts faults. With
+/// Without any of --kills, --errors, --power, --full-disk, --read-only and --cluster there are 200 kills. Each counts faults. With
 /// --out a campaign that was stopped goes on when the same command is given again; each end is a line of `ends.jsonl`
 /// there.
 ///
@@ -63,6 +66,11 @@ pub struct Args {
     /// Disks that become read-only, and are mended when the run has ended. Needs Linux and root.
     #[arg(long, value_name = "N")]
     read_only: Option<usize>,
+
+    /// What happens to grids on a cluster, seven things to each: too little memory, a node that loses its power, preemption,
+    /// the end of a job's time. Needs Linux, root, and Slurm, of which it starts one of four nodes on this machine.
+    #[arg(long, value_name = "N")]
+    cluster: Option<usize>,
 
     /// With --power: let syncing do nothing, which loses runs; to see that the campaign would notice. Needs strace.
     #[arg(long, requires = "power")]
@@ -109,6 +117,10 @@ struct Outcomes {
 struct Ground {
     /// The directory of it all, absolute.
     place: PathBuf,
+    programs: Programs,
+    /// The settings of all runs, as arguments.
+    settings: Vec<OsString>,
+    /// None where there is only a cluster, which has others.
     victims: Vec<Victim>,
 }
 
@@ -132,8 +144,19 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let setting = args.setting();
     let path = args.out.is_some().then(|| place.join("ends.jsonl"));
     let mut log = Log::open(path.as_deref(), &setting)?;
-    let victims = victims(args, &place)?;
-    let ground = Ground { place, victims };
+    let programs = Programs::new(&place)?;
+    let settings = settings(args, &place)?;
+    let victims = if args.only_cluster() {
+        Vec::new()
+    } else {
+        victims(args, &place, &programs, &settings)?
+    };
+    let ground = Ground {
+        place,
+        programs,
+        settings,
+        victims,
+    };
     stop::listen()?;
     stop::at_work();
     let (mut outcomes, mut skipped) = (Vec::new(), Vec::new());
@@ -168,20 +191,35 @@ impl Args {
         }
     }
 
+    /// Faults of single runs, besides kills.
+    fn others(&self) -> [Option<usize>; 4] {
+        [self.errors, self.power, self.full_disk, self.read_only]
+    }
+
+    fn only_cluster(&self) -> bool {
+        let others = self.others().into_iter().chain([self.kills]);
+        self.cluster.is_some() && others.flatten().next().is_none()
+    }
+
     /// What is asked for, and how many faults of each.
-    fn campaigns<'a>(&self, ground: &'a Ground) -> Vec<(Box<dyn Campaign + 'a>, usize)> {
+    fn campaigns<'a>(&'a self, ground: &'a Ground) -> Vec<(Box<dyn Campaign + 'a>, usize)> {
         let power = Power {
             ground,
             unsynced: self.unsynced,
         };
-        let others = [self.errors, self.power, self.full_disk, self.read_only];
-        let by_default = others.iter().all(Option::is_none).then_some(200);
-        let all: [(Box<dyn Campaign + 'a>, Option<usize>); 5] = [
+        let cluster = Cluster {
+            ground,
+            config: &self.config,
+        };
+        let others = self.others().iter().all(Option::is_none);
+        let by_default = (others && self.cluster.is_none()).then_some(200);
+        let all: [(Box<dyn Campaign + 'a>, Option<usize>); 6] = [
             (Box::new(Kills(ground)), self.kills.or(by_default)),
             (Box::new(Errors::new(ground)), self.errors),
             (Box::new(power), self.power),
             (Box::new(FullDisk(ground)), self.full_disk),
             (Box::new(ReadOnly(ground)), self.read_only),
+            (Box::new(cluster), self.cluster),
         ];
         let asked = all.into_iter();
         asked

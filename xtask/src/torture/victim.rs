@@ -138,27 +138,45 @@ impl Running {
     }
 }
 
+/// Copies of this program and of `fpt`: whoever builds during a campaign changes nothing about it.
+pub(super) struct Programs {
+    this: PathBuf,
+    pub(super) fpt: PathBuf,
+}
+
+impl Programs {
+    /// Below `place`.
+    pub(super) fn new(place: &Path) -> anyhow::Result<Self> {
+        let programs = place_for(place, "programs")?;
+        let copied = |from: PathBuf, name: &str| -> anyhow::Result<PathBuf> {
+            let to = programs.join(name);
+            fs::copy(&from, &to).with_context(|| format!("failed to copy {}", from.display()))?;
+            Ok(to)
+        };
+        let this = std::env::current_exe().context("this program can't be found")?;
+        Ok(Self {
+            // Before it is built anew, maybe.
+            this: copied(this, "xtask")?,
+            fpt: copied(shell::build_fpt()?, "fpt")?,
+        })
+    }
+}
+
 /// A single run of several stages, one of one stage, and a grid, which have all come to their ends once, below `place`.
-pub(super) fn victims(args: &Args, place: &Path) -> anyhow::Result<Vec<Victim>> {
-    // Copies: whoever builds during a campaign changes nothing about it.
-    let programs = place_for(place, "programs")?;
-    let copied = |from: PathBuf, name: &str| -> anyhow::Result<PathBuf> {
-        let to = programs.join(name);
-        fs::copy(&from, &to).with_context(|| format!("failed to copy {}", from.display()))?;
-        Ok(to)
-    };
-    let this = std::env::current_exe().context("this program can't be found")?;
-    // Before it is built anew, maybe.
-    let this = copied(this, "xtask")?;
-    let fpt = copied(shell::build_fpt()?, "fpt")?;
-    let set = settings(args, place)?;
-    let commands = commands(args, &fpt, &set);
+pub(super) fn victims(
+    args: &Args,
+    place: &Path,
+    programs: &Programs,
+    set: &[OsString],
+) -> anyhow::Result<Vec<Victim>> {
+    let Programs { this, fpt } = programs;
+    let commands = commands(args, fpt, set);
     let mut victims = Vec::new();
     for (name, words) in commands {
         let out = place_for(place, &format!("whole-{name}"))?.join("run");
         let mut victim = Victim {
             name,
-            program: if name == "grid" { &this } else { &fpt }.clone(),
+            program: if name == "grid" { this } else { fpt }.clone(),
             arguments: words,
             took: Cell::default(),
             expected: Contents::default(),
@@ -171,7 +189,7 @@ pub(super) fn victims(args: &Args, place: &Path) -> anyhow::Result<Vec<Victim>> 
 }
 
 /// The settings that make runs short.
-fn settings(args: &Args, place: &Path) -> anyhow::Result<Vec<OsString>> {
+pub(super) fn settings(args: &Args, place: &Path) -> anyhow::Result<Vec<OsString>> {
     let mut settings = vec![
         format!("train.steps={}", args.steps),
         format!("eval.every={}", (args.steps / 4).max(1)),

@@ -13,9 +13,10 @@ use toml::Table;
 
 use super::merge::{join, join_model, join_value};
 use super::mistakes;
+use super::run::is_default;
 use super::{
-    EvalConfig, LengthConfig, PromptConfig, RunConfig, RunNotes, SelectionConfig, SweepConfig,
-    TaskList, TrainConfig,
+    EvalConfig, LengthConfig, PromptConfig, RunConfig, RunNotes, SelectionConfig, SlurmConfig,
+    SweepConfig, TaskList, TrainConfig,
 };
 use crate::{Precision, TrainError};
 
@@ -74,6 +75,9 @@ pub struct Experiment {
         schemars(with = "BTreeMap<String, serde_json::Value>")
     )]
     pub sweep: SweepConfig,
+    /// What the cluster must be told, where Slurm executes the runs.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub slurm: SlurmConfig,
     /// If the data is made, not fetched: how. Then it may be absent at first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generate: Option<GenerateConfig>,
@@ -181,6 +185,7 @@ impl Experiment {
             selection: SelectionConfig::default(),
             run: RunNotes::default(),
             sweep: SweepConfig::default(),
+            slurm: SlurmConfig::default(),
             methods: MethodLists::default(),
             transfer: TransferConfig::default(),
             generate: None,

@@ -7,6 +7,7 @@ mod limits;
 mod merge;
 mod mistakes;
 mod run;
+mod slurm;
 mod sweep;
 mod tasks;
 
@@ -17,5 +18,6 @@ pub use run::{
     EvalConfig, EvalModel, LengthConfig, OnNonfinite, PromptConfig, RunConfig, RunNotes,
     ScoreConfig, SelectionConfig, TrainConfig,
 };
+pub use slurm::SlurmConfig;
 pub use sweep::{Combination, SweepConfig};
 pub use tasks::TaskList;

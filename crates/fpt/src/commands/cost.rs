@@ -13,7 +13,7 @@ use fpt_train::{Experiment, Plan};
 use serde::Serialize;
 
 use super::{print_json, print_table};
-use crate::price::{describe, price};
+use fpt::price::{describe, price};
 
 /// What schedules cost, without running anything: no weights and no data are read.
 ///

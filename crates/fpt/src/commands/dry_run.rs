@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use fpt::bytes::Bytes;
+use fpt::price::price;
 use fpt::{data, model};
 use fpt_hub::ModelSource;
 use fpt_partial::shape;
@@ -15,7 +16,6 @@ use serde::Serialize;
 
 use super::memory::{MemoryPlan, settings};
 use super::{print_json, print_line};
-use crate::price::price;
 
 /// What a run is and needs.
 #[derive(Serialize)]

@@ -19,6 +19,7 @@ pub(crate) mod predict;
 mod progress;
 pub(crate) mod report;
 pub(crate) mod reproduce;
+mod requeue;
 pub(crate) mod similarity;
 mod source;
 pub(crate) mod sweep;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args as ClapArgs;
 use fpt::bytes::Bytes;
 use fpt::verdict::{self, Patient, Verdicts};
-use fpt::{DeviceName, data, finished, host, model, notes, stop, terminal};
+use fpt::{DeviceName, Devices, data, finished, host, model, notes, stop, terminal};
 use fpt_t5::T5Config;
 use fpt_tasks::{Split, Tasks, read_split};
 use fpt_train::{Begun, Conduct, Event, MetricRecord, RunConfig, RunResult, TrainError, train};
@@ -15,6 +15,7 @@ use indicatif::ProgressBar;
 
 use super::data::show_examples;
 use super::progress::{Lines, Progress};
+use super::requeue;
 use super::weights::WeightsName;
 use super::{Parent, RunArgs, dry_run, memory, print_json, print_line};
 
@@ -83,6 +84,10 @@ pub(crate) struct Args {
     /// Stop after so much time, such as 3h, with a checkpoint and exit status 75.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     time_limit: Option<Duration>,
+
+    /// This is a job of Slurm's: when its time is up, by SIGUSR1 or --time-limit, put it back into the queue.
+    #[arg(long, hide = true)]
+    requeue: bool,
 
     #[command(flatten)]
     parent: Parent,
@@ -201,29 +206,19 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let model = T5Config::from_file(directory.join("config.json"))?;
     memory::suffices_for_one(config, &model, &devices)?;
     let (cache, host) = (args.cache(), host(&devices, args.conduct()));
-    let verdicts = verdict::file().map_or_else(Verdicts::default, |file| Verdicts::read(&file));
-    for (name, device) in devices.named() {
-        let patient = Patient::new(&name, device, memory::precision_name(config));
-        if let Some(warning) = verdicts.admit(&patient, args.force)? {
-            terminal::note(&warning);
-        }
-    }
+    admit(&devices, config, args.force)?;
 
     let bar = terminal::bar(1, config.task.as_str());
     // Where no bar is seen, lines tell how it goes on.
     let mut plain = (!std::io::stderr().is_terminal()).then(Plain::new);
     bar.set_message("loading");
     let mut last_printed = Ok(());
-    let mut step = 0;
+    let mut steps = Steps::default();
     let mut listen = |event: &Event| {
         if matches!(event, Event::Metric(_)) {
             stop::at_work();
         }
-        if let Event::Metric(MetricRecord::Step { step: taken, .. })
-        | Event::Resumed { step: taken, .. } = event
-        {
-            step = *taken;
-        }
+        steps.after(event);
         if !args.json {
             show(event, &bar);
             if let Some(line) = plain.as_mut().and_then(|plain| plain.after(event)) {
@@ -240,9 +235,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     bar.finish_and_clear();
     if let Err(TrainError::Stopped) = result {
         terminal::note(&format!(
-            "stopped by {} after step {step}; the same command goes on from there",
-            stop::reason()
+            "stopped by {} after step {}; the same command goes on from there",
+            stop::reason(),
+            steps.taken
         ));
+        if args.requeue && stop::is_for_time() {
+            requeue::this_job(steps.taken > steps.before)?;
+        }
     }
     if let Err(TrainError::Taken { .. }) = result
         && args.is_finished(config, false)?
@@ -258,6 +257,40 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     print_line(&summary(&result))?;
     let adapter = args.out.join("adapter");
     print_line(&format!("adapter: {}", adapter.display()))
+}
+
+/// See that the doctor found nothing wrong with the devices, or that they are to be used nevertheless.
+fn admit(devices: &Devices, config: &RunConfig, force: bool) -> anyhow::Result<()> {
+    let verdicts = verdict::file().map_or_else(Verdicts::default, |file| Verdicts::read(&file));
+    for (name, device) in devices.named() {
+        let patient = Patient::new(&name, device, memory::precision_name(config));
+        if let Some(warning) = verdicts.admit(&patient, force)? {
+            terminal::note(&warning);
+        }
+    }
+    Ok(())
+}
+
+/// How far a run is.
+#[derive(Default)]
+struct Steps {
+    /// Steps that were taken before it was gone on with.
+    before: usize,
+    /// All steps taken.
+    taken: usize,
+}
+
+impl Steps {
+    fn after(&mut self, event: &Event) {
+        match event {
+            Event::Metric(MetricRecord::Step { step, .. }) => self.taken = *step,
+            Event::Resumed { step, .. } => {
+                self.taken = *step;
+                self.before = *step;
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Lines now and then, instead of a bar.

@@ -16,7 +16,7 @@ use crate::model;
 ///
 /// # Errors
 /// If the model's shape is not known, or a schedule does not fit it.
-pub fn largest<'a>(
+pub(super) fn largest<'a>(
     experiment: &Experiment,
     runs: impl IntoIterator<Item = &'a RunConfig>,
 ) -> anyhow::Result<u64> {

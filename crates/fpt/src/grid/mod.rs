@@ -1,25 +1,30 @@
-//! Runs of an experiment: planned, found again where they are finished, and executed as processes.
+//! Runs of an experiment: planned, found again where they are finished, and executed, as processes of this machine or as
+//! jobs of a cluster.
 
+mod allocation;
 mod children;
 mod execute;
+mod local;
 mod memory;
 mod placement;
 mod plan;
+mod slurm;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use clap::Args as ClapArgs;
-use fpt_train::{Claim, Experiment};
+use clap::{Args as ClapArgs, ValueEnum};
+use fpt_train::{Claim, Experiment, RunConfig};
 
 use crate::bytes::Bytes;
-use crate::{DeviceName, available_memory, generate, shell, stop, terminal};
+use crate::{DeviceName, generate, shell, stop, terminal};
 pub use children::Children;
 use children::GRACE;
-pub use execute::{Executor, Stopped};
-pub use memory::largest;
+pub use execute::{Executor, Stopped, Submitted};
+use local::Local;
+use memory::largest;
 pub use plan::{
     Grid, Planned, find_finished, list, prompts, retain_current, retain_possible, start_settings,
     starts,
@@ -36,11 +41,42 @@ pub fn this_program(_: &Children) -> anyhow::Result<PathBuf> {
     std::env::current_exe().context("failed to find this program")
 }
 
+/// What executes runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum On {
+    /// Processes on this machine.
+    #[default]
+    Local,
+    /// Jobs of Slurm: an array of the runs that are missing, and one after it that goes on up to the report.
+    Slurm,
+}
+
 /// How runs are executed.
 #[derive(ClapArgs)]
 pub struct RunArgs {
+    /// What executes the runs.
+    #[arg(long, value_enum, default_value = "local")]
+    pub on: On,
+
+    /// What the cluster is to be told, over what the experiment says in [slurm], such as partition=gpu, gres=gpu:1, time=4h,
+    /// mem=24G or at_once=8; may be repeated. Time and memory are estimated where nothing says them.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub slurm: Vec<String>,
+
+    /// With --on slurm: wait until all is done, show how it goes, and report; Ctrl-C leaves the jobs alone.
+    #[arg(long)]
+    pub wait: bool,
+
+    /// With --on slurm: only show how the runs are doing that were submitted.
+    #[arg(long, conflicts_with = "wait")]
+    pub status: bool,
+
+    /// This is the job that comes after an array.
+    #[arg(long, hide = true)]
+    pub in_job: bool,
+
     /// Runs at a time; by default one for each device, or, where the processor computes, one for each core, as far as memory
-    /// suffices.
+    /// suffices; with --on slurm as many as the cluster gives.
     #[arg(long)]
     pub jobs: Option<NonZeroUsize>,
 
@@ -70,12 +106,46 @@ pub struct RunArgs {
     pub program: Option<PathBuf>,
 }
 
+/// What runs are executed of, and where.
+pub struct Ground<'a> {
+    /// Finds the program, unless there is `--program`.
+    pub find: FindProgram,
+    /// The experiment.
+    pub experiment: &'a Experiment,
+    /// Its file.
+    pub config: &'a Path,
+    /// Directory of the runs.
+    pub out: &'a Path,
+    /// What [`RunArgs::devices`] says.
+    pub devices: DeviceName,
+    /// How many runs may be executed at a time.
+    pub count: usize,
+    /// The runs, the largest of them at least: of these time and memory are estimated.
+    pub runs: &'a [RunConfig],
+}
+
 impl RunArgs {
-    /// Listen to signals, and to the clock where there is a limit.
+    /// See that they fit each other, and listen to signals, and to the clock where there is a limit.
     ///
     /// # Errors
-    /// If the system refuses.
+    /// What does not fit; or if the system refuses.
     pub fn listen(&self) -> anyhow::Result<()> {
+        if self.on == On::Local {
+            let of_slurm = [
+                ("--slurm", !self.slurm.is_empty()),
+                ("--wait", self.wait),
+                ("--status", self.status),
+            ];
+            for (option, is_given) in of_slurm {
+                ensure!(!is_given, "{option} is of --on slurm, which is not given");
+            }
+        } else {
+            ensure!(
+                !self.restart,
+                "--restart would begin runs anew each time that the cluster puts them back into its queue; move the \
+                 directories NAME.partial away instead"
+            );
+        }
         stop::listen()?;
         if let Some(limit) = self.time_limit {
             stop::after(limit);
@@ -83,53 +153,141 @@ impl RunArgs {
         Ok(())
     }
 
-    /// Do `work` with what executes up to `runs` runs of the experiment file `config` on `devices`, the largest of which
-    /// takes as much memory as `largest` says, with the program that `find` finds unless there is `--program`. Until then a
-    /// stop ends this program at once; from now on there are others, which must end before it.
+    /// The devices that are meant. On this machine `auto` is decided, so that all runs have the same.
+    ///
+    /// # Errors
+    /// If one is not there; of a cluster, if each node would have to decide.
+    pub fn devices(&self) -> anyhow::Result<DeviceName> {
+        match self.on {
+            On::Local => allocation::devices(&self.device).resolve(),
+            On::Slurm => slurm::device(&self.device).cloned(),
+        }
+    }
+
+    /// Show how the runs in `out` are doing, if that is wanted: as a table, or as JSON.
+    ///
+    /// # Errors
+    /// If Slurm does not answer.
+    pub fn show_status(&self, out: &Path, json: bool) -> anyhow::Result<bool> {
+        if self.status {
+            slurm::show_status(out, json)?;
+        }
+        Ok(self.status)
+    }
+
+    /// Show what would be done with `runs`: the scripts that would be submitted, or a list.
+    ///
+    /// # Errors
+    /// If standard output is closed, and as [`with_executor`](Self::with_executor).
+    pub fn show_plan<'a>(
+        &self,
+        ground: &Ground<'_>,
+        runs: impl Iterator<Item = &'a Planned>,
+    ) -> anyhow::Result<()> {
+        if self.on == On::Local {
+            return list(runs, ground.out);
+        }
+        let runs: Vec<_> = runs.collect();
+        self.with_program(ground, |_, program| {
+            self.on_slurm(ground, program, slurm::Mode::Leave)?
+                .print(&runs)
+        })
+    }
+
+    /// Do `work` with what executes runs. Until then a stop ends this program at once; from now on there are others, which
+    /// must end before it.
     ///
     /// # Errors
     /// Those of the functions.
     pub fn with_executor<T>(
         &self,
-        find: FindProgram,
-        config: &Path,
-        devices: DeviceName,
-        runs: usize,
-        largest: impl FnOnce() -> anyhow::Result<u64>,
-        work: impl FnOnce(&Executor<'_>) -> anyhow::Result<T>,
+        ground: &Ground<'_>,
+        work: impl FnOnce(&dyn Executor) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         stop::at_work();
+        let devices = ground.devices.each();
+        self.with_program(ground, |children, program| match self.on {
+            On::Local => work(&self.on_this_machine(ground, program, children, &devices)?),
+            On::Slurm => {
+                let mode = match (self.in_job, self.wait) {
+                    (true, _) => {
+                        slurm::Mode::Job(self.on_this_machine(ground, program, children, &devices)?)
+                    }
+                    (_, true) => slurm::Mode::Wait,
+                    _ => slurm::Mode::Leave,
+                };
+                work(&self.on_slurm(ground, program, mode)?)
+            }
+        })
+    }
+
+    fn with_program<T>(
+        &self,
+        ground: &Ground<'_>,
+        work: impl FnOnce(&Children, &Path) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
         Children::during(stop::is_asked, GRACE, |children| {
             let program = match &self.program {
                 Some(program) => program.clone(),
-                None => find(children)?,
+                None => (ground.find)(children)?,
             };
-            let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-            let on_cards = devices != DeviceName::Cpu;
-            let devices = devices.each();
-            let asked = self.jobs.map(NonZeroUsize::get);
-            let at_once = match asked {
-                None if !on_cards => fitting(cores.min(runs), largest()?),
-                _ => cores,
-            };
-            let jobs = placement::jobs(asked, devices.len(), on_cards, at_once, runs);
-            work(&Executor {
-                program: &program,
-                children,
-                config,
-                threads: (cores / jobs).max(1),
-                devices: &devices,
-                jobs,
-                restart: self.restart,
-                checkpoint_steps: self.checkpoint_steps,
-            })
+            work(children, &program)
         })
+    }
+
+    fn on_this_machine<'a>(
+        &self,
+        ground: &Ground<'a>,
+        program: &'a Path,
+        children: &'a Children,
+        devices: &'a [DeviceName],
+    ) -> anyhow::Result<Local<'a>> {
+        let cores = allocation::cores();
+        let on_cards = ground.devices != DeviceName::Cpu;
+        let asked = self.jobs.map(NonZeroUsize::get);
+        let at_once = match asked {
+            None if !on_cards => {
+                let largest = largest(ground.experiment, ground.runs)?;
+                fitting(cores.min(ground.count), largest)
+            }
+            _ => cores,
+        };
+        let jobs = placement::jobs(asked, devices.len(), on_cards, at_once, ground.count);
+        Ok(Local {
+            program,
+            children,
+            config: ground.config,
+            threads: (cores / jobs).max(1),
+            devices,
+            jobs,
+            restart: self.restart,
+            checkpoint_steps: self.checkpoint_steps,
+        })
+    }
+
+    fn on_slurm<'a>(
+        &self,
+        ground: &Ground<'a>,
+        program: &Path,
+        mode: slurm::Mode<'a>,
+    ) -> anyhow::Result<slurm::Slurm<'a>> {
+        let settings = slurm::Settings {
+            program: slurm::absolute(program)?,
+            programs: slurm::programs()?,
+            config: ground.config,
+            out: ground.out,
+            device: ground.devices.clone(),
+            checkpoint_steps: self.checkpoint_steps,
+        };
+        let mut assignments = self.slurm.clone();
+        assignments.extend(self.jobs.map(|jobs| format!("at_once={jobs}")));
+        slurm::Slurm::new(settings, mode, ground, &assignments)
     }
 }
 
 /// As many of `wanted` runs of `largest` bytes as there is memory for; that they are fewer is told.
 fn fitting(wanted: usize, largest: u64) -> usize {
-    let Some(free) = available_memory() else {
+    let Some(free) = allocation::memory() else {
         return wanted;
     };
     let fitting = memory::fitting(largest, free).min(wanted);

@@ -103,6 +103,25 @@ impl Planned {
         name.to_string_lossy().into_owned()
     }
 
+    /// What `fpt train` is told of it, besides the experiment and the device.
+    pub(super) fn arguments(&self) -> Vec<String> {
+        let mut arguments = vec![
+            "--task".into(),
+            self.config.task.to_string(),
+            "--seed".into(),
+            self.config.seed.to_string(),
+            "--out".into(),
+            self.directory.display().to_string(),
+        ];
+        if let Some(method) = self.method {
+            arguments.extend(["--method".into(), method.to_string()]);
+        }
+        for assignment in &self.overrides {
+            arguments.extend(["--set".into(), assignment.clone()]);
+        }
+        arguments
+    }
+
     /// Whether it is one of the runs that others are compared with, of the first seed.
     fn is_first_of(&self, task: &TaskName) -> bool {
         &self.config.task == task && self.config.seed == 0

@@ -20,6 +20,8 @@ mod report;
 mod reproduce;
 mod run_directories;
 mod schedules;
+#[cfg(unix)]
+mod slurm;
 mod stops;
 mod sweep;
 mod t5_large_layout;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use clap::Args as ClapArgs;
 use fpt::grid::{
-    Executor, Planned, RunArgs, begin, deduplicate, end, find_finished, largest, list, open,
+    Executor, Ground, Planned, RunArgs, begin, deduplicate, end, find_finished, open,
     retain_current, this_program,
 };
 use fpt::{model, terminal};
@@ -141,32 +141,36 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let experiment = Experiment::from_file(&args.config)?;
     let out = args.out();
     let tasks = args.tasks(&experiment);
-    // The runs are told the device that `auto` is, so that all have the same.
-    let devices = args.run.device.resolve()?;
+    if args.run.show_status(&out, args.json)? {
+        return Ok(());
+    }
+    let devices = args.run.devices()?;
     let mut runs = args.plan(&experiment, &tasks, &out)?;
+    let configs: Vec<_> = runs.iter().map(|run| run.config.clone()).collect();
+    let ground = Ground {
+        find: this_program,
+        experiment: &experiment,
+        config: &args.config,
+        out: &out,
+        devices,
+        count: configs.len(),
+        runs: &configs,
+    };
     if args.dry_run {
-        return list(&runs, &out);
+        return args.run.show_plan(&ground, runs.iter());
     }
     let _claim = open(&out, &experiment)?;
     begin(&out, "fpt")?;
     find_finished(&mut runs, &mut model::fingerprinter(), args.run.force_new)?;
 
-    let configs: Vec<_> = runs.iter().map(|run| run.config.clone()).collect();
-    let largest = || largest(&experiment, &configs);
-    let work = |executor: &Executor<'_>| execute(executor, runs, &experiment, &tasks, &out, args);
-    args.run.with_executor(
-        this_program,
-        &args.config,
-        devices,
-        configs.len(),
-        largest,
-        work,
-    )
+    args.run.with_executor(&ground, |executor| {
+        execute(executor, runs, &experiment, &tasks, &out, args)
+    })
 }
 
 /// The runs, the report, and what is the best.
 fn execute(
-    executor: &Executor<'_>,
+    executor: &dyn Executor,
     mut runs: Vec<Planned>,
     experiment: &Experiment,
     tasks: &[TaskName],
