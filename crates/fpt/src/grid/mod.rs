@@ -204,6 +204,9 @@ impl RunArgs {
         ground: &Ground<'_>,
         work: impl FnOnce(&dyn Executor) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
+        if self.on == On::Slurm {
+            slurm::programs()?;
+        }
         stop::at_work();
         let devices = ground.devices.each();
         self.with_program(ground, |children, program| match self.on {
@@ -273,7 +276,7 @@ impl RunArgs {
     ) -> anyhow::Result<slurm::Slurm<'a>> {
         let settings = slurm::Settings {
             program: slurm::absolute(program)?,
-            programs: slurm::programs()?,
+            programs: slurm::programs().ok(),
             config: ground.config,
             out: ground.out,
             device: ground.devices.clone(),

@@ -58,6 +58,7 @@ fn every_command_of_the_guide_works() {
     for page in [
         "own-data.md",
         "scale-model.md",
+        "cluster.md",
         "schedules.md",
         "peft.md",
         "gpu.md",

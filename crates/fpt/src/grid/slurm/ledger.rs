@@ -78,6 +78,11 @@ impl Ledger {
         self.directory.join("logs")
     }
 
+    /// Where the programs that jobs start are kept.
+    pub(super) fn programs(&self) -> PathBuf {
+        self.directory.join("programs")
+    }
+
     /// Where the next script goes, by what it is for.
     pub(super) fn script(&self, what: &str) -> PathBuf {
         let number = self.submissions.len() + 1;

@@ -5,6 +5,7 @@
 
 mod estimate;
 mod follow;
+mod kept;
 mod ledger;
 mod progress;
 mod queue;
@@ -49,8 +50,8 @@ pub(super) struct Slurm<'a> {
 pub(super) struct Settings<'a> {
     /// The `fpt` program, absolute.
     pub(super) program: PathBuf,
-    /// Where Slurm's programs lie.
-    pub(super) programs: PathBuf,
+    /// Where Slurm's programs lie, if they are here: a script can be shown elsewhere.
+    pub(super) programs: Option<PathBuf>,
     /// Experiment file.
     pub(super) config: &'a Path,
     /// Directory of the runs.
@@ -110,10 +111,9 @@ impl<'a> Slurm<'a> {
         })
     }
 
-    /// The script of an array of `runs`.
-    fn array(&self, runs: &[&Planned], logs: &Path) -> anyhow::Result<String> {
+    /// The script of an array of `runs`, each of which `program` makes.
+    fn array(&self, program: &Path, runs: &[&Planned], logs: &Path) -> anyhow::Result<String> {
         let Settings {
-            program,
             config,
             device,
             checkpoint_steps,
@@ -133,23 +133,32 @@ impl<'a> Slurm<'a> {
     }
 
     /// The script of what comes after jobs: the command that this program was started by, told that it is in a job.
-    fn going_on(&self, after: &[&JobId], logs: &Path) -> anyhow::Result<String> {
+    fn going_on(&self, after: &[&JobId], ledger: &Ledger) -> anyhow::Result<String> {
         let own = std::env::current_exe().context("failed to find this program")?;
+        let own = kept::copy(&own, &self.kept(ledger)?)?;
         let mut command = vec![own.display().to_string()];
-        command.extend(shell::own_arguments());
-        let has = |option: &str| command.iter().any(|it| it == option);
-        let (in_job, program) = (has("--in-job"), has("--program"));
-        if !in_job {
+        let arguments = shell::own_arguments();
+        let has = |option: &str| arguments.iter().any(|it| it == option);
+        if !has("--in-job") {
             command.push("--in-job".into());
         }
-        if !program {
-            command.extend([
-                "--program".into(),
-                self.settings.program.display().to_string(),
-            ]);
+        if !has("--program") {
+            let program = self.kept_program(ledger)?;
+            command.extend(["--program".into(), program.display().to_string()]);
         }
+        command.splice(1..1, arguments);
         let after: Vec<String> = after.iter().map(ToString::to_string).collect();
-        self.form(logs, |form| form.single(&command, None, &after))
+        self.form(&ledger.logs(), |form| form.single(&command, None, &after))
+    }
+
+    /// Where programs are kept, absolute.
+    fn kept(&self, ledger: &Ledger) -> anyhow::Result<PathBuf> {
+        absolute(&ledger.programs())
+    }
+
+    /// The program that makes runs, as jobs start it.
+    fn kept_program(&self, ledger: &Ledger) -> anyhow::Result<PathBuf> {
+        kept::copy(&self.settings.program, &self.kept(ledger)?)
     }
 
     fn form(&self, logs: &Path, write: impl FnOnce(&Form<'_>) -> String) -> anyhow::Result<String> {
@@ -160,7 +169,7 @@ impl<'a> Slurm<'a> {
             request: &self.request,
             logs: &absolute(logs)?,
             place: &place,
-            programs: &self.settings.programs,
+            programs: self.settings.programs.as_deref(),
             variable: |name| std::env::var(name).ok(),
         };
         Ok(write(&form))
@@ -171,14 +180,15 @@ impl<'a> Slurm<'a> {
     /// # Errors
     /// If one can't be written.
     pub(super) fn print(&self, runs: &[&Planned]) -> anyhow::Result<()> {
-        let logs = Ledger::read(self.settings.out)?.logs();
+        let ledger = Ledger::read(self.settings.out)?;
+        let program = kept::place(&self.settings.program, &self.kept(&ledger)?)?;
         if let Some(note) = self.request.note() {
             terminal::note(&note);
         }
         let is_open = |run: &&&Planned| !progress::is_finished(&run.directory);
         let open: Vec<&Planned> = runs.iter().filter(is_open).copied().collect();
         for runs in open.chunks(queue::longest_array()) {
-            terminal::print_line(self.array(runs, &logs)?.trim_end())?;
+            terminal::print_line(self.array(&program, runs, &ledger.logs())?.trim_end())?;
         }
         terminal::note(&format!(
             "{} of {} runs are to be made",
@@ -191,11 +201,12 @@ impl<'a> Slurm<'a> {
     /// Submit `runs` as arrays, and write that down.
     fn submit(&self, runs: &[&Planned], ledger: &mut Ledger) -> anyhow::Result<()> {
         fpt_files::create_directory(ledger.logs())?;
+        let program = self.kept_program(ledger)?;
         for runs in runs.chunks(queue::longest_array()) {
             let elements = runs.iter().map(|run| self.element(run));
             let elements = elements.collect::<anyhow::Result<Vec<_>>>()?;
             let script = ledger.script("runs");
-            fpt_files::write(&script, self.array(runs, &ledger.logs())?)?;
+            fpt_files::write(&script, self.array(&program, runs, &ledger.logs())?)?;
             let job = queue::submit(&script).with_context(|| script.display().to_string())?;
             terminal::note(&format!(
                 "job {job}: {} runs, {}",
@@ -214,7 +225,7 @@ impl<'a> Slurm<'a> {
         }
         fpt_files::create_directory(ledger.logs())?;
         let script = ledger.script("then");
-        fpt_files::write(&script, self.going_on(after, &ledger.logs())?)?;
+        fpt_files::write(&script, self.going_on(after, ledger)?)?;
         let job = queue::submit(&script).with_context(|| script.display().to_string())?;
         let then = if after.is_empty() { "now" } else { "then" };
         terminal::note(&format!(
@@ -312,7 +323,7 @@ impl Slurm<'_> {
         fpt_files::create_directory(ledger.logs())?;
         let script = ledger.script("computes");
         let path = absolute(&script.with_extension("out"))?;
-        let mut command = vec![self.settings.program.display().to_string()];
+        let mut command = vec![self.kept_program(ledger)?.display().to_string()];
         command.extend(arguments.iter().cloned());
         command.extend(["--device".into(), self.settings.device.to_string()]);
         let text = self.form(&ledger.logs(), |form| {

@@ -27,7 +27,7 @@ pub(super) struct Form<'a> {
     /// Where the jobs work, which is where they are submitted.
     pub(super) place: &'a Path,
     /// Where Slurm's programs lie: a job's `PATH` may be another.
-    pub(super) programs: &'a Path,
+    pub(super) programs: Option<&'a Path>,
     /// The environment of who submits.
     pub(super) variable: fn(&str) -> Option<String>,
 }
@@ -106,10 +106,12 @@ impl Form<'_> {
             }
         }
         // For what puts the job back into the queue: its own path may lack Slurm, or have another.
-        let programs = quoted(&self.programs.to_string_lossy());
-        lines.push(format!(
-            "export PATH={programs}:\"${{PATH:-/usr/local/bin:/usr/bin:/bin}}\""
-        ));
+        if let Some(programs) = self.programs {
+            let programs = quoted(&programs.to_string_lossy());
+            lines.push(format!(
+                "export PATH={programs}:\"${{PATH:-/usr/local/bin:/usr/bin:/bin}}\""
+            ));
+        }
         lines.push("export RAYON_NUM_THREADS=\"${SLURM_CPUS_PER_TASK:-1}\"".into());
         lines
     }
@@ -153,7 +155,7 @@ mod tests {
             request: &request,
             logs: Path::new("/runs/a b/100%/logs"),
             place: Path::new("/home/me"),
-            programs: Path::new("/opt/slurm/bin"),
+            programs: Some(Path::new("/opt/slurm/bin")),
             variable,
         };
         let words = |text: &str| -> Vec<String> { text.split(' ').map(Into::into).collect() };
