@@ -22,11 +22,12 @@ cp "$OLDPWD/$script" $number.sh; echo "$*" >$number.arguments
 last=$(sed -n 's/^#SBATCH --array=0-\([0-9]*\).*/\1/p' $number.sh)
 for i in $(seq 0 ${last:-0}); do echo "${number}_$i|PENDING|Priority|0|0||"; done >states
 mv states states-$number
-echo "$number;lab""#,
+echo "Welcome to the cluster."; echo "$number;lab""#,
     ),
     (
         "squeue",
-        r#"while [ $# -gt 0 ]; do [ "$1" = -j ] && job=$2; shift; done
+        r#"[ -e busy ] && { rm busy; echo "slurm_load_jobs error: Socket timed out on send/recv operation" >&2; exit 1; }
+while [ $# -gt 0 ]; do [ "$1" = -j ] && job=$2; shift; done
 [ -e states-$job ] || { echo "slurm_load_jobs error: Invalid job id specified" >&2; exit 1; }
 cat states-$job"#,
     ),
@@ -189,7 +190,9 @@ fn what_is_missing_is_submitted_and_comes_to_the_same_end() {
         stderr(&again)
     );
     assert_eq!(cluster.read("next").trim(), "8");
+    fs::write(cluster.0.path("slurm's/busy"), "").unwrap();
     assert_eq!(state(&cluster.status(), "mnli-pt-s0"), "queued");
+    assert!(!cluster.0.path("slurm's/busy").exists());
 
     cluster.execute(7);
     cluster.execute(8);
@@ -422,8 +425,15 @@ fn what_is_wrong_is_told_before_anything_is_submitted() {
     let grid: Vec<_> = grid.split(' ').collect();
     let elsewhere = cluster.call(&grid, &[("PATH", "/nowhere")]);
     refused(&elsewhere, &["there is no `sbatch` here", "without --on"]);
-    // What sbatch says stands in the message, with the script.
+    // A busy controller may have heard.
     let sbatch = cluster.0.path("slurm's/sbatch");
+    let busy = "#!/bin/bash\necho 'sbatch: error: Batch job submission failed: Socket timed out on send/recv operation' >&2\nexit 1\n";
+    fs::write(&sbatch, busy).unwrap();
+    refused(
+        &cluster.call(&grid, &[]),
+        &["Socket timed out", "squeue --me"],
+    );
+    // What sbatch says stands in the message, with the script.
     let refusal = "#!/bin/bash\necho 'sbatch: error: invalid partition specified: nope' >&2\n\
          echo 'sbatch: error: Batch job submission failed: Invalid partition name specified' >&2; exit 1\n";
     fs::write(&sbatch, refusal).unwrap();

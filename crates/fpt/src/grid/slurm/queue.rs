@@ -6,9 +6,12 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
+
+use crate::stop;
 
 /// A job, or an array of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -70,6 +73,17 @@ impl Told {
 /// What is known of the elements of a job by their index; of one that is no array by index 0.
 pub(super) type Elements = BTreeMap<usize, Told>;
 
+/// What Slurm's programs say of a controller that does not answer.
+const AWAY: [&str; 4] = [
+    "timed out",
+    "Unable to contact slurm controller",
+    "Connection refused",
+    "Resource temporarily unavailable",
+];
+/// For so long it is asked again.
+const PATIENCE: Duration = Duration::from_secs(120);
+const AGAIN: Duration = Duration::from_secs(5);
+
 /// Options that must not come from the environment, where they would win over those of a script.
 const TAKEN: [&str; 9] = [
     "SBATCH_ARRAY_INX",
@@ -92,8 +106,16 @@ pub(super) fn submit(script: &Path) -> anyhow::Result<JobId> {
     for name in TAKEN {
         command.env_remove(name);
     }
-    let said = call(command.arg("--parsable").arg(script))?;
-    let said = said.trim();
+    let said = output(command.arg("--parsable").arg(script))?.map_err(|message| {
+        let maybe = if message.contains("timed out") {
+            "; it may have been submitted nevertheless: see `squeue --me` before another try"
+        } else {
+            ""
+        };
+        anyhow::anyhow!("sbatch: {message}{maybe}")
+    })?;
+    // Some clusters greet before.
+    let said = said.trim().lines().next_back().unwrap_or_default();
     let (number, cluster) = match said.split_once(';') {
         Some((number, cluster)) => (number, Some(cluster.to_string())),
         None => (said, None),
@@ -152,8 +174,7 @@ fn live(job: &JobId) -> anyhow::Result<Elements> {
     const FIELDS: &str = "JobArrayID:|,State:|,Reason:|,RestartCnt:|,exit_code:|,NodeList:|";
     let mut command = on_cluster("squeue", job);
     command.args(["-h", "-r", "-t", "all", "-j", &job.number, "-O", FIELDS]);
-    let output = output(&mut command)?;
-    match output {
+    match patiently(&mut command)? {
         Ok(said) => Ok(said.lines().filter_map(of_squeue).collect()),
         Err(message) if message.contains("Invalid job id") => Ok(Elements::new()),
         Err(message) => bail!("squeue: {message}"),
@@ -174,6 +195,20 @@ fn accounted(job: &JobId) -> Elements {
     ]);
     let said = call(&mut command).unwrap_or_default();
     said.lines().filter_map(of_sacct).collect()
+}
+
+/// What a program prints, or complains of; where the controller does not answer it is asked again for a while: it may be
+/// busy, or be restarted.
+fn patiently(command: &mut Command) -> anyhow::Result<Result<String, String>> {
+    let start = Instant::now();
+    loop {
+        let answer = output(command)?;
+        let is_away = |message: &String| AWAY.iter().any(|part| message.contains(part));
+        if !answer.as_ref().is_err_and(is_away) || start.elapsed() > PATIENCE || stop::is_asked() {
+            return Ok(answer);
+        }
+        std::thread::sleep(AGAIN);
+    }
 }
 
 /// Take jobs out of the queue; one that is gone is no matter.
