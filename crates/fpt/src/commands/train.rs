@@ -177,6 +177,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     WeightsName::set(args.weights, &mut resolved.config);
     let config = &resolved.config;
     if args.dry_run {
+        config.check_trainable()?;
         return dry_run::show(resolved.origin(), config, &args.target(), args.json);
     }
     anyhow::ensure!(
@@ -203,7 +204,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let (cache, host) = (args.cache(), host(&devices, args.conduct()));
     let verdicts = verdict::file().map_or_else(Verdicts::default, |file| Verdicts::read(&file));
     for (name, device) in devices.named() {
-        let patient = Patient::new(&name, device, memory::precision_name(config));
+        let patient = Patient::new(&name, device, config.precision.name());
         if let Some(warning) = verdicts.admit(&patient, args.force)? {
             terminal::note(&warning);
         }
