@@ -46,7 +46,10 @@ fn memory_peaks_at_the_model_that_is_loaded() {
                 let before = MEMORY.current_usage();
                 MEMORY.reset_peak_usage();
                 let model = T5::from_pretrained_in(directory.path(), precision, &device).unwrap();
-                let (peak, kept) = (MEMORY.peak_usage() - before, MEMORY.current_usage() - before);
+                let (peak, kept) = (
+                    MEMORY.peak_usage() - before,
+                    MEMORY.current_usage() - before,
+                );
                 drop(model);
                 let about = |bytes: usize| bytes..bytes + bytes / 50 + BESIDES;
                 assert!(

@@ -183,9 +183,8 @@ fn what_does_not_fit_is_told_in_every_precision() {
 
 #[test]
 fn weights_are_of_the_types_that_a_precision_says() {
-    let read = |precision| {
-        T5::from_pretrained_in(golden("bf16"), precision, &Device::flex()).unwrap()
-    };
+    let read =
+        |precision| T5::from_pretrained_in(golden("bf16"), precision, &Device::flex()).unwrap();
     let types = |model: &T5| {
         let block = &model.encoder.block[0];
         [

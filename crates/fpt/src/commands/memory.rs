@@ -169,7 +169,7 @@ fn changes(from: &StepSettings, to: &StepSettings) -> String {
 }
 
 /// A precision as configurations name it.
-pub(super) fn precision(numbers: Numbers) -> &'static str {
+fn precision(numbers: Numbers) -> &'static str {
     match numbers {
         Numbers::F32 => "f32",
         Numbers::Bf16 => "bf16",
