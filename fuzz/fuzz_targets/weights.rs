@@ -1,12 +1,12 @@
 //! A model of one layer: the first byte says whether its weights, in safetensors or PyTorch's form, their index, a shard,
-//! or its `config.json` are the input's.
+//! or its `config.json` are the input's, and in which precision it is read.
 #![no_main]
 
 use std::sync::LazyLock;
 
 use burn::tensor::Device;
 use fpt_fuzz::{Scratch, named};
-use fpt_t5::{T5, T5Config};
+use fpt_t5::{Precision, T5, T5Config};
 use libfuzzer_sys::fuzz_target;
 
 static SCRATCH: LazyLock<Scratch> = LazyLock::new(|| Scratch::new("weights"));
@@ -24,6 +24,11 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     let directory = SCRATCH.path("");
+    let precision = match form / 5 % 3 {
+        0 => Precision::F32,
+        1 => Precision::Bf16,
+        _ => Precision::Int8,
+    };
     let path = match form % 5 {
         0 => SCRATCH.write("model.safetensors", bytes),
         1 => SCRATCH.write("pytorch_model.bin", bytes),
@@ -39,9 +44,11 @@ fuzz_target!(|bytes: &[u8]| {
         _ => {
             SCRATCH.write("model.safetensors", WHOLE.split_at(1).1);
             SCRATCH.write("config.json", bytes);
-            named(T5::from_pretrained(&directory, &Device::flex()), &directory);
+            let model = T5::from_pretrained_in(&directory, precision, &Device::flex());
+            named(model, &directory);
             return;
         }
     };
-    named(T5::from_weights(config, &path, &Device::flex()), &directory);
+    let model = T5::from_weights(config, &path, precision, &Device::flex());
+    named(model, &directory);
 });

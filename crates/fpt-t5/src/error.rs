@@ -95,6 +95,12 @@ pub enum T5Error {
         /// The type.
         dtype: &'static str,
     },
+    /// A model with weights in int8 is to be written.
+    #[error(
+        "a model with weights in int8 can't be saved, since no checkpoint has them as they are: load it in f32 or bf16 and \
+         save that"
+    )]
+    Integers,
     /// A text can't be encoded or ids can't be decoded.
     #[error("cannot tokenize: {0}")]
     Tokenize(String),

@@ -26,7 +26,7 @@ pub use attention::{Attention, KeysValues, index};
 /// The version of Burn whose tensors and devices this API has.
 pub use burn;
 pub use cache::KvCache;
-pub use checkpoint::{SaveOptions, weight_files};
+pub use checkpoint::{Precision, SaveOptions, weight_files};
 pub use config::{EosTokenId, FeedForwardKind, T5Config};
 pub use decoder::{Decoder, DecoderBlock};
 pub use encoder::{Encoder, EncoderBlock};

@@ -3,51 +3,9 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use fpt_t5::{T5, T5Error};
-use serde::{Deserialize, Serialize};
+use fpt_t5::{Precision, T5, T5Error};
 
 use crate::RunConfig;
-
-/// The numbers that a frozen model computes with. Part of a run's configuration, since results depend on it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Precision {
-    /// 32-bit floats. On CUDA products of matrices too are f32, not TF32.
-    #[default]
-    F32,
-    /// Weights, and on CUDA products and the activations that they take, in bf16 with sums in f32; residual stream,
-    /// softmax, statistics of norms, loss, prompt and optimizer in f32. A processor computes in f32 with the rounded
-    /// weights. See [`T5::into_bf16`](fpt_t5::T5::into_bf16).
-    Bf16,
-    /// Weights in a byte each, with a scale for each block of at most 128, and what they multiply rounded in the same way; all
-    /// else in f32. On processors only. See [`T5::into_int8`](fpt_t5::T5::into_int8).
-    Int8,
-}
-
-impl Precision {
-    /// Bytes of a weight, but for the few of norms and positions, which are f32 always.
-    pub fn bytes(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::Bf16 => 2,
-            Self::Int8 => 1,
-        }
-    }
-
-    /// `model` in this precision.
-    ///
-    /// # Errors
-    /// As [`T5::into_bf16`] and [`T5::into_int8`].
-    pub fn apply(self, model: T5) -> Result<T5, T5Error> {
-        match self {
-            Self::F32 => Ok(model),
-            Self::Bf16 => model.into_bf16(),
-            Self::Int8 => model.into_int8(),
-        }
-    }
-}
 
 /// A device and the precision of what is computed on it.
 #[derive(Clone, Debug)]
@@ -78,10 +36,9 @@ impl Compute {
     /// The model of a directory, in this precision.
     ///
     /// # Errors
-    /// As [`T5::from_pretrained`] and [`Precision::apply`].
+    /// As [`T5::from_pretrained_in`].
     pub(crate) fn load(&self, directory: &Path) -> Result<T5, T5Error> {
-        self.precision
-            .apply(T5::from_pretrained(directory, &self.device)?)
+        T5::from_pretrained_in(directory, self.precision, &self.device)
     }
 
     /// The precision.

@@ -35,7 +35,7 @@ pub use answering::Answering;
 pub use average::Average;
 /// The version of Burn whose tensors and devices this API has.
 pub use burn;
-pub use compute::{Compute, Precision};
+pub use compute::Compute;
 pub use conduct::{Begun, Conduct};
 pub use config::{
     Combination, EvalConfig, EvalModel, Experiment, GenerateConfig, LengthConfig, MOST_EXAMPLES,

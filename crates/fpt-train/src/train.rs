@@ -16,7 +16,7 @@ use crate::run_dir::RunDir;
 use crate::state::State;
 use crate::trainer::Trainer;
 use crate::unread::steps_a_read;
-use crate::{Host, Plan, Precision, RunConfig, TrainError, finish};
+use crate::{Host, Plan, RunConfig, TrainError, finish};
 
 /// Train a prompt for a frozen model, in the stages of its schedule, and leave a run directory at `out`:
 /// `config.toml`, `inputs.json` (what was read, by content), `selections.json` (what each stage kept of the model),
@@ -58,14 +58,7 @@ struct How {
 
 impl How {
     fn of(config: &RunConfig, devices: &[Device]) -> Result<Self, TrainError> {
-        if config.precision == Precision::Int8 {
-            return Err(TrainError::Value {
-                key: "precision",
-                reason: "is \"int8\", which changes the prompt's gradient too much; train with \"f32\" or \"bf16\", and \
-                         answer with int8: `fpt predict --weights int8`"
-                    .into(),
-            });
-        }
+        config.check_trainable()?;
         let parts = config
             .train
             .accumulate

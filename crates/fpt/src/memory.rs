@@ -1,7 +1,8 @@
 //! How runs compute, as the prices of memory ask for it.
 
 use fpt_schedule::memory::{Layout, Numbers, PeakBytes, Recompute, StepSettings, peak};
-use fpt_train::{Plan, Precision, RunConfig};
+use fpt_t5::Precision;
+use fpt_train::{Plan, RunConfig};
 
 /// Weights in this precision, as they are priced.
 pub fn numbers(precision: Precision) -> Numbers {

@@ -2,8 +2,9 @@
 
 use fpt_schedule::cost::BatchShape;
 use fpt_schedule::{Schedule, cost};
+use fpt_t5::Precision;
 use fpt_tasks::Task;
-use fpt_train::{Plan, Precision};
+use fpt_train::Plan;
 
 /// The cost of a run, for the longest batch that its configuration allows.
 pub struct Price {

@@ -11,7 +11,7 @@ use fpt_files::numbers;
 use fpt_partial::{PartialSize, Selection, even_layers, full_size, shape};
 use fpt_prompt::{PromptInit, SoftPrompt};
 use fpt_schedule::cost::{BatchShape, true_macs};
-use fpt_t5::{Generation, Lm, SaveOptions, T5, T5Config};
+use fpt_t5::{Generation, Lm, Precision, SaveOptions, T5, T5Config};
 use fpt_tasks::{EvalBatches, PadTo, Split, TaskName, Tasks, TokenBatch, TrainBatches};
 use fpt_train::{
     Experiment, RunConfig, Session, Step, TrainConfig, adafactor, batch_tensors, model_directory,
@@ -284,10 +284,10 @@ impl Work {
             .with_context(|| format!("failed to write to {}", directory.display()))
     }
 
-    /// What [`Work::save`] wrote.
-    pub fn load(directory: &Path) -> anyhow::Result<Self> {
+    /// What [`Work::save`] wrote, with the model's weights in this precision.
+    pub fn load(directory: &Path, precision: Precision) -> anyhow::Result<Self> {
         let device = Device::flex();
-        let model = T5::from_pretrained(directory, &device)?;
+        let model = T5::from_pretrained_in(directory, precision, &device)?;
         let text = fs::read_to_string(directory.join("settings.json"))?;
         let settings: Settings = serde_json::from_str(&text)?;
         let file = fs::read(directory.join("batches.safetensors"))?;

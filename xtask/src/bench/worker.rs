@@ -7,8 +7,7 @@ use std::time::Instant;
 use burn::tensor::Device;
 use clap::{Args as ClapArgs, ValueEnum};
 use fpt::{peak_memory, terminal};
-use fpt_t5::{Recompute, T5};
-use fpt_train::Precision;
+use fpt_t5::{Precision, Recompute, T5};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -75,8 +74,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn work(args: &Args) -> anyhow::Result<Work> {
-    let mut work = Work::load(&args.directory)?;
-    work.model = args.weights.apply(work.model)?.recomputing(args.recompute);
+    let mut work = Work::load(&args.directory, args.weights)?;
+    work.model = work.model.recomputing(args.recompute);
     Ok(work)
 }
 
@@ -96,8 +95,8 @@ fn answer(args: &Args) -> anyhow::Result<()> {
         }
         Kind::Answer => {
             let texts = Texts::load(&args.directory)?;
-            let model = T5::from_pretrained(&args.directory, &Device::flex())?;
-            let model = args.weights.apply(model)?;
+            let device = Device::flex();
+            let model = T5::from_pretrained_in(&args.directory, args.weights, &device)?;
             Box::new(move || Ok(texts.answer(&model).into()))
         }
     };

@@ -1,13 +1,12 @@
 //! The tensors in the weight files of a model directory.
 //!
-//! Nothing but names, types and shapes is read here; every tensor knows how to read its own values later, a few rows
+//! Nothing but names, types and shapes is read here; every tensor knows how to read its own numbers later, a few rows
 //! at a time, so that loading a model from safetensors never holds more than the model.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use burn::store::burn_pack::{Error as PackError, Tensor as PackTensor};
-use burn::tensor::{Bytes, DType};
 use fpt_files::{
     FloatFormat, SafetensorsFile, WEIGHTS, WeightIndex, all_finite, find_weights, is_index,
 };
@@ -34,51 +33,30 @@ pub fn weight_files(directory: impl AsRef<Path>) -> Result<Vec<PathBuf>, T5Error
     Ok(fpt_files::weight_files(find(directory.as_ref())?)?)
 }
 
-/// Where a number was found, while tensors were read, that is NaN or infinite: the first of them.
-#[derive(Clone, Debug, Default)]
-pub(super) struct NotFinite(Arc<OnceLock<(PathBuf, String)>>);
-
-impl NotFinite {
-    /// Nothing, unless there is one.
-    ///
-    /// # Errors
-    /// [`T5Error::NotFinite`] names file and tensor.
-    pub(super) fn check(&self) -> Result<(), T5Error> {
-        match self.0.get() {
-            None => Ok(()),
-            Some((path, tensor)) => Err(T5Error::NotFinite {
-                path: path.clone(),
-                tensor: tensor.clone(),
-            }),
-        }
-    }
-}
-
-/// All tensors of `path`, weights or an index, unread, under their names in the file, as f32. One with a number that is
-/// NaN or infinite can't be read, and says so to `not_finite`.
+/// All tensors of `path`, weights or an index, unread, under their names in the file.
 ///
 /// # Errors
 /// [`T5Error::Read`] or [`T5Error::Weights`] of the file that is absent or damaged.
-pub(super) fn tensors(path: &Path, not_finite: &NotFinite) -> Result<Vec<PackTensor>, T5Error> {
+pub(super) fn tensors(path: &Path) -> Result<Vec<StoredTensor>, T5Error> {
     if !is_index(path) {
         return if path.extension().is_some_and(|end| end == "safetensors") {
-            safetensors(path, not_finite)
+            safetensors(path)
         } else {
-            pytorch(path, not_finite)
+            pytorch(path)
         };
     }
     let index = WeightIndex::read(path)?;
     let mut all = Vec::new();
     for shard in index.shards() {
-        let own = |tensor: &PackTensor| index.shard_of(&tensor.name) == Some(shard);
-        let tensors = tensors(&path.with_file_name(shard), not_finite)?;
+        let own = |tensor: &StoredTensor| index.shard_of(&tensor.name) == Some(shard);
+        let tensors = tensors(&path.with_file_name(shard))?;
         all.extend(tensors.into_iter().filter(own));
     }
     Ok(all)
 }
 
 /// `torch.save` of a state dictionary. The pickle is interpreted as data: nothing in it is ever called.
-fn pytorch(path: &Path, not_finite: &NotFinite) -> Result<Vec<PackTensor>, T5Error> {
+fn pytorch(path: &Path) -> Result<Vec<StoredTensor>, T5Error> {
     fpt_files::open(path).map_err(|source| T5Error::Read {
         path: path.to_path_buf(),
         source,
@@ -96,13 +74,12 @@ fn pytorch(path: &Path, not_finite: &NotFinite) -> Result<Vec<PackTensor>, T5Err
             bytes.chunks(length).for_each(take);
             Ok(())
         };
-        let place = (path, name, not_finite);
-        all.push(deferred(place, format, shape, feed)?);
+        all.push(StoredTensor::new(path, name, format, shape, feed)?);
     }
     Ok(all)
 }
 
-fn safetensors(path: &Path, not_finite: &NotFinite) -> Result<Vec<PackTensor>, T5Error> {
+fn safetensors(path: &Path) -> Result<Vec<StoredTensor>, T5Error> {
     let file = Arc::new(SafetensorsFile::open(path)?);
     let mut all = Vec::new();
     for (name, tensor) in file.tensors() {
@@ -112,8 +89,8 @@ fn safetensors(path: &Path, not_finite: &NotFinite) -> Result<Vec<PackTensor>, T
             let file = Arc::clone(&file);
             move |length: usize, take: &mut dyn FnMut(&[u8])| file.read(from..to, length, take)
         };
-        let place = (path, name, not_finite);
-        all.push(deferred(place, format, tensor.shape.clone(), feed)?);
+        let shape = tensor.shape.clone();
+        all.push(StoredTensor::new(path, name, format, shape, feed)?);
     }
     Ok(all)
 }
@@ -128,55 +105,105 @@ fn float_format(path: &Path, tensor: &str, dtype: &str) -> Result<FloatFormat, T
     })
 }
 
-/// A tensor that reads its values when it is asked for them: of a file, by its name in it. `feed` hands out its bytes in order, in chunks of a length
-/// that it is given; only the last may be shorter.
-fn deferred(
-    (path, name, not_finite): (&Path, String, &NotFinite),
-    format: FloatFormat,
-    shape: Vec<usize>,
-    feed: impl Fn(usize, &mut dyn FnMut(&[u8])) -> std::io::Result<()> + Send + Sync + 'static,
-) -> Result<PackTensor, T5Error> {
-    let bytes = shape
-        .iter()
-        .try_fold(DType::F32.size(), |size, &dim| size.checked_mul(dim))
-        .ok_or_else(|| T5Error::Weights {
-            path: path.to_path_buf(),
-            reason: format!("{name} is larger than any memory: {shape:?}"),
-        })?;
-    let (place, not_finite) = ((path.to_path_buf(), name.clone()), not_finite.clone());
-    let provider = move || {
-        let failed = |error: std::io::Error| PackError::IoError(error.to_string());
-        let values = floats(format, bytes / DType::F32.size(), &feed).map_err(failed)?;
-        let Some(values) = values else {
-            // An earlier one stays.
-            _ = not_finite.0.set(place.clone());
-            return Err(PackError::IoError("a number is not finite".into()));
-        };
-        Ok(Bytes::from_elems(values))
-    };
-    let dtype = DType::F32;
-    Ok(PackTensor::deferred(
-        name, dtype, shape, None, bytes, provider,
-    ))
-}
-
-type Feed<'a> = &'a dyn Fn(usize, &mut dyn FnMut(&[u8])) -> std::io::Result<()>;
-
-/// Elements that are read at a time.
+/// Numbers that are read at a time, about.
 const CHUNK: usize = 1 << 16;
 
-/// None if one of them is NaN or infinite.
-fn floats(
+/// Hands out the bytes of a tensor in order, in chunks of a length that it is given; only the last may be shorter.
+type Feed = dyn Fn(usize, &mut dyn FnMut(&[u8])) -> io::Result<()>;
+
+/// A tensor of a file, unread.
+#[derive(Clone)]
+pub(super) struct StoredTensor {
+    /// As in the file, until transformers takes it for another.
+    pub(super) name: String,
+    pub(super) shape: Vec<usize>,
+    path: PathBuf,
+    name_in_file: String,
     format: FloatFormat,
-    elements: usize,
-    feed: Feed<'_>,
-) -> std::io::Result<Option<Vec<f32>>> {
-    let mut values = Vec::with_capacity(elements);
-    let mut finite = true;
-    feed(CHUNK * format.size(), &mut |bytes| {
-        let known = values.len();
-        format.append(bytes, &mut values);
-        finite &= all_finite(&values[known..]);
-    })?;
-    Ok(finite.then_some(values))
+    feed: Arc<Feed>,
+}
+
+impl StoredTensor {
+    fn new(
+        path: &Path,
+        name: String,
+        format: FloatFormat,
+        shape: Vec<usize>,
+        feed: impl Fn(usize, &mut dyn FnMut(&[u8])) -> io::Result<()> + 'static,
+    ) -> Result<Self, T5Error> {
+        let bytes = |bytes: usize, &dim: &usize| bytes.checked_mul(dim);
+        if shape.iter().try_fold(size_of::<f32>(), bytes).is_none() {
+            return Err(T5Error::Weights {
+                path: path.to_path_buf(),
+                reason: format!("{name} is larger than any memory: {shape:?}"),
+            });
+        }
+        Ok(Self {
+            path: path.to_path_buf(),
+            name_in_file: name.clone(),
+            name,
+            shape,
+            format,
+            feed: Arc::new(feed),
+        })
+    }
+
+    /// How many numbers it has.
+    pub(super) fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// All of its numbers.
+    ///
+    /// # Errors
+    /// [`T5Error::Weights`] if they can't be read, [`T5Error::NotFinite`] if one of them is NaN or infinite.
+    pub(super) fn floats(&self) -> Result<Vec<f32>, T5Error> {
+        let mut values = Vec::with_capacity(self.len());
+        self.feed(1, &mut |bytes| {
+            let known = values.len();
+            self.format.append(bytes, &mut values);
+            all_finite(&values[known..])
+        })?;
+        Ok(values)
+    }
+
+    /// Hands out its numbers in order, some whole rows of `row` numbers at a time.
+    ///
+    /// # Errors
+    /// As [`Self::floats`].
+    pub(super) fn rows(&self, row: usize, take: &mut dyn FnMut(&[f32])) -> Result<(), T5Error> {
+        let mut values = Vec::new();
+        self.feed(row, &mut |bytes| {
+            values.clear();
+            self.format.append(bytes, &mut values);
+            take(&values);
+            all_finite(&values)
+        })
+    }
+
+    /// Hands out the bytes of some whole rows of `row` numbers at a time; `take` tells whether all of them are finite.
+    fn feed(&self, row: usize, take: &mut dyn FnMut(&[u8]) -> bool) -> Result<(), T5Error> {
+        let (row, mut known, mut finite) = (row.max(1), 0, true);
+        let length = (CHUNK / row).max(1) * row * self.format.size();
+        let fed = (self.feed)(length, &mut |bytes| {
+            known += bytes.len();
+            finite &= take(bytes);
+        });
+        let (path, tensor) = (self.path.clone(), self.name_in_file.clone());
+        let damaged = |reason: String| T5Error::Weights {
+            path: path.clone(),
+            reason: format!("{tensor}: {reason}"),
+        };
+        fed.map_err(|error| damaged(error.to_string()))?;
+        let expected = self.len() * self.format.size();
+        if known != expected {
+            return Err(damaged(format!(
+                "it should have {expected} bytes, but has {known}"
+            )));
+        }
+        if !finite {
+            return Err(T5Error::NotFinite { path, tensor });
+        }
+        Ok(())
+    }
 }

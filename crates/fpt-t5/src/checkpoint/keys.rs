@@ -1,16 +1,16 @@
-//! From Hugging Face's tensor names to the paths of our modules, and back.
+//! Hugging Face's names of tensors, and the paths of our modules.
 
-use burn::store::burn_pack::Tensor as PackTensor;
+use super::files::StoredTensor;
 
 /// The embedding; transformers ties the other names to it.
-const SHARED: &str = "shared.weight";
+pub(super) const SHARED: &str = "shared.weight";
 
 /// Names that one of stands for the embedding where `shared.weight` is missing, as in the files of safetensors'
 /// `save_model`, which writes a tensor once.
 const EMBEDDINGS: [&str; 2] = ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
 
 /// So does this one, where the configuration ties it to the embedding.
-const HEAD: &str = "lm_head.weight";
+pub(super) const HEAD: &str = "lm_head.weight";
 
 /// What transformers passes over (`_keys_to_ignore_on_load_unexpected`): the first checkpoints have it, and no layer uses it.
 const IGNORED: &str = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight";
@@ -40,9 +40,9 @@ const STRANGE_PREFIXES: [(&str, &str); 3] = [
 /// # Errors
 /// When all names have a prefix that is none of transformers'.
 pub(super) fn by_own_names(
-    mut tensors: Vec<PackTensor>,
+    mut tensors: Vec<StoredTensor>,
     tied: bool,
-) -> Result<Vec<PackTensor>, String> {
+) -> Result<Vec<StoredTensor>, String> {
     if let Some(prefix) = common_prefix(&tensors) {
         if prefix != BASE_PREFIX {
             let known = STRANGE_PREFIXES.iter().find(|(known, _)| *known == prefix);
@@ -68,7 +68,7 @@ pub(super) fn by_own_names(
 }
 
 /// What the names of all tensors begin with, before names that a T5 has.
-fn common_prefix(tensors: &[PackTensor]) -> Option<String> {
+fn common_prefix(tensors: &[StoredTensor]) -> Option<String> {
     let ends = [SHARED, HEAD, "encoder.final_layer_norm.weight"];
     let mut of_ends = tensors.iter().filter_map(|tensor| {
         let prefix = ends.iter().find_map(|end| tensor.name.strip_suffix(end))?;
@@ -80,29 +80,6 @@ fn common_prefix(tensors: &[PackTensor]) -> Option<String> {
         .all(|tensor| tensor.name.starts_with(&prefix))
         .then_some(prefix)
 }
-
-/// Patterns for `burn_store`'s key remapping, applied in order: Hugging Face name to module path.
-pub(super) const TO_MODULE: &[(&str, &str)] = &[
-    (
-        r"block\.0\.layer\.0\.SelfAttention\.relative_attention_bias\.",
-        "position_bias.",
-    ),
-    (r"layer\.0\.SelfAttention\.", "attention."),
-    (r"layer\.0\.layer_norm\.", "attention_norm."),
-    (r"layer\.1\.EncDecAttention\.", "cross_attention."),
-    (r"layer\.[12]\.DenseReluDense\.wi\.", "feed_forward.wi_0."),
-    (r"layer\.[12]\.DenseReluDense\.", "feed_forward."),
-    (
-        r"^encoder\.(.*)layer\.1\.layer_norm\.",
-        "encoder.${1}feed_forward_norm.",
-    ),
-    (
-        r"^decoder\.(.*)layer\.1\.layer_norm\.",
-        "decoder.${1}cross_attention_norm.",
-    ),
-    (r"layer\.2\.layer_norm\.", "feed_forward_norm."),
-    (r"final_layer_norm\.", "final_norm."),
-];
 
 /// A module path as the Hugging Face name; `gated` tells whether the feed-forward network has `wi_0` and
 /// `wi_1` or only `wi`.

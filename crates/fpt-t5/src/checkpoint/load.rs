@@ -1,14 +1,15 @@
 //! Reading a Hugging Face checkpoint.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::store::{ApplyError, ApplyResult, KeyRemapper, ModuleSnapshot};
-use burn::tensor::{Device, FloatDType, Shape, Tensor};
+use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData, bf16};
 
-use super::files;
-use super::keys::{TO_MODULE, by_own_names, to_hugging_face};
-use crate::{FeedForwardKind, T5, T5Config, T5Error};
+use super::files::{self, StoredTensor};
+use super::keys::{HEAD, SHARED, by_own_names, to_hugging_face};
+use super::precision::{Layer, Precision};
+use crate::{FeedForwardKind, T5, T5Config, T5Error, fused};
 
 impl T5 {
     /// Load a model directory in Hugging Face layout: `config.json` and the first there is of `model.safetensors`,
@@ -16,7 +17,7 @@ impl T5 {
     /// its shards. Tensors are read one by one, from safetensors in small parts, so memory peaks at the model itself
     /// (with PyTorch's files, at the model and its largest tensor).
     ///
-    /// Weights are converted to f32. Load on a plain device, not on an autodiff one, to keep them frozen:
+    /// Weights are converted to f32; for others see [`T5::from_pretrained_in`]. Load on a plain device, not on an autodiff one, to keep them frozen:
     /// then they get no gradients, and cost neither memory nor time for them.
     ///
     /// | tensor in the file | module |
@@ -43,165 +44,248 @@ impl T5 {
     /// Missing, surplus and misshapen tensors are listed all at once ([`T5Error::Tensors`]); one with a number that is
     /// NaN or infinite is named ([`T5Error::NotFinite`]); see [`T5Error`] for the rest.
     pub fn from_pretrained(directory: impl AsRef<Path>, device: &Device) -> Result<Self, T5Error> {
-        let directory = directory.as_ref();
-        let config = T5Config::from_file(directory.join("config.json"))?;
-        Self::from_weights(&config, &files::find(directory)?, device)
+        Self::from_pretrained_in(directory, Precision::F32, device)
     }
 
-    /// Load the weights in `path`, one file or an index of several, for `config`; see [`T5::from_pretrained`].
+    /// [`T5::from_pretrained`] with weights as [`T5::into_bf16`] or [`T5::into_int8`] would round them. Each is rounded while
+    /// it is read, so that memory peaks at the rounded model.
     ///
     /// # Errors
-    /// As [`T5::from_pretrained`].
+    /// As [`T5::from_pretrained`], and [`T5Error::Unsupported`] if the device does not have this precision.
+    pub fn from_pretrained_in(
+        directory: impl AsRef<Path>,
+        precision: Precision,
+        device: &Device,
+    ) -> Result<Self, T5Error> {
+        let directory = directory.as_ref();
+        let config = T5Config::from_file(directory.join("config.json"))?;
+        Self::from_weights(&config, &files::find(directory)?, precision, device)
+    }
+
+    /// Load the weights in `path`, one file or an index of several, for `config`; see [`T5::from_pretrained_in`].
+    ///
+    /// # Errors
+    /// As [`T5::from_pretrained_in`].
     pub fn from_weights(
         config: &T5Config,
         path: impl AsRef<Path>,
+        precision: Precision,
         device: &Device,
     ) -> Result<Self, T5Error> {
-        check_precision(device)?;
-        let path = path.as_ref();
-        let damaged = |reason: String| T5Error::Weights {
-            path: path.to_path_buf(),
-            reason,
-        };
-        let to_module = KeyRemapper::from_patterns(TO_MODULE.to_vec())
-            .map_err(|error| damaged(error.to_string()))?;
-        let not_finite = files::NotFinite::default();
-        let tensors = files::tensors(path, &not_finite)?;
-        let tensors = by_own_names(tensors, config.tie_word_embeddings).map_err(damaged)?;
-        let (mut tensors, _) = to_module.remap(tensors);
-        let own_head =
-            !config.tie_word_embeddings || tensors.iter().any(|t| t.name == "lm_head.weight");
-
-        for tensor in tensors.iter_mut().filter(|tensor| is_linear(&tensor.name)) {
-            // Until `Turn` sets it right: rows and columns are exchanged without a copy.
-            tensor.shape.reverse();
-        }
-
-        let mut model = Self::with_head(config, own_head, device);
-        let result = model.apply(tensors, None, None, false);
-
-        not_finite.check()?;
-        let gated = config.feed_forward_proj == FeedForwardKind::GatedGelu;
-        let problems = problems(&result, gated).map_err(damaged)?;
-        if !problems.is_empty() {
-            return Err(T5Error::Tensors {
-                path: path.to_path_buf(),
-                problems,
-            });
-        }
-        model = model.map(&mut Turn::default());
-        if config.tie_word_embeddings && model.head_equals_embedding() {
-            model.lm_head = None;
-        }
-        Ok(model.no_grad())
+        Self::load(config, path.as_ref(), precision, device)
     }
 
-    /// Whether a separate head only repeats the embedding.
-    fn head_equals_embedding(&self) -> bool {
-        self.lm_head.as_ref().is_some_and(|head| {
-            head.weight
-                .val()
-                .transpose()
-                .equal(self.shared.weight.val())
-                .all()
-                .into_scalar::<bool>()
-        })
+    /// Not generic: such code would be compiled as the crates that call it are, which may be without optimisation.
+    fn load(
+        config: &T5Config,
+        path: &Path,
+        precision: Precision,
+        device: &Device,
+    ) -> Result<Self, T5Error> {
+        check_device(device)?;
+        precision.check(device)?;
+        let tied = config.tie_word_embeddings;
+        let tensors = by_own_names(files::tensors(path)?, tied).map_err(|reason| {
+            let path = path.to_path_buf();
+            T5Error::Weights { path, reason }
+        })?;
+        let named = |tensor: StoredTensor| (tensor.name.clone(), tensor);
+        let mut tensors: BTreeMap<_, _> = tensors.into_iter().map(named).collect();
+        if tied && head_equals_embedding(&tensors)? {
+            tensors.remove(HEAD);
+        }
+        let mut own_head = !tied || tensors.contains_key(HEAD);
+        let mut config = config.clone();
+        let embedding = tensors.get(SHARED);
+        let embedding = embedding.filter(|it| it.shape == [config.vocab_size, config.d_model]);
+        if let (Precision::Int8, false, Some(embedding)) = (precision, own_head, embedding) {
+            // As `untie_head` does, but of what the file has: an embedding is rounded in another way than a head.
+            tensors.insert(HEAD.into(), embedding.clone());
+            config.scale_decoder_outputs.get_or_insert(true);
+            own_head = true;
+        }
+
+        let mut loading = Loading {
+            tensors,
+            gated: config.feed_forward_proj == FeedForwardKind::GatedGelu,
+            precision,
+            place: Vec::new(),
+            problems: Vec::new(),
+            unreadable: None,
+        };
+        let model = Self::with_head(&config, own_head, device).map(&mut loading);
+        loading.finish(path)?;
+        Ok(model)
     }
 }
 
-/// All that does not fit, a line each, by the names of the file.
+/// Whether a head of its own only repeats the embedding. What does not fit is left to be told when it is loaded.
 ///
 /// # Errors
-/// The first tensor that can't be read, and why.
-fn problems(result: &ApplyResult, gated: bool) -> Result<Vec<String>, String> {
-    let name = |path: &str| to_hugging_face(path, gated);
-    let mut problems = Vec::new();
-    for error in &result.errors {
-        problems.push(match error {
-            ApplyError::ShapeMismatch {
-                path,
-                expected,
-                found,
-            } => {
-                // Linear weights are transposed on the way in: show the file's orientation.
-                let file = |shape: &Shape| {
-                    let mut dims: Vec<usize> = shape.iter().copied().collect();
-                    if is_linear(path) {
-                        dims.reverse();
-                    }
-                    dims
-                };
-                format!(
-                    "  misshapen: {} is {:?}, should be {:?}",
-                    name(path),
-                    file(found),
-                    file(expected)
-                )
-            }
-            ApplyError::DTypeMismatch { path, found, .. } => {
-                format!("  unusable: {} is of type {found:?}", name(path))
-            }
-            ApplyError::AdapterError { path, message }
-            | ApplyError::LoadError { path, message } => {
-                return Err(format!("{}: {message}", name(path)));
-            }
-        });
+/// As those of reading.
+fn head_equals_embedding(tensors: &BTreeMap<String, StoredTensor>) -> Result<bool, T5Error> {
+    let (Some(head), Some(embedding)) = (tensors.get(HEAD), tensors.get(SHARED)) else {
+        return Ok(false);
+    };
+    if head.shape != embedding.shape {
+        return Ok(false);
     }
-    for (path, _) in &result.missing {
-        problems.push(format!("  missing: {}", name(path)));
-    }
-    let surplus = |path: &&String| !path.ends_with("embed_tokens.weight");
-    for path in result.unused.iter().filter(surplus) {
-        problems.push(format!("  surplus: {}", name(path)));
-    }
-    problems.sort();
-    Ok(problems)
+    let embedding = embedding.floats()?;
+    let (mut rest, mut equal) = (&embedding[..], true);
+    head.rows(1, &mut |part| {
+        let (same, others) = rest.split_at(part.len().min(rest.len()));
+        equal &= same == part;
+        rest = others;
+    })?;
+    Ok(equal)
 }
 
-/// Makes of linear weights whose `[out, in]` numbers were taken for `[in, out]` views of `[in, out]`. Numbers stay where
-/// they are: products read them as they lie in the file, which loads faster and lets generation stream them.
-#[derive(Default)]
-struct Turn {
-    containers: Vec<bool>,
+/// Puts the tensors of a checkpoint in the place of parameters that were not made yet, one by one.
+struct Loading {
+    /// Those that have found no place yet, by Hugging Face's names.
+    tensors: BTreeMap<String, StoredTensor>,
+    gated: bool,
+    precision: Precision,
+    /// Names of the modules around, and what they are.
+    place: Vec<(String, Layer)>,
+    /// All that does not fit, a line each, by the names of the file.
+    problems: Vec<String>,
+    /// The first tensor that can't be read.
+    unreadable: Option<T5Error>,
 }
 
-impl ModuleMapper for Turn {
-    fn enter_module(&mut self, _name: &str, container_type: &str) {
-        self.containers.push(container_type == "Struct:Linear");
+impl ModuleMapper for Loading {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.place.push((name.into(), Layer::of(container_type)));
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.containers.pop();
+        self.place.pop();
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        if self.containers.last() != Some(&true) || D != 2 {
+        let names: Vec<&str> = self.place.iter().map(|(name, _)| name.as_str()).collect();
+        let name = to_hugging_face(&names.join("."), self.gated);
+        let layer = self.place.last().map_or(Layer::Other, |(_, layer)| *layer);
+        let Some(tensor) = self.tensors.remove(&name) else {
+            self.problems.push(format!("  missing: {name}"));
+            return param;
+        };
+        let mut shape = param.lazy_shape().to_vec();
+        if layer == Layer::Linear {
+            shape.reverse();
+        }
+        if tensor.shape != shape {
+            let found = &tensor.shape;
+            let problem = format!("  misshapen: {name} is {found:?}, should be {shape:?}");
+            self.problems.push(problem);
+        }
+        if self.unreadable.is_some() || !self.problems.is_empty() {
+            // There will be no model; what else does not fit is still to be told.
             return param;
         }
-        param.map(|weight| {
-            let mut file = weight.dims();
-            file.reverse();
-            weight.reshape(file).swap_dims(0, 1)
+        match weight(&tensor, layer, self.precision, &param.lazy_device()) {
+            Ok(weight) => Param::initialized(param.id, weight),
+            Err(error) => {
+                self.unreadable = Some(error);
+                param
+            }
+        }
+    }
+}
+
+impl Loading {
+    /// Nothing, if all tensors are in their places.
+    ///
+    /// # Errors
+    /// What could not be read, or does not fit.
+    fn finish(mut self, path: &Path) -> Result<(), T5Error> {
+        if let Some(error) = self.unreadable {
+            return Err(error);
+        }
+        let surplus = self.tensors.into_keys();
+        let surplus = surplus.filter(|name| !name.ends_with("embed_tokens.weight"));
+        self.problems
+            .extend(surplus.map(|name| format!("  surplus: {name}")));
+        if self.problems.is_empty() {
+            return Ok(());
+        }
+        self.problems.sort();
+        Err(T5Error::Tensors {
+            path: path.to_path_buf(),
+            problems: self.problems,
         })
     }
 }
 
-/// Whether this name of a file, or path of a module, is that of a `Linear`'s weight.
-fn is_linear(path: &str) -> bool {
-    [
-        ".q.", ".k.", ".v.", ".o.", ".wi.", ".wi_0.", ".wi_1.", ".wo.",
-    ]
-    .iter()
-    .any(|part| path.contains(part))
-        || path.starts_with("lm_head.")
+/// A tensor of a file as the weight of a layer, of a model in this precision. Those of linear layers, `[out, in]` in the
+/// file, become views of `[in, out]`: numbers stay where they are, since products read them as they lie in the file,
+/// which loads faster and lets generation stream them.
+fn weight<const D: usize>(
+    tensor: &StoredTensor,
+    layer: Layer,
+    precision: Precision,
+    device: &Device,
+) -> Result<Tensor<D>, T5Error> {
+    let shape = tensor.shape.clone();
+    let weight = match precision.of(layer) {
+        Precision::F32 => {
+            let data = TensorData::new(tensor.floats()?, shape);
+            Tensor::from_data(data, (device, DType::F32))
+        }
+        Precision::Bf16 => {
+            let mut values = Vec::with_capacity(tensor.len());
+            tensor.rows(1, &mut |part| {
+                values.extend(part.iter().copied().map(nearest));
+            })?;
+            Tensor::from_data(TensorData::new(values, shape), (device, DType::BF16))
+        }
+        Precision::Int8 => {
+            let (outputs, inputs) = (shape[0], shape[1]);
+            let mut rounding = fused::Rounding::new([inputs, outputs]);
+            tensor.rows(inputs, &mut |outputs| rounding.push(outputs))?;
+            return Ok(rounding.weight());
+        }
+    };
+    Ok(match layer {
+        Layer::Linear => weight.swap_dims(0, 1),
+        _ => weight,
+    })
+}
+
+/// The bf16 that is nearest to a finite number, of two the even one: `bf16::from_f32` without its branches, whose way
+/// depends on bits that no processor foresees.
+fn nearest(x: f32) -> bf16 {
+    let bits = x.to_bits();
+    let half = 0x7fff + (bits >> 16 & 1);
+    bf16::from_bits((bits.wrapping_add(half) >> 16) as u16)
 }
 
 /// T5 is computed in f32: its residual stream leaves the range of f16, and the fused operations know f32 only.
-fn check_precision(device: &Device) -> Result<(), T5Error> {
+fn check_device(device: &Device) -> Result<(), T5Error> {
     match device.settings().float_dtype {
         FloatDType::F32 => Ok(()),
         other => Err(T5Error::Precision {
             dtype: format!("{other:?}").to_lowercase(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn rounding_to_bf16_is_that_of_others(bits in any::<u32>()) {
+            // With each end: ties, what is nearly one, and what becomes infinite.
+            for end in [0, 1, 0x7fff, 0x8000, 0x8001, 0xffff] {
+                let x = f32::from_bits(bits & 0xffff_0000 | end);
+                prop_assume!(x.is_finite());
+                prop_assert_eq!(nearest(x).to_bits(), bf16::from_f32(x).to_bits(), "{}", x);
+            }
+        }
     }
 }

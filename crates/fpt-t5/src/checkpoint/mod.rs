@@ -7,4 +7,5 @@ mod precision;
 mod save;
 
 pub use files::weight_files;
+pub use precision::Precision;
 pub use save::SaveOptions;

@@ -39,7 +39,7 @@ impl T5 {
     /// no second copy of the model is made.
     ///
     /// # Errors
-    /// [`T5Error::Write`] if a file can't be written.
+    /// [`T5Error::Write`] if a file can't be written, [`T5Error::Integers`] if weights are in int8.
     pub fn save_pretrained(
         &self,
         directory: impl AsRef<Path>,
@@ -55,8 +55,12 @@ impl T5 {
             },
             path: Vec::new(),
             tensors: BTreeMap::new(),
+            integers: false,
         };
         self.visit(&mut collector);
+        if collector.integers {
+            return Err(T5Error::Integers);
+        }
 
         let total: u64 = collector.tensors.values().map(Stored::bytes).sum();
         let shards = shards(collector.tensors, options.max_shard_bytes);
@@ -152,6 +156,8 @@ struct Collector {
     dtype: DType,
     path: Vec<(String, String)>,
     tensors: BTreeMap<String, Stored>,
+    /// Whether there are weights that no checkpoint has.
+    integers: bool,
 }
 
 impl ModuleVisitor for Collector {
@@ -167,6 +173,10 @@ impl ModuleVisitor for Collector {
         let names: Vec<&str> = self.path.iter().map(|(name, _)| name.as_str()).collect();
         let in_linear = self.path.iter().any(|(_, kind)| kind.contains("Linear"));
         let value = param.val();
+        if matches!(value.dtype(), DType::QFloat(_)) {
+            self.integers = true;
+            return;
+        }
         let value = if in_linear { value.transpose() } else { value };
         let dtype = self.dtype;
         let stored = Stored {

@@ -87,17 +87,50 @@ impl Matrix<'_> {
     }
 }
 
-/// Round `rows`, `[rows, width]`: the integers, and the scales of `[width / block, rows]`.
-pub(super) fn round(rows: &[f32], width: usize, block: usize) -> (Vec<i8>, Vec<f32>) {
-    let count = rows.len() / width;
-    let mut values = vec![0; rows.len()];
-    let mut scales = vec![0.0; rows.len() / block];
-    let blocks = rows.chunks_exact(block).zip(values.chunks_exact_mut(block));
-    for (index, (x, values)) in blocks.enumerate() {
-        let (row, place) = (index / (width / block), index % (width / block));
-        scales[place * count + row] = round_block(x, values);
+/// A matrix that is rounded row by row, as they come.
+pub(super) struct Rounder {
+    /// `[rows, width]`.
+    pub(super) values: Vec<i8>,
+    /// `[width / block, rows]`.
+    pub(super) scales: Vec<f32>,
+    rows: usize,
+    width: usize,
+    block: usize,
+    /// Blocks that have come.
+    done: usize,
+}
+
+impl Rounder {
+    pub(super) fn new(rows: usize, width: usize, block: usize) -> Self {
+        Self {
+            values: vec![0; rows * width],
+            scales: vec![0.0; rows * width / block],
+            rows,
+            width,
+            block,
+            done: 0,
+        }
     }
-    (values, scales)
+
+    /// The next rows, or blocks of them.
+    pub(super) fn push(&mut self, rows: &[f32]) {
+        let blocks = self.width / self.block;
+        let left = &mut self.values[self.done * self.block..];
+        let pairs = left.chunks_exact_mut(self.block);
+        for (values, x) in pairs.zip(rows.chunks_exact(self.block)) {
+            let (row, place) = (self.done / blocks, self.done % blocks);
+            self.scales[place * self.rows + row] = round_block(x, values);
+            self.done += 1;
+        }
+    }
+}
+
+/// Round `rows`, `[rows, width]`: the integers, and the scales of `[width / block, rows]`.
+#[cfg(test)]
+fn round(rows: &[f32], width: usize, block: usize) -> (Vec<i8>, Vec<f32>) {
+    let mut rounder = Rounder::new(rows.len() / width, width, block);
+    rounder.push(rows);
+    (rounder.values, rounder.scales)
 }
 
 /// The integers that stand for `x`, and their scale. A number that is none, or infinite, makes the scale that, too.

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use super::few_rows::{self, Stored};
 use super::flex::{dense, empty, last_two_of, values};
-use super::int8::{self, Matrix};
+use super::int8::{self, Matrix, Rounder};
 use super::matrix::{contiguous, matrix, multiply, multiply_and};
 
 /// Fewer multiplications than this are not worth a second thread.
@@ -231,12 +231,40 @@ fn scheme(block: usize) -> QuantScheme {
 /// `weight` as integers that lie as the inputs of an output after those of another, with the scales of its blocks.
 pub(super) fn rounded(weight: FlexTensor) -> FlexQTensor {
     let [width, columns]: [usize; 2] = weight.shape().dims();
-    let block = int8::block(width);
     let lying = widened(weight).transpose(0, 1).to_contiguous();
-    let (numbers, scales) = int8::round(values(&lying), width, block);
-    let layout = Layout::contiguous(Shape::new([columns, width]));
-    let tensor = FlexTensor::new(Bytes::from_elems(numbers), layout, DType::I8);
-    FlexQTensor::new(tensor.transpose(0, 1), scheme(block), scales, None)
+    let mut rounding = Rounding::new([width, columns]);
+    rounding.push(values(&lying));
+    rounding.weight()
+}
+
+/// What [`rounded`] does, to a weight that comes some outputs at a time.
+pub(super) struct Rounding {
+    rounder: Rounder,
+    shape: [usize; 2],
+}
+
+impl Rounding {
+    /// For a weight, `[in, out]`.
+    pub(super) fn new([width, columns]: [usize; 2]) -> Self {
+        Self {
+            rounder: Rounder::new(columns, width, int8::block(width)),
+            shape: [width, columns],
+        }
+    }
+
+    /// The inputs of the next outputs.
+    pub(super) fn push(&mut self, outputs: &[f32]) {
+        self.rounder.push(outputs);
+    }
+
+    /// The weight, when all has come.
+    pub(super) fn weight(self) -> FlexQTensor {
+        let [width, columns] = self.shape;
+        let layout = Layout::contiguous(Shape::new([columns, width]));
+        let lying = FlexTensor::new(Bytes::from_elems(self.rounder.values), layout, DType::I8);
+        let scheme = scheme(int8::block(width));
+        FlexQTensor::new(lying.transpose(0, 1), scheme, self.rounder.scales, None)
+    }
 }
 
 /// The integers of what comes from [`rounded`].

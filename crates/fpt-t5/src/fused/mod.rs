@@ -24,7 +24,10 @@ mod portable;
 mod tests;
 
 use burn::backend::tensor::{FloatTensor, IntTensor, QuantizedTensor};
-use burn::backend::{Backend, Dispatch, backend_extension};
+use burn::backend::{
+    Backend, BackendTensor, Dispatch, DispatchAutodiffContext, DispatchTensor, DispatchTensorKind,
+    backend_extension,
+};
 use burn::tensor::{DType, Device, FloatDType, Int, Tensor};
 
 pub(crate) use kernels::{exp_sum, maxima};
@@ -259,6 +262,29 @@ pub(crate) fn linear_onto(residual: Tensor<3>, x: Tensor<3>, weight: Tensor<2>) 
 /// [`linear`], which then rounds `x` in the same way. It gets no gradient.
 pub(crate) fn rounded<const D: usize>(weight: Tensor<D>) -> Tensor<D> {
     Tensor::from_dispatch(Dispatch::t5_rounded(weight.into_dispatch()))
+}
+
+/// What [`rounded`] makes on a processor, of a weight that is not there as a whole.
+pub(crate) struct Rounding(linear::Rounding);
+
+impl Rounding {
+    /// For a weight, `[in, out]`.
+    pub(crate) fn new(shape: [usize; 2]) -> Self {
+        Self(linear::Rounding::new(shape))
+    }
+
+    /// The inputs of the next outputs.
+    pub(crate) fn push(&mut self, outputs: &[f32]) {
+        self.0.push(outputs);
+    }
+
+    /// The weight, `[in, out]`, when all outputs have come.
+    pub(crate) fn weight<const D: usize>(self) -> Tensor<D> {
+        Tensor::from_dispatch(DispatchTensor {
+            kind: DispatchTensorKind::Flex(BackendTensor::Quantized(self.0.weight())),
+            autodiff: DispatchAutodiffContext::Disabled,
+        })
+    }
 }
 
 /// `gelu(gate) · value`, both `[batch, length, d_ff]`, with the GELU in its tanh form,

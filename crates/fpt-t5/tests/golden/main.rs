@@ -4,6 +4,7 @@
 mod beams;
 mod checkpoints;
 mod lm;
+mod precision;
 mod rounded;
 mod shipped_model;
 mod transformers;

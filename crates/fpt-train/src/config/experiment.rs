@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use fpt_files::with_causes;
 use fpt_prompt::PromptInit;
 use fpt_schedule::{Method, ScheduleConfig};
+use fpt_t5::Precision;
 use fpt_t5::T5Config;
 use fpt_tasks::{TaskName, Tasks};
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,7 @@ use super::{
     EvalConfig, LengthConfig, PromptConfig, RunConfig, RunNotes, SelectionConfig, SlurmConfig,
     SweepConfig, TaskList, TrainConfig,
 };
-use crate::{Precision, TrainError};
+use crate::TrainError;
 
 /// An experiment file: settings for all tasks, and under `[task.NAME]` what differs for one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fpt_partial::SelectionRules;
 use fpt_prompt::PromptInit;
 use fpt_schedule::{ScheduleConfig, Share};
-use fpt_t5::Recompute;
+use fpt_t5::{Precision, Recompute};
 use fpt_tasks::{
     BatchLimits, Declaration, DeclaredTask, PAPER_SOURCE_LENGTH, PadTo, Split, Task, TaskName,
     Tasks,
@@ -17,7 +17,7 @@ use toml::Table;
 use super::merge::{merge, parse_assignment};
 use super::mistakes;
 
-use crate::{Average, Precision, RateSchedule, TrainError};
+use crate::{Average, RateSchedule, TrainError};
 
 /// One run, fully resolved; written into its directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -133,6 +133,22 @@ impl RunConfig {
         })?;
         config.check()?;
         Ok(config)
+    }
+
+    /// Whether a prompt can be trained with these weights, as answers can be given with all.
+    ///
+    /// # Errors
+    /// [`TrainError::Value`] says with which ones it can.
+    pub fn check_trainable(&self) -> Result<(), TrainError> {
+        match self.precision {
+            Precision::Int8 => Err(TrainError::Value {
+                key: "precision",
+                reason: "is \"int8\", which changes the prompt's gradient too much; train with \"f32\" or \"bf16\", and \
+                         answer with int8: `fpt predict --weights int8`"
+                    .into(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// The task: as declared, or else the programmed one of that name.

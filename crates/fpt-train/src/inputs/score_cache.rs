@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Session;
 use super::cache::{self, Cache};
-use crate::{Precision, TrainError, batch_tensors};
+use crate::{TrainError, batch_tensors};
 
 /// The format of the files, and part of every key: what is scored, and how, in this version of the program.
 const FORMAT: SealedFormat = SealedFormat {
@@ -122,11 +122,7 @@ fn key(
     hash.bytes(model.as_bytes());
     hash.bytes(&[u8::from(gradients), u8::from(config.selection.score.prompt)]);
     hash.number(config.selection.score.batch_size as u64);
-    hash.text(match config.precision {
-        Precision::F32 => "f32",
-        Precision::Bf16 => "bf16",
-        Precision::Int8 => "int8",
-    });
+    hash.text(config.precision.name());
     if config.selection.score.prompt {
         for value in session.score_prompt(&session.model.device())?.values() {
             hash.bytes(&value.to_le_bytes());

@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use fpt_t5::Precision;
 use fpt_tasks::{Declaration, Task, TaskName, Tasks};
 use serde::{Deserialize, Serialize};
 
 use super::RunResult;
 use crate::config::task_of;
-use crate::{Precision, RunConfig, TrainError};
+use crate::{RunConfig, TrainError};
 
 /// The file beside the two of an adapter.
 const FILE: &str = "fpt.json";

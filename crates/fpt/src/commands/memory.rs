@@ -33,11 +33,6 @@ struct Proposal {
     peak: u64,
 }
 
-/// The precision of a run, as its configuration names it.
-pub(super) fn precision_name(config: &RunConfig) -> &'static str {
-    precision(numbers(config.precision))
-}
-
 /// Whether the devices have the memory for a step on one example, however short it is: the prompt, and padding to fixed
 /// lengths, are in all of them.
 ///
@@ -174,7 +169,7 @@ fn changes(from: &StepSettings, to: &StepSettings) -> String {
 }
 
 /// A precision as configurations name it.
-pub(super) fn precision(numbers: Numbers) -> &'static str {
+fn precision(numbers: Numbers) -> &'static str {
     match numbers {
         Numbers::F32 => "f32",
         Numbers::Bf16 => "bf16",

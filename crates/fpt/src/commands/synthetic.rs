@@ -9,7 +9,7 @@ use burn::tensor::{Device, Distribution, FloatDType, Tensor, TensorData};
 use clap::ValueEnum;
 use fpt_prompt::SoftPrompt;
 use fpt_schedule::memory::Numbers;
-use fpt_t5::{T5, T5Config};
+use fpt_t5::{Precision, T5, T5Config};
 use fpt_tasks::{PadTo, TokenBatch, TokenizedExample};
 use fpt_train::{Step, TrainConfig, adafactor};
 use rand::{RngExt, SeedableRng};
@@ -31,16 +31,20 @@ pub(crate) enum PrecisionName {
 }
 
 impl PrecisionName {
+    fn precision(self) -> Precision {
+        match self {
+            Self::F32 => Precision::F32,
+            Self::Bf16 => Precision::Bf16,
+        }
+    }
+
     /// As in a configuration.
     pub(crate) fn name(self) -> &'static str {
-        memory::precision(self.numbers())
+        self.precision().name()
     }
 
     pub(crate) fn numbers(self) -> Numbers {
-        match self {
-            Self::F32 => Numbers::F32,
-            Self::Bf16 => Numbers::Bf16,
-        }
+        memory::numbers(self.precision())
     }
 
     pub(crate) fn dtype(self) -> FloatDType {

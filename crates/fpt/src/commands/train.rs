@@ -182,6 +182,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     WeightsName::set(args.weights, &mut resolved.config);
     let config = &resolved.config;
     if args.dry_run {
+        config.check_trainable()?;
         return dry_run::show(resolved.origin(), config, &args.target(), args.json);
     }
     anyhow::ensure!(
@@ -263,7 +264,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 fn admit(devices: &Devices, config: &RunConfig, force: bool) -> anyhow::Result<()> {
     let verdicts = verdict::file().map_or_else(Verdicts::default, |file| Verdicts::read(&file));
     for (name, device) in devices.named() {
-        let patient = Patient::new(&name, device, memory::precision_name(config));
+        let patient = Patient::new(&name, device, config.precision.name());
         if let Some(warning) = verdicts.admit(&patient, force)? {
             terminal::note(&warning);
         }

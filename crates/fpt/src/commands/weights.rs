@@ -1,7 +1,8 @@
 //! What weights are in, as options name it.
 
 use clap::ValueEnum;
-use fpt_train::{Precision, RunConfig};
+use fpt_t5::Precision;
+use fpt_train::RunConfig;
 
 /// What the weights of a model are in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,6 +1,7 @@
 //! `fpt devices`: what is usable here, and why the rest is not.
 
-use burn::tensor::{DType, Device};
+use burn::tensor::Device;
+use fpt_t5::Precision;
 use serde::Serialize;
 
 use super::properties::properties;
@@ -20,7 +21,7 @@ pub struct DeviceReport {
     /// Bytes of its memory, where that can be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<u64>,
-    /// What weights can be: `f32`, `bf16`.
+    /// What weights can be: `f32`, `bf16`, `int8`.
     pub precisions: Vec<String>,
     /// Whether it is rendered by software, on the processor.
     pub software: bool,
@@ -98,9 +99,9 @@ fn processor() -> DeviceReport {
 }
 
 fn precisions(device: &Device) -> Vec<String> {
-    [(DType::F32, "f32"), (DType::BF16, "bf16")]
+    [Precision::F32, Precision::Bf16, Precision::Int8]
         .into_iter()
-        .filter(|(dtype, _)| device.supports_dtype(*dtype))
-        .map(|(_, name)| name.to_string())
+        .filter(|precision| precision.check(device).is_ok())
+        .map(|precision| precision.name().to_string())
         .collect()
 }

@@ -307,15 +307,17 @@ fn predict_takes_the_precision_of_the_run() {
 #[test]
 fn weights_in_int8_are_for_answers() {
     let lab = Lab::new();
-    let refused = lab.train("xsum", &["--weights", "int8"]);
-    assert_eq!(refused.status.code(), Some(1));
-    let error = stderr(&refused);
-    for part in [
-        "`precision` is \"int8\"",
-        "\"bf16\"",
-        "fpt predict --weights int8",
-    ] {
-        assert!(error.contains(part), "{error}");
+    for more in [&[][..], &["--dry-run"]] {
+        let refused = lab.train("xsum", &[&["--weights", "int8"], more].concat());
+        assert_eq!(refused.status.code(), Some(1));
+        let error = stderr(&refused);
+        for part in [
+            "`precision` is \"int8\"",
+            "\"bf16\"",
+            "fpt predict --weights int8",
+        ] {
+            assert!(error.contains(part), "{error}");
+        }
     }
     assert!(!lab.path("run").exists() && !lab.path("run.partial").exists());
 

@@ -17,7 +17,10 @@ fn the_processor_is_listed() {
     let reports: Value = serde_json::from_str(&stdout(&output)).unwrap();
     let cpu = report(&reports, "cpu").unwrap();
     assert_eq!(cpu["usable"], true);
-    assert_eq!(cpu["precisions"], serde_json::json!(["f32", "bf16"]));
+    assert_eq!(
+        cpu["precisions"],
+        serde_json::json!(["f32", "bf16", "int8"])
+    );
     assert!(cpu["model"].as_str().unwrap().contains("core"), "{cpu}");
     assert!(cpu["reason"].is_null(), "{cpu}");
     #[cfg(target_os = "linux")]

@@ -8,9 +8,9 @@ use fpt::memory::numbers;
 use fpt::model;
 use fpt_prompt::{SoftPrompt, adapter_base_model};
 use fpt_schedule::memory::Numbers;
-use fpt_t5::{T5, T5Tokenizer};
+use fpt_t5::{Precision, T5, T5Tokenizer};
 use fpt_tasks::{Task, Tasks};
-use fpt_train::{Answering, Precision, Purpose, RunConfig};
+use fpt_train::{Answering, Purpose, RunConfig};
 
 use super::Args;
 use crate::commands::{adapter, adapter_of};
@@ -58,7 +58,7 @@ impl Prompted {
         };
         let directory = model::directory(&named)?;
         let tokenizer = T5Tokenizer::from_directory(&directory)?;
-        let model = precision.apply(T5::from_pretrained(&directory, device)?)?;
+        let model = T5::from_pretrained_in(&directory, precision, device)?;
         tokenizer.check_fits(model.config())?;
         let prompt = adapter(place.as_deref(), model.config().d_model, device)?;
         let answering = match &purpose {
