@@ -98,7 +98,7 @@ fn train_so(
     listener: &mut dyn FnMut(&Event),
 ) -> Result<RunResult, TrainError> {
     let conduct = &host.conduct;
-    let directory = RunDir::open(out, config, conduct.begun)?;
+    let directory = RunDir::open(out, config, conduct, listener)?;
     let mut log = directory.log(listener, conduct.stop)?;
     let run = || execute(config, &directory, cache, host, devices, how, &mut log);
     // Of all that a panic leaves half done, only the metrics are looked at again, whole lines of a file.
@@ -143,7 +143,7 @@ fn execute(
         parts: how.parts,
         selections: Fingerprint::new().text(&selections).hex(),
     };
-    let mut keeper = Keeper::new(directory.path(), circumstances, &host.conduct);
+    let mut keeper = Keeper::new(directory, circumstances, &host.conduct);
     let mut state = begin(config, &inputs, directory, &mut keeper, log)?;
     let trainer = Trainer {
         plan: &plan,

@@ -4,21 +4,18 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use fpt_files::{FileError, LOCK, Lock, Owner};
+use fpt_files::{FileError, LOCK, Lock, Owner, Waiting, Watch};
 use fpt_partial::Selection;
 use serde::Serialize;
 
 use super::digests;
 use super::identity::differences;
 use super::sweep;
+use super::wait::{PATIENCE, wait};
 use crate::record::{Event, Log, RunResult};
-use crate::{Begun, Fingerprints, RunConfig, TrainError};
-
-/// How long another process may still hold a directory.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-pub(super) const LOOK: Duration = Duration::from_millis(50);
+use crate::{Begun, Conduct, Fingerprints, RunConfig, TrainError};
 
 const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
@@ -52,15 +49,17 @@ enum There {
 
 impl RunDir {
     /// Prepare the directory `target`, which must not exist yet. A run of the same configuration that was begun there is
-    /// taken over, as `begun` says.
+    /// taken over, as `conduct` says. The listener hears of a process that is waited for.
     ///
     /// # Errors
     /// [`TrainError::Taken`] if it exists; [`TrainError::Output`] if it can't be created, or if there is nothing to go on
-    /// with and must be; [`TrainError::Busy`] if another process writes it, [`TrainError::Begun`] if another run was begun there.
+    /// with and must be; [`TrainError::Busy`] if another process writes it, [`TrainError::Begun`] if another run was begun
+    /// there, [`TrainError::Stopped`].
     pub(crate) fn open(
         target: &Path,
         config: &RunConfig,
-        begun: Begun,
+        conduct: &Conduct,
+        listener: &mut dyn FnMut(&Event),
     ) -> Result<Self, TrainError> {
         let unusable = |reason: String| TrainError::Output {
             path: target.to_path_buf(),
@@ -82,11 +81,9 @@ impl RunDir {
         sweep::fresh_directories(&partial);
         let mut set_aside = None;
         loop {
-            let there = there(&partial, config, begun)?;
+            let there = there(&partial, config, conduct, listener)?;
             let (lock, begun) = match there {
                 There::Begun(lock) => {
-                    let named = lock.name_holder();
-                    named.map_err(|error| TrainError::output(&partial, error))?;
                     sweep::temporary_files(&partial);
                     // Its paths may be others now.
                     fpt_files::write(partial.join(CONFIG), &text)?;
@@ -103,7 +100,7 @@ impl RunDir {
                     set_aside = Some(fpt_files::set_aside(&partial)?);
                     continue;
                 }
-                There::Nothing if begun == Begun::MustGoOn => {
+                There::Nothing if conduct.begun == Begun::MustGoOn => {
                     return Err(unusable(format!(
                         "there is no unfinished run in {} to go on with",
                         partial.display()
@@ -125,7 +122,7 @@ impl RunDir {
             // Another process may have finished the run meanwhile.
             if target.exists() {
                 if !begun {
-                    remove(&directory.partial);
+                    sweep::locked_directory(&directory.partial, directory.lock);
                 }
                 return Err(taken());
             }
@@ -139,7 +136,10 @@ impl RunDir {
         listener: &'a mut dyn FnMut(&Event),
         stop: fn() -> bool,
     ) -> Result<Log<'a>, TrainError> {
-        let mut log = Log::open(&self.partial.join(METRICS), listener, stop)?;
+        let mut log = {
+            let lease = self.lock.lease().cloned();
+            Log::open(&self.partial.join(METRICS), listener, stop, lease)?
+        };
         if let Some(path) = self.set_aside.clone() {
             log.emit(Event::SetAside { path })?;
         }
@@ -182,8 +182,23 @@ impl RunDir {
         &self.partial
     }
 
+    /// That the directory still belongs to this process, by what lies there now.
+    ///
+    /// # Errors
+    /// [`TrainError::Lost`] if not; [`TrainError::File`] if that can't be told.
+    pub(crate) fn check_ours(&self) -> Result<(), TrainError> {
+        match self.lock.new_holder()? {
+            None => Ok(()),
+            Some(owner) => Err(TrainError::Lost {
+                path: self.partial.clone(),
+                owner,
+            }),
+        }
+    }
+
     /// Write a file.
     pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<(), TrainError> {
+        self.check_ours()?;
         Ok(fpt_files::write(self.partial.join(name), content)?)
     }
 
@@ -193,13 +208,18 @@ impl RunDir {
         name: &str,
         value: &(impl Serialize + ?Sized),
     ) -> Result<String, TrainError> {
+        self.check_ours()?;
         Ok(fpt_files::write_json(self.partial.join(name), value)?)
     }
 
     /// Write `result.json` and the digests of all files, bring everything to the disk, and give the directory its name.
     pub(crate) fn finish(&self, result: &RunResult) -> Result<(), TrainError> {
         self.write_json("result.json", result)?;
+        // What was left by one that was killed while it took the lock.
+        fpt_files::remove_stale(&self.partial, Duration::ZERO, |name| name == LOCK);
         self.write(digests::NAME, digests::of(&self.partial)?.as_bytes())?;
+        self.lock.moves_to(&self.target);
+        self.check_ours()?;
         fpt_files::publish(&self.partial, &self.target)?;
         sweep::clear(&self.target, &self.lock);
         Ok(())
@@ -207,8 +227,13 @@ impl RunDir {
 
     /// What becomes of a run that failed: it is kept if it has some metrics. Returns the error to report.
     pub(crate) fn fail(self, error: TrainError, has_metrics: bool) -> TrainError {
+        if matches!(error, TrainError::Lost { .. }) {
+            return error;
+        }
         if !has_metrics && !self.begun {
-            remove(&self.partial);
+            if self.check_ours().is_ok() {
+                sweep::locked_directory(&self.partial, self.lock);
+            }
             return error;
         }
         match error {
@@ -228,23 +253,30 @@ impl RunDir {
 }
 
 /// What lies at `partial`.
-fn there(partial: &Path, config: &RunConfig, begun: Begun) -> Result<There, TrainError> {
+fn there(
+    partial: &Path,
+    config: &RunConfig,
+    conduct: &Conduct,
+    listener: &mut dyn FnMut(&Event),
+) -> Result<There, TrainError> {
     if !partial.exists() {
         return Ok(There::Nothing);
     }
-    let start = Instant::now();
-    let mut owner = Lock::owner(partial)?;
-    // Whoever was told to stop just now is writing down what it has.
-    while matches!(owner, Owner::Process(_)) && start.elapsed() < PATIENCE {
-        std::thread::sleep(LOOK);
-        if !partial.exists() {
-            return Ok(There::Nothing);
+    let mut goes_on = |waiting: &Waiting<'_>| {
+        if waiting.news.is_some() {
+            let message = format!("{} is at work: {waiting}", partial.display());
+            listener(&Event::Waiting { message });
         }
-        owner = Lock::owner(partial)?;
-    }
+        partial.exists() && !(conduct.stop)()
+    };
+    let owner = match wait(partial, PATIENCE, Watch::take_existing, &mut goes_on) {
+        Err(TrainError::Busy { .. }) if !partial.exists() => return Ok(There::Nothing),
+        Err(TrainError::Busy { .. }) if (conduct.stop)() => return Err(TrainError::Stopped),
+        owner => owner?,
+    };
     let lock = match owner {
         Owner::Nobody(Some(lock)) => lock,
-        Owner::Nobody(None) => {
+        _ => {
             return Ok(match Lock::new(partial) {
                 Ok(Some(lock)) => There::Foreign(lock),
                 Ok(None) => There::Changing,
@@ -254,14 +286,8 @@ fn there(partial: &Path, config: &RunConfig, begun: Begun) -> Result<There, Trai
                 Err(_) => There::InTheWay(None),
             });
         }
-        Owner::Process(owner) => {
-            return Err(TrainError::Busy {
-                path: partial.to_path_buf(),
-                owner,
-            });
-        }
     };
-    if begun == Begun::SetAside {
+    if conduct.begun == Begun::SetAside {
         return Ok(There::InTheWay(Some(lock)));
     }
     let text = text_of(&partial.join(CONFIG))?;
@@ -270,7 +296,7 @@ fn there(partial: &Path, config: &RunConfig, begun: Begun) -> Result<There, Trai
     };
     let differences = differences(&found, config)?;
     if !differences.is_empty() && !has_work(partial) {
-        remove(partial);
+        sweep::locked_directory(partial, lock);
         return Ok(There::Nothing);
     }
     refuse(partial, "of another configuration", differences)?;
@@ -340,6 +366,7 @@ fn filled(fresh: &Path, partial: &Path, config: &str) -> Result<Option<Lock>, Fi
         return Ok(None);
     };
     fpt_files::write(fresh.join(CONFIG), config)?;
+    lock.moves_to(partial);
     fpt_files::publish(fresh, partial)?;
     Ok(Some(lock))
 }
@@ -380,6 +407,14 @@ mod tests {
         experiment.run(&TaskName::MNLI, 0, &[]).unwrap()
     }
 
+    fn open_at(target: &Path, config: &RunConfig, begun: Begun) -> Result<RunDir, TrainError> {
+        let conduct = Conduct {
+            begun,
+            ..Conduct::default()
+        };
+        RunDir::open(target, config, &conduct, &mut |_| {})
+    }
+
     fn names(directory: &Path) -> Vec<String> {
         let entries = fs::read_dir(directory).unwrap();
         let mut names: Vec<_> = entries
@@ -401,8 +436,8 @@ mod tests {
         assert_eq!(names(&place.join("run.partial")), ["config.toml", "lock"]);
         fs::remove_dir_all(place.join("run.partial")).unwrap();
 
-        drop(RunDir::open(&place.join("run"), &config, Begun::GoOn).unwrap());
-        assert!(RunDir::open(&place.join("run"), &config, Begun::MustGoOn).is_ok());
+        drop(open_at(&place.join("run"), &config, Begun::GoOn).unwrap());
+        assert!(open_at(&place.join("run"), &config, Begun::MustGoOn).is_ok());
         // Nothing was set aside.
         assert_eq!(names(&place), ["run.partial"]);
     }
@@ -411,7 +446,7 @@ mod tests {
     fn what_cannot_be_read_now_is_not_set_aside() {
         let lab = Lab::new();
         let (place, config) = (lab.path("runs"), config(&lab));
-        let open = || RunDir::open(&place.join("run"), &config, Begun::GoOn);
+        let open = || open_at(&place.join("run"), &config, Begun::GoOn);
         for name in [CONFIG, INPUTS, SELECTIONS] {
             fs::create_dir_all(&place).unwrap();
             drop(open().unwrap());
@@ -448,7 +483,7 @@ mod tests {
                 other => panic!("{other}"),
             }
         };
-        let open = || RunDir::open(&target, &config, Begun::GoOn).unwrap();
+        let open = || open_at(&target, &config, Begun::GoOn).unwrap();
         assert_eq!(failed(open()), place.join("run.partial"));
         let directory = open();
         // As where the directory has its new name, and the disk fails to keep that.
