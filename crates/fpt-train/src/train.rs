@@ -271,6 +271,44 @@ mod tests {
         }
     }
 
+    /// While a run is at work, another machine takes its directory, as if this process had been suspended.
+    #[test]
+    fn a_run_that_is_taken_over_stops_before_its_next_checkpoint() {
+        let lab = Lab::new();
+        let experiment = Experiment::from_file(lab.path("lab.toml")).unwrap();
+        let settings = ["train.steps=30".to_string(), "eval.every=15".to_string()];
+        let config = experiment.run(&TaskName::MNLI, 0, &settings).unwrap();
+        let partial = lab.path("run.partial");
+        // Of each run: when it is taken, and the last step that it may take.
+        for (taken, last) in [(6, 10), (28, 30)] {
+            let mut host = Host::new(model_directory);
+            host.conduct.every_steps = Some(5);
+            let mut steps = Vec::new();
+            let mut listener = |event: &Event| {
+                let Event::Metric(MetricRecord::Step { step, .. }) = event else {
+                    return;
+                };
+                steps.push(*step);
+                if *step == taken {
+                    let text = "process 7 on host n1 (a/b/c), beat 1\n";
+                    fpt_files::write(partial.join("lock"), text).unwrap();
+                }
+            };
+            let (out, cache) = (lab.path("run"), lab.path("cache"));
+            let result = train(&config, &out, &cache, &host, &[Device::flex()], &mut listener);
+            let error = result.unwrap_err();
+            assert!(error.to_string().contains("to process 7 on host n1"), "{error}");
+            assert!(matches!(error, TrainError::Lost { .. }), "{error}");
+            assert_eq!(steps.last(), Some(&last));
+            assert!(!out.exists() && !partial.join("adapter").exists());
+            let checkpoints = fs::read_dir(partial.join("checkpoints")).unwrap();
+            let newest = checkpoints.map(|it| it.unwrap().file_name()).max().unwrap();
+            let newest = newest.into_string().unwrap();
+            assert!(newest.contains(&format!("{}.", taken / 5 * 5)), "{newest}");
+            fs::remove_dir_all(&partial).unwrap();
+        }
+    }
+
     fn total(stage: &crate::StageRecord) -> f64 {
         stage.seconds + stage.expansion_seconds
     }

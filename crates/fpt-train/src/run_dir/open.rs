@@ -264,7 +264,7 @@ fn there(
     }
     let mut goes_on = |waiting: &Waiting<'_>| {
         if waiting.news.is_some() {
-            let message = format!("{} is at work: {waiting}", partial.display());
+            let message = format!("{} is in use: {waiting}", partial.display());
             listener(&Event::Waiting { message });
         }
         partial.exists() && !(conduct.stop)()
@@ -489,6 +489,87 @@ mod tests {
         // As where the directory has its new name, and the disk fails to keep that.
         fs::rename(place.join("run.partial"), &target).unwrap();
         assert_eq!(failed(directory), target);
+    }
+
+    /// The lock of a process of another machine, in the place of what is there.
+    fn lock_elsewhere(partial: &Path, beat: usize) {
+        let text = format!("process 7 on host n1 (a/b/c), beat {beat}\n");
+        fpt_files::write(partial.join(LOCK), text).unwrap();
+    }
+
+    #[test]
+    fn a_run_of_another_machine_is_its_own_as_long_as_it_beats() {
+        let lab = Lab::new();
+        let (place, config) = (lab.path("runs"), config(&lab));
+        let (target, partial) = (place.join("run"), place.join("run.partial"));
+        drop(open_at(&target, &config, Begun::GoOn).unwrap());
+        lock_elsewhere(&partial, 0);
+        // A sweep takes nothing away.
+        sweep::finished(&partial);
+        assert!(partial.join(LOCK).exists());
+        let ends = AtomicU64::new(0);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for beat in 1.. {
+                    if ends.load(Ordering::SeqCst) > 0 {
+                        return;
+                    }
+                    lock_elsewhere(&partial, beat);
+                    thread::sleep(Duration::from_millis(100));
+                }
+            });
+            let opened = open_at(&target, &config, Begun::GoOn);
+            ends.store(1, Ordering::SeqCst);
+            let Some(TrainError::Busy { owner, .. }) = opened.err() else {
+                panic!("it is not its own");
+            };
+            assert_eq!(owner, "process 7 on host n1");
+        });
+        // Killed, after which it is waited for, which is told, unless this run is to stop.
+        let mut told = Vec::new();
+        let mut open = |stop| {
+            let conduct = Conduct {
+                stop,
+                ..Conduct::default()
+            };
+            RunDir::open(&target, &config, &conduct, &mut |event| told.push(event.clone()))
+        };
+        let stopped = open(|| true).err();
+        assert!(matches!(stopped, Some(TrainError::Stopped)), "{stopped:?}");
+        let taken = open(|| false).unwrap();
+        assert!(taken.begun && taken.check_ours().is_ok());
+        let [Event::Waiting { message }] = &told[..] else {
+            panic!("{told:?}");
+        };
+        assert!(
+            message.contains("waiting for process 7 on host n1, which may be gone: up to "),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn what_another_machine_has_taken_is_left_alone() {
+        let lab = Lab::new();
+        let (place, config) = (lab.path("runs"), config(&lab));
+        let (target, partial) = (place.join("run"), place.join("run.partial"));
+        let directory = open_at(&target, &config, Begun::GoOn).unwrap();
+        lock_elsewhere(&partial, 0);
+        let before = names(&partial);
+        for outcome in [
+            directory.check_ours(),
+            directory.write("file", b""),
+            directory.write_selections(&[]).map(drop),
+        ] {
+            let Some(TrainError::Lost { owner, .. }) = outcome.err() else {
+                panic!("it is not lost");
+            };
+            assert_eq!(owner, "process 7 on host n1");
+        }
+        let any = TrainError::output("any", ErrorKind::StorageFull.into());
+        directory.fail(any, false);
+        assert_eq!(names(&partial), before);
+        let text = fs::read_to_string(partial.join(LOCK)).unwrap();
+        assert!(text.starts_with("process 7 on host n1"), "{text}");
     }
 
     /// Each looks for what killed processes have left while others make new directories.

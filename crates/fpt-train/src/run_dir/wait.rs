@@ -8,7 +8,7 @@ use fpt_files::{Owner, Pace, Waiting, Watch};
 use crate::TrainError;
 
 /// How long another process may still hold a directory: whoever was told to stop just now is writing down what it has.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 10 });
 
 /// How long locks of other machines are watched.
 pub(crate) fn pace() -> Pace {
