@@ -295,9 +295,19 @@ mod tests {
                 }
             };
             let (out, cache) = (lab.path("run"), lab.path("cache"));
-            let result = train(&config, &out, &cache, &host, &[Device::flex()], &mut listener);
+            let result = train(
+                &config,
+                &out,
+                &cache,
+                &host,
+                &[Device::flex()],
+                &mut listener,
+            );
             let error = result.unwrap_err();
-            assert!(error.to_string().contains("to process 7 on host n1"), "{error}");
+            assert!(
+                error.to_string().contains("to process 7 on host n1"),
+                "{error}"
+            );
             assert!(matches!(error, TrainError::Lost { .. }), "{error}");
             assert_eq!(steps.last(), Some(&last));
             assert!(!out.exists() && !partial.join("adapter").exists());

@@ -115,7 +115,7 @@ mod tests {
     };
     const NAME: &str = "mnli-0123456789abcdef.fpt";
     const THERE: &str = ".mnli-0123456789abcdef.fpt.making";
-    const ELSEWHERE: &str = "process 7 on host n1 (a/b/c), beat ";
+    const ELSEWHERE: &str = "process 7 on host n1 (a/b/c), beat 0";
 
     /// Another process of a run; how long it takes to make the file, and whether it keeps it.
     struct Process<'a> {
@@ -174,7 +174,10 @@ mod tests {
         let waited = format!("waiting for process {}", std::process::id());
         let waiting = told.iter().filter(|(_, told)| *told == [waited.clone()]);
         assert_eq!(waiting.count(), 3, "{told:?}");
-        assert!(told.iter().all(|(warnings, _)| warnings.is_empty()), "{told:?}");
+        assert!(
+            told.iter().all(|(warnings, _)| warnings.is_empty()),
+            "{told:?}"
+        );
         assert_eq!(names(&directory), [NAME]);
 
         // Nobody waits for what is there, whoever makes it anew.
@@ -207,7 +210,10 @@ mod tests {
         fs::remove_file(place.path().join(NAME)).unwrap();
         fs::write(place.path().join(THERE), ELSEWHERE).unwrap();
         let (warnings, told) = process(true).run();
-        assert!(told[0].contains("process 7 on host n1, which may be gone"), "{told:?}");
+        assert!(
+            told[0].contains("process 7 on host n1, which may be gone"),
+            "{told:?}"
+        );
         assert!(warnings.is_empty(), "{warnings:?}");
         assert_eq!(made.load(Ordering::SeqCst), 2);
         assert_eq!(names(place.path()), [NAME]);

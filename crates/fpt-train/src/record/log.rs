@@ -168,7 +168,7 @@ impl<'a> Log<'a> {
             let failed = |error: std::io::Error| TrainError::output(&self.path, error);
             if let Some(lease) = self.lease.as_ref().filter(|lease| lease.is_lost()) {
                 return Err(TrainError::Lost {
-                    path: self.path.clone(),
+                    path: self.path.parent().unwrap_or(&self.path).to_path_buf(),
                     owner: lease.new_holder()?.unwrap_or_default(),
                 });
             }

@@ -532,7 +532,9 @@ mod tests {
                 stop,
                 ..Conduct::default()
             };
-            RunDir::open(&target, &config, &conduct, &mut |event| told.push(event.clone()))
+            RunDir::open(&target, &config, &conduct, &mut |event| {
+                told.push(event.clone())
+            })
         };
         let stopped = open(|| true).err();
         assert!(matches!(stopped, Some(TrainError::Stopped)), "{stopped:?}");
