@@ -26,6 +26,8 @@ pub(super) enum Judgement {
     Free,
     /// It is nobody's, but others may take it at the same moment, as the system's lock may be one of each machine.
     Forsaken,
+    /// The same, if the file is as old as it seems by this machine's clock.
+    Old,
     /// A process has it.
     Held(String),
     /// A process has it that may be gone: that shows within this time.
@@ -57,8 +59,11 @@ impl Known<'_> {
     }
 
     fn by_beats(&self, name: String, pace: Pace) -> Judgement {
-        if self.silent >= pace.silence || self.age.is_some_and(|age| age > pace.dead) {
+        if self.silent >= pace.silence {
             return Judgement::Forsaken;
+        }
+        if self.age.is_some_and(|age| age > pace.dead) && !self.moved {
+            return Judgement::Old;
         }
         // It takes some beats to see that one has missed.
         if self.moved && self.silent < pace.silence / 2 {
@@ -138,7 +143,8 @@ mod tests {
             assert_eq!(judge(flock, &said, 9, true, 0), held);
             assert_eq!(judge(flock, &said, 20, true, 0), unheard(10));
             assert_eq!(judge(flock, &said, 30, true, 0), Judgement::Forsaken);
-            assert_eq!(judge(flock, &said, 0, false, 601), Judgement::Forsaken);
+            assert_eq!(judge(flock, &said, 0, false, 601), Judgement::Old);
+            assert_eq!(judge(flock, &said, 0, true, 601), held);
             // As between the making of a file and the first text.
             assert!(matches!(
                 judge(flock, &Said::Nothing, 0, false, 0),

@@ -199,7 +199,8 @@ impl Watch {
             Judgement::Unheard(process, left) => return Ok(Owner::Unheard { process, left }),
             _ if !is_at(&file, &self.path) => None,
             Judgement::Free => named(file, text.len(), &self.path, self.means)?,
-            Judgement::Forsaken => self.replaced(&file, &text)?,
+            Judgement::Forsaken => self.replaced(&file, &text, false)?,
+            Judgement::Old => self.replaced(&file, &text, true)?,
         };
         Ok(taken.map_or(another, |lock| Owner::Nobody(Some(lock))))
     }
@@ -245,8 +246,9 @@ impl Watch {
 
     /// Put a file of this process in the place of `file`, whose `text` was judged. Others may do so at the same moment: who
     /// was the last has the lock, which shows when none comes any more. Whoever comes later than that finds a new text. If
-    /// one was stopped in between, the process that it took the lock from finds it lost ([`Lease`]).
-    fn replaced(&self, _held: &File, text: &str) -> io::Result<Option<Lock>> {
+    /// one was stopped in between, the process that it took the lock from finds it lost ([`Lease`]). If the file `must_be_old`,
+    /// it is compared with the new one: both have their times from the file system.
+    fn replaced(&self, held: &File, text: &str, must_be_old: bool) -> io::Result<Option<Lock>> {
         let Means {
             pace,
             try_lock,
@@ -261,6 +263,11 @@ impl Watch {
         let who = Who::now(here);
         text::write(mine.as_file(), &who.holds(0), 0)?;
         flock(mine.as_file(), try_lock)?;
+        let modified = |file: &File| file.metadata().and_then(|data| data.modified());
+        let age = modified(mine.as_file())?.duration_since(modified(held)?);
+        if must_be_old && !age.is_ok_and(|age| age > pace.dead) {
+            return Ok(None);
+        }
         match text::read_at(&self.path) {
             Ok(now) if now == text => {}
             Ok(_) => return Ok(None),
@@ -312,9 +319,11 @@ fn named(file: File, bytes: usize, path: &Path, means: Means) -> io::Result<Opti
         }
         return Err(error);
     }
-    if !is_at(&file, path) {
-        return Ok(None);
-    }
-    let lease = Some(Lease::new(who, path));
-    Ok(Some(Lock { file, lease }))
+    let lock = Lock {
+        file,
+        lease: Some(Lease::new(who, path)),
+    };
+    // Another machine may have replaced it meanwhile.
+    let is_ours = lock.lease().is_some_and(|lease| lease.wrote(path));
+    Ok(is_ours.then_some(lock))
 }

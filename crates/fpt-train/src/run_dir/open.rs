@@ -274,18 +274,15 @@ fn there(
         Err(TrainError::Busy { .. }) if (conduct.stop)() => return Err(TrainError::Stopped),
         owner => owner?,
     };
-    let lock = match owner {
-        Owner::Nobody(Some(lock)) => lock,
-        _ => {
-            return Ok(match Lock::new(partial) {
-                Ok(Some(lock)) => There::Foreign(lock),
-                Ok(None) => There::Changing,
-                // It became that of another process just now.
-                Err(_) if partial.join(LOCK).exists() => There::Changing,
-                // What can't be written to can be moved.
-                Err(_) => There::InTheWay(None),
-            });
-        }
+    let Owner::Nobody(Some(lock)) = owner else {
+        return Ok(match Lock::new(partial) {
+            Ok(Some(lock)) => There::Foreign(lock),
+            Ok(None) => There::Changing,
+            // It became that of another process just now.
+            Err(_) if partial.join(LOCK).exists() => There::Changing,
+            // What can't be written to can be moved.
+            Err(_) => There::InTheWay(None),
+        });
     };
     if conduct.begun == Begun::SetAside {
         return Ok(There::InTheWay(Some(lock)));
@@ -533,7 +530,7 @@ mod tests {
                 ..Conduct::default()
             };
             RunDir::open(&target, &config, &conduct, &mut |event| {
-                told.push(event.clone())
+                told.push(event.clone());
             })
         };
         let stopped = open(|| true).err();
