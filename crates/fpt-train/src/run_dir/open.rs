@@ -136,10 +136,8 @@ impl RunDir {
         listener: &'a mut dyn FnMut(&Event),
         stop: fn() -> bool,
     ) -> Result<Log<'a>, TrainError> {
-        let mut log = {
-            let lease = self.lock.lease().cloned();
-            Log::open(&self.partial.join(METRICS), listener, stop, lease)?
-        };
+        let lease = self.lock.lease().cloned();
+        let mut log = Log::open(&self.partial.join(METRICS), listener, stop, lease)?;
         if let Some(path) = self.set_aside.clone() {
             log.emit(Event::SetAside { path })?;
         }
