@@ -72,7 +72,7 @@ impl Experiment<'_> {
             let run = self.lab.path("runs").join(format!("{run}.partial"));
             loop {
                 let lock = fs::read_to_string(run.join("lock")).unwrap_or_default();
-                let process = lock.trim().trim_start_matches("process ").to_string();
+                let process = lock.split(' ').nth(1).unwrap_or_default().to_string();
                 let metrics = fs::metadata(run.join("metrics.jsonl"));
                 let is_new = !process.is_empty() && !self.seen.contains(&process);
                 if is_new && metrics.is_ok_and(|file| file.len() > 0) {

@@ -140,7 +140,11 @@ mod tests {
             ".model.v1.cB3xY9.tmp",
         ];
         left_behind(root.path(), left[0], ours);
-        left_behind(root.path(), left[1], "");
+        let unnamed = left_behind(root.path(), left[1], "").join(LOCK);
+        let unnamed = fs::File::options().write(true).open(unnamed).unwrap();
+        // Younger ones may be those of another machine.
+        let old = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+        unnamed.set_modified(old).unwrap();
         fs::create_dir(root.path().join(left[2])).unwrap();
         let mut kept = Vec::new();
         for (name, lock) in [

@@ -28,7 +28,7 @@ pub use fingerprint::{Fingerprint, is_sha256};
 pub use floats::{FloatFormat, all_finite, numbers};
 pub use fresh_directory::FreshDirectory;
 pub use json::write_json;
-pub use lock::{LOCK, Lock, Owner};
+pub use lock::{LOCK, Lease, Lock, Owner, Pace, Waiting, Watch, has_no_locks};
 pub use model::{
     BUILT_IN_MODEL, ModelId, ModelSource, SourceError, is_commit_hash, without_revision,
 };

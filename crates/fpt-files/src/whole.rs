@@ -127,7 +127,7 @@ pub(crate) fn directory(path: &Path) -> &Path {
 }
 
 /// A new file beside `target`, that goes away unless it is persisted, with the permissions of any new file.
-fn temporary(target: &Path) -> io::Result<NamedTempFile> {
+pub(crate) fn temporary(target: &Path) -> io::Result<NamedTempFile> {
     let (prefix, suffix) = around(target);
     Builder::new()
         .prefix(&prefix)

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use fpt_files::{ModelId, WeightIndex, create_parents, is_commit_hash, is_index};
+use fpt_files::{ModelId, WeightIndex, create_parents, has_no_locks, is_commit_hash, is_index};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
 use crate::error::HubError;
@@ -85,9 +85,7 @@ impl ModelCache {
             .map_err(io_error(&path))?;
         match file.lock() {
             // Some network file systems have no locks; the Python library goes on without as well.
-            Err(e) if e.kind() != io::ErrorKind::Unsupported => {
-                Err(HubError::Io { path, source: e })
-            }
+            Err(e) if !has_no_locks(&e) => Err(HubError::Io { path, source: e }),
             _ => Ok(file),
         }
     }

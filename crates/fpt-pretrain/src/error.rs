@@ -30,6 +30,17 @@ pub enum PretrainError {
         /// Who.
         owner: String,
     },
+    /// Another process has taken the directory of the checkpoints over.
+    #[error(
+        "lost {} to {owner}, which took it over as nothing was heard of this process for long; nothing was overwritten",
+        path.display()
+    )]
+    Lost {
+        /// The directory.
+        path: PathBuf,
+        /// Who has it now.
+        owner: String,
+    },
     /// The run was told to stop. It goes on from its last checkpoint.
     #[error("stopped")]
     Stopped,

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use fpt_files::{
-    Checkpoints, FreshDirectory, Lock, Owner, create_directory, set_aside, with_causes, write_json,
+    Checkpoints, FreshDirectory, Lock, Owner, Waiting, Watch, create_directory, set_aside,
+    with_causes, write_json,
 };
 use fpt_t5::{SaveOptions, T5};
 use fpt_world::{tokenizer, write_tokenizer};
@@ -44,10 +45,11 @@ pub fn pretrain(
     host: &Host<'_>,
     on_event: &mut dyn FnMut(PretrainEvent),
 ) -> Result<PretrainLog, PretrainError> {
-    let _lock = claim(host)?;
+    let lock = claim(host, on_event)?;
     let run = Run {
         config,
         host,
+        lock: &lock,
         checkpoints: Checkpoints::new(host.state, FORMAT),
         tokenizer: tokenizer()?,
         optimizers: Optimizers::new()?,
@@ -64,6 +66,7 @@ pub fn pretrain(
         skills: run.probe(&model, state.progress.step, on_event)?,
         curve: state.progress.curve,
     };
+    run.check_ours()?;
     publish(&model, &log, host.out, on_event)?;
     Ok(log)
 }
@@ -87,7 +90,7 @@ fn start_log(config: &PretrainConfig) -> Result<Option<Box<PretrainLog>>, Pretra
 }
 
 /// The directory of the checkpoints for this process, once it is sure that the model can be written.
-fn claim(host: &Host<'_>) -> Result<Lock, PretrainError> {
+fn claim(host: &Host<'_>, on_event: &mut dyn FnMut(PretrainEvent)) -> Result<Lock, PretrainError> {
     let unusable = |reason: String| PretrainError::Config {
         path: host.out.to_path_buf(),
         reason,
@@ -106,9 +109,18 @@ fn claim(host: &Host<'_>) -> Result<Lock, PretrainError> {
     }
     // Not known only at the end.
     drop(FreshDirectory::beside(host.out)?);
-    match Lock::take(host.state)? {
+    let mut goes_on = |waiting: &Waiting<'_>| {
+        if waiting.news.is_some() {
+            let message = format!("{} is in use: {waiting}", host.state.display());
+            on_event(PretrainEvent::Warning { message });
+        }
+        !(host.stop)()
+    };
+    let mut watch = Watch::new(host.state);
+    match watch.wait(Duration::ZERO, Watch::take, &mut goes_on)? {
         Owner::Nobody(Some(lock)) => Ok(lock),
         Owner::Nobody(None) => Err(unusable("its checkpoints can't be locked".into())),
+        Owner::Unheard { .. } => Err(PretrainError::Stopped),
         Owner::Process(owner) => Err(PretrainError::Busy {
             path: host.state.to_path_buf(),
             owner,
@@ -139,6 +151,8 @@ fn publish(
 struct Run<'a> {
     config: &'a PretrainConfig,
     host: &'a Host<'a>,
+    /// Of the directory of the checkpoints.
+    lock: &'a Lock,
     checkpoints: Checkpoints,
     tokenizer: Tokenizer,
     optimizers: Optimizers,
@@ -192,7 +206,7 @@ impl Run<'_> {
         while state.progress.step < self.config.steps {
             if (self.host.stop)() {
                 state.progress.seconds += lap();
-                state.save(&self.checkpoints)?;
+                self.save(&state)?;
                 return Err(PretrainError::Stopped);
             }
             let batch = batches.at(state.progress.step)?;
@@ -229,13 +243,29 @@ impl Run<'_> {
         Ok(state)
     }
 
+    /// That the checkpoints still belong to this process.
+    fn check_ours(&self) -> Result<(), PretrainError> {
+        match self.lock.new_holder()? {
+            None => Ok(()),
+            Some(owner) => Err(PretrainError::Lost {
+                path: self.host.state.to_path_buf(),
+                owner,
+            }),
+        }
+    }
+
+    fn save(&self, state: &State) -> Result<(), PretrainError> {
+        self.check_ours()?;
+        state.save(&self.checkpoints)
+    }
+
     /// Write a checkpoint; that there is no room for it is told, and no reason to end a run.
     fn try_save(
         &self,
         state: &State,
         on_event: &mut dyn FnMut(PretrainEvent),
     ) -> Result<(), PretrainError> {
-        match state.save(&self.checkpoints) {
+        match self.save(state) {
             Err(PretrainError::File(error)) => {
                 let message = format!("there is no checkpoint: {}", with_causes(&error));
                 on_event(PretrainEvent::Warning { message });

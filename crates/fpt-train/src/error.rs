@@ -132,6 +132,18 @@ pub enum TrainError {
         /// Who.
         owner: String,
     },
+    /// Another process has taken the directory over.
+    #[error(
+        "lost {} to {owner}, which took it over as nothing was heard of this process for long (was it suspended, or the \
+         file system away?); nothing was overwritten; the same command goes on when that process is gone",
+        path.display()
+    )]
+    Lost {
+        /// The directory.
+        path: PathBuf,
+        /// Who has it now.
+        owner: String,
+    },
     /// A run failed after its first metrics, which are kept.
     #[error("the run failed ({} keeps what it wrote until then)", kept.display())]
     Failed {

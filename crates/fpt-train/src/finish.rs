@@ -45,6 +45,7 @@ pub(crate) fn finish(
         num_layers: full.config().num_layers,
         init: config.prompt.init.kind(),
     };
+    directory.check_ours()?;
     let adapter = directory.path().join("adapter");
     save_adapter(&prompt, &info, &adapter)?;
     write_predictions(directory, plan.report, inputs.reported.examples(), &answers)?;

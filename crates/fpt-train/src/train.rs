@@ -91,7 +91,7 @@ fn train_so(
     listener: &mut dyn FnMut(&Event),
 ) -> Result<RunResult, TrainError> {
     let conduct = &host.conduct;
-    let directory = RunDir::open(out, config, conduct.begun)?;
+    let directory = RunDir::open(out, config, conduct, listener)?;
     let mut log = directory.log(listener, conduct.stop)?;
     let run = || execute(config, &directory, cache, host, devices, how, &mut log);
     // Of all that a panic leaves half done, only the metrics are looked at again, whole lines of a file.
@@ -136,7 +136,7 @@ fn execute(
         parts: how.parts,
         selections: Fingerprint::new().text(&selections).hex(),
     };
-    let mut keeper = Keeper::new(directory.path(), circumstances, &host.conduct);
+    let mut keeper = Keeper::new(directory, circumstances, &host.conduct);
     let mut state = begin(config, &inputs, directory, &mut keeper, log)?;
     let trainer = Trainer {
         plan: &plan,
@@ -261,6 +261,54 @@ mod tests {
                 fs::read(lab.path(out).join("adapter/adapter_model.safetensors")).unwrap()
             };
             assert!(prompt("early") == prompt(out));
+        }
+    }
+
+    /// While a run is at work, another machine takes its directory, as if this process had been suspended.
+    #[test]
+    fn a_run_that_is_taken_over_stops_before_its_next_checkpoint() {
+        let lab = Lab::new();
+        let experiment = Experiment::from_file(lab.path("lab.toml")).unwrap();
+        let settings = ["train.steps=30".to_string(), "eval.every=15".to_string()];
+        let config = experiment.run(&TaskName::MNLI, 0, &settings).unwrap();
+        let partial = lab.path("run.partial");
+        // Of each run: when it is taken, and the last step that it may take.
+        for (taken, last) in [(6, 10), (28, 30)] {
+            let mut host = Host::new(model_directory);
+            host.conduct.every_steps = Some(5);
+            let mut steps = Vec::new();
+            let mut listener = |event: &Event| {
+                let Event::Metric(MetricRecord::Step { step, .. }) = event else {
+                    return;
+                };
+                steps.push(*step);
+                if *step == taken {
+                    let text = "process 7 on host n1 (a/b/c), beat 1\n";
+                    fpt_files::write(partial.join("lock"), text).unwrap();
+                }
+            };
+            let (out, cache) = (lab.path("run"), lab.path("cache"));
+            let result = train(
+                &config,
+                &out,
+                &cache,
+                &host,
+                &[Device::flex()],
+                &mut listener,
+            );
+            let error = result.unwrap_err();
+            assert!(
+                error.to_string().contains("to process 7 on host n1"),
+                "{error}"
+            );
+            assert!(matches!(error, TrainError::Lost { .. }), "{error}");
+            assert_eq!(steps.last(), Some(&last));
+            assert!(!out.exists() && !partial.join("adapter").exists());
+            let checkpoints = fs::read_dir(partial.join("checkpoints")).unwrap();
+            let newest = checkpoints.map(|it| it.unwrap().file_name()).max().unwrap();
+            let newest = newest.into_string().unwrap();
+            assert!(newest.contains(&format!("{}.", taken / 5 * 5)), "{newest}");
+            fs::remove_dir_all(&partial).unwrap();
         }
     }
 

@@ -16,6 +16,7 @@ pub fn notes(event: &Event) -> Vec<String> {
             "goes on after step {step} with what is in {}",
             path.display()
         )],
+        Event::Waiting { message } => vec![message.clone()],
         Event::Warning { message } => vec![format!("warning: {message}")],
         Event::Loaded { warnings, .. } => {
             let warning = |warning| format!("warning: {warning}");

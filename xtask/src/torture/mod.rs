@@ -51,7 +51,7 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     kills: Option<usize>,
 
-    /// Calls of the system that fail, as on a full or broken disk, one in a run; needs strace.
+    /// Calls of the system that fail, as on a full or broken disk, one in a run (where locks are missing, all); needs strace.
     #[arg(long, value_name = "N")]
     errors: Option<usize>,
 

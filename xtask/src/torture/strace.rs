@@ -47,7 +47,10 @@ pub(super) fn watching(log: &Path) -> Vec<OsString> {
 pub(super) fn failing(call: &str, number: usize, error: &str, log: &Path) -> Vec<OsString> {
     let mut words = tracing(call, log);
     words.push("-e".into());
-    words.push(format!("inject={call}:error={error}:when={number}").into());
+    // A file system that has no locks has none at all.
+    let all = if error == "ENOLCK" { "+" } else { "" };
+    let first = if all.is_empty() { number } else { 1 };
+    words.push(format!("inject={call}:error={error}:when={first}{all}").into());
     words
 }
 

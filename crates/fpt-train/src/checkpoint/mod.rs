@@ -2,7 +2,6 @@
 
 mod record;
 
-use std::path::Path;
 use std::time::Instant;
 
 use burn::tensor::Device;
@@ -11,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use self::record::{VERSION, from_bytes, to_bytes};
 use crate::record::Log;
+use crate::run_dir::RunDir;
 use crate::state::State;
 use crate::{Conduct, TrainConfig, TrainError};
 
@@ -56,7 +56,7 @@ impl Circumstances {
 
 /// Writes checkpoints when they are due.
 pub(crate) struct Keeper<'a> {
-    run: &'a Path,
+    run: &'a RunDir,
     checkpoints: Checkpoints,
     circumstances: Circumstances,
     conduct: &'a Conduct,
@@ -68,10 +68,10 @@ pub(crate) struct Keeper<'a> {
 
 impl<'a> Keeper<'a> {
     /// For the run in the directory `run`.
-    pub(crate) fn new(run: &'a Path, circumstances: Circumstances, conduct: &'a Conduct) -> Self {
+    pub(crate) fn new(run: &'a RunDir, circumstances: Circumstances, conduct: &'a Conduct) -> Self {
         Self {
             run,
-            checkpoints: Checkpoints::new(run.join(DIRECTORY), FORMAT),
+            checkpoints: Checkpoints::new(run.path().join(DIRECTORY), FORMAT),
             circumstances,
             conduct,
             last: Instant::now(),
@@ -104,7 +104,7 @@ impl<'a> Keeper<'a> {
         let differences = found.circumstances.differences(&self.circumstances);
         if !differences.is_empty() {
             return Err(TrainError::Begun {
-                path: self.run.to_path_buf(),
+                path: self.run.path().to_path_buf(),
                 what: "computed otherwise",
                 differences,
             });
@@ -153,9 +153,14 @@ impl<'a> Keeper<'a> {
     }
 
     /// [`Keeper::save`]; that a checkpoint can't be written is told, and no reason to end a run.
+    ///
+    /// # Errors
+    /// [`TrainError::Lost`].
     pub(crate) fn try_save(&mut self, state: &State, log: &mut Log<'_>) -> Result<(), TrainError> {
-        let Err(error) = self.save(state, log) else {
-            return Ok(());
+        let error = match self.save(state, log) {
+            Ok(()) => return Ok(()),
+            Err(error @ TrainError::Lost { .. }) => return Err(error),
+            Err(error) => error,
         };
         // Not again at once.
         (self.last, self.last_batches) = (Instant::now(), state.counters.batches());
@@ -165,14 +170,15 @@ impl<'a> Keeper<'a> {
     /// Write a checkpoint, to the disk.
     ///
     /// # Errors
-    /// [`TrainError::File`] or [`TrainError::Output`] if that fails.
+    /// [`TrainError::File`] or [`TrainError::Output`] if that fails, [`TrainError::Lost`] if it is not this process's to do.
     pub(crate) fn save(&mut self, state: &State, log: &mut Log<'_>) -> Result<(), TrainError> {
+        self.run.check_ours()?;
         let metrics = log.sync()?;
         // Steps may be undone; by batches the names sort by age.
         let batches = state.counters.batches();
         let content = to_bytes(state, &self.circumstances, metrics);
         let content = content.map_err(|reason| TrainError::Output {
-            path: self.run.join(DIRECTORY),
+            path: self.run.path().join(DIRECTORY),
             reason,
         })?;
         self.checkpoints.write(batches, &content)?;
@@ -194,6 +200,7 @@ pub fn fuzz(content: &[u8], config: &TrainConfig, device: &Device) -> Result<(),
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::fs;
+    use std::path::Path;
 
     use fpt_files::seal;
     use fpt_lab::Lab;

@@ -6,7 +6,10 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fpt_files::{Fingerprint, SealedFormat, with_causes};
+use fpt_files::{Fingerprint, SealedFormat, Waiting, with_causes};
+
+use super::turn::{self, Turn};
+use crate::TrainError;
 
 /// A writer that takes longer for a file is dead.
 const LONGEST_WRITE: Duration = Duration::from_secs(24 * 3600);
@@ -20,9 +23,10 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    /// The cache in `directory`, which need not be there. What killed processes left in it long ago is removed.
+    /// The cache in `directory`, which need not be there. What killed processes left in it is removed.
     pub(super) fn new(directory: &Path) -> Self {
         fpt_files::remove_stale(directory, LONGEST_WRITE, is_ours);
+        turn::sweep(directory, is_ours);
         Self {
             directory: directory.to_path_buf(),
             warnings: Vec::new(),
@@ -54,6 +58,22 @@ impl Cache {
             .ok()
     }
 
+    /// [`Cache::get`], or the turn to make the file, for which another process may have to be waited.
+    ///
+    /// # Errors
+    /// Those of `on_waiting`.
+    pub(super) fn turn<T>(
+        &mut self,
+        name: &str,
+        format: SealedFormat,
+        parse: &dyn Fn(&[u8]) -> Result<T, String>,
+        on_waiting: &mut dyn FnMut(&Waiting<'_>) -> Result<(), TrainError>,
+    ) -> Result<Turn<T>, TrainError> {
+        let directory = self.directory.clone();
+        let mut get = || self.get(name, format, parse);
+        turn::turn(&directory, name, &mut get, on_waiting)
+    }
+
     /// Keep a file for other runs. It is warned of where that fails.
     pub(super) fn keep<E: Display>(
         &mut self,
@@ -73,7 +93,10 @@ impl Cache {
     }
 
     fn warn(&mut self, warning: String) {
-        self.warnings.push(warning);
+        // A file is looked at again when it is its turn.
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
     }
 
     /// A line for each thing that was wrong.

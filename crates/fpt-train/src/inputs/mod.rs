@@ -9,6 +9,7 @@ mod score_cache;
 mod selections;
 mod session;
 mod token_cache;
+mod turn;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -52,19 +53,8 @@ impl Inputs {
         since: Instant,
         log: &mut Log<'_>,
     ) -> Result<Self, TrainError> {
-        let mut tokenized = |split, examples, of| {
-            log.emit(Event::Tokenized {
-                split,
-                examples,
-                of,
-            })
-        };
         let mut cache = Cache::new(cache);
-        let mut read = |split| {
-            session
-                .read_cached(split, &mut cache, &mut tokenized)
-                .map(Arc::new)
-        };
+        let mut read = |split| session.read_cached(split, &mut cache, log).map(Arc::new);
         let (train, dev) = (read(Split::Train)?, read(Split::Dev)?);
         let reported = match plan.report {
             Split::Train => Arc::clone(&train),
@@ -101,7 +91,7 @@ impl Inputs {
         let both = [&*train, &*dev];
         let selections = match known {
             Some(selections) if selections.len() == plan.stages.len() => selections,
-            _ => selections::of(&session, plan, both, &fingerprints.model, &mut cache)?,
+            _ => selections::of(&session, plan, both, &fingerprints.model, &mut cache, log)?,
         };
         seconds.score = clock.elapsed().as_secs_f64();
         for warning in cache.into_warnings() {

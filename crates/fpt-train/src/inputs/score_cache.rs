@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Session;
 use super::cache::{self, Cache};
+use super::turn::Turn;
+use crate::record::Log;
 use crate::{TrainError, batch_tensors};
 
 /// The format of the files, and part of every key: what is scored, and how, in this version of the program.
@@ -33,13 +35,14 @@ struct Content {
 }
 
 /// The scores that `needs` asks for: read from the file that the configuration names, or else from `cache`, or else
-/// measured on `sample` and kept there. `model` is the fingerprint of the model.
+/// measured on `sample` and kept there, by one process at a time. `model` is the fingerprint of the model.
 pub(super) fn scores(
     session: &Session,
     needs: Needs,
     sample: &[&TokenizedExample],
     model: &str,
     cache: &mut Cache,
+    log: &mut Log<'_>,
 ) -> Result<Option<Scores>, TrainError> {
     if needs == Needs::Nothing {
         return Ok(None);
@@ -51,10 +54,14 @@ pub(super) fn scores(
     let gradients = needs == Needs::Gradients;
     let key = key(session, model, sample, gradients)?;
     let name = cache::name(config.task.as_str(), &key, "fpt");
-    let known = cache.get(&name, FORMAT, |bytes| read(bytes, session.model.config()));
-    if let Some(scores) = known {
-        return Ok(Some(scores));
-    }
+    let parse = |bytes: &[u8]| read(bytes, session.model.config());
+    let turn = cache.turn(&name, FORMAT, &parse, &mut |waiting| {
+        log.wait("the scores of the model's parts", waiting)
+    });
+    let _making = match turn? {
+        Turn::Found(scores) => return Ok(Some(scores)),
+        Turn::Make(making) => making,
+    };
     let content = Content {
         model: model.to_string(),
         task: config.task.clone(),

@@ -5,19 +5,21 @@ use fpt_tasks::{Split, TokenizedExample};
 
 use super::cache::Cache;
 use super::{Session, SplitData, score_cache};
+use crate::record::Log;
 use crate::{Plan, TrainError};
 
 /// What stays of the model in each stage of `plan`. Scores that are needed are looked for in `cache`, and kept there;
-/// `model` is the fingerprint of the model that they are of.
+/// `model` is the fingerprint of the model that they are of. The log hears of another process that is measuring them.
 ///
 /// # Errors
-/// [`TrainError`] if the model can't be scored.
+/// [`TrainError`] if the model can't be scored, or the run is to stop.
 pub(super) fn of(
     session: &Session,
     plan: &Plan,
     [train, dev]: [&SplitData; 2],
     model: &str,
     cache: &mut Cache,
+    log: &mut Log<'_>,
 ) -> Result<Vec<Selection>, TrainError> {
     let config = &session.config.selection;
     let full = session.model.config();
@@ -37,7 +39,7 @@ pub(super) fn of(
         }
     };
     let sample = sample(&data.tokens, config.score.examples);
-    let scores = score_cache::scores(session, needs, &sample, model, cache)?;
+    let scores = score_cache::scores(session, needs, &sample, model, cache, log)?;
     let seed = session.config.seed;
     let select = |size| config.rules.select(size, full, scores.as_ref(), seed);
     let selections = plan.stages.iter().map(|stage| select(&stage.size));

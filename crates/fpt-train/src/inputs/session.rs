@@ -13,7 +13,9 @@ use fpt_tasks::{
 
 use super::cache::Cache;
 use super::token_cache;
+use super::turn::Turn;
 use super::{FindModel, FoundModel, HubModel};
+use crate::record::{Event, Log};
 use crate::{Answering, Compute, Predictor, RunConfig, TrainError};
 
 /// So many examples between two signs of life.
@@ -125,32 +127,39 @@ impl Session {
         Ok(self.split_data(dataset, tokenized))
     }
 
-    /// [`Session::read`]; the tokens of large data are taken from `cache`, or else kept there for other runs. While
-    /// such data are tokenised, `on_tokenized` hears of which split, how many examples and of how many.
+    /// [`Session::read`]; the tokens of large data are taken from `cache`, or else kept there for other runs, which wait
+    /// for them. While such data are tokenised, the log hears of which split, how many examples and of how many.
     ///
     /// # Errors
-    /// As [`Session::read`]. Whatever is wrong with the cache is one of its warnings.
+    /// As [`Session::read`], and [`TrainError::Stopped`]. Whatever is wrong with the cache is one of its warnings.
     pub(super) fn read_cached(
         &self,
         split: Split,
         cache: &mut Cache,
-        on_tokenized: &mut dyn FnMut(Split, usize, usize) -> Result<(), TrainError>,
+        log: &mut Log<'_>,
     ) -> Result<SplitData, TrainError> {
         let dataset = self.examples(split)?;
         let examples = &dataset.examples;
         let about = (&self.config.task, split);
         let name = token_cache::name(about, &self.tokenizer, examples, self.limits())?;
         let vocabulary = self.model.config().vocab_size;
-        let known = name.as_ref().and_then(|name| {
-            cache.get(name, token_cache::FORMAT, |bytes| {
-                token_cache::read(bytes, examples.len(), vocabulary)
-            })
-        });
-        let tokenized = match known {
-            Some(tokenized) => tokenized,
-            None => {
-                let tokenized =
-                    self.tokenize(examples, &mut |done, of| on_tokenized(split, done, of))?;
+        let parse = |bytes: &[u8]| token_cache::read(bytes, examples.len(), vocabulary);
+        let turn = match &name {
+            Some(name) => cache.turn(name, token_cache::FORMAT, &parse, &mut |waiting| {
+                log.wait(&format!("the tokens of {split}"), waiting)
+            })?,
+            None => Turn::Make(None),
+        };
+        let tokenized = match turn {
+            Turn::Found(tokenized) => tokenized,
+            Turn::Make(_making) => {
+                let tokenized = self.tokenize(examples, &mut |examples, of| {
+                    log.emit(Event::Tokenized {
+                        split,
+                        examples,
+                        of,
+                    })
+                })?;
                 if let Some(name) = name {
                     cache.keep(&name, token_cache::FORMAT, token_cache::write(&tokenized));
                 }

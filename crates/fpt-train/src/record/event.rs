@@ -25,6 +25,11 @@ pub enum Event {
         /// Where it was found.
         path: PathBuf,
     },
+    /// Another process makes, or has, what the run needs.
+    Waiting {
+        /// For what and whom, a sentence without its full stop.
+        message: String,
+    },
     /// Something is odd, but no reason to end the run.
     Warning {
         /// What, a sentence without its full stop.

@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use fpt_files::{Lease, Waiting};
+
 use super::{Event, MetricRecord, tensorboard};
 use crate::TrainError;
 
@@ -68,11 +70,13 @@ pub(crate) struct Log<'a> {
     board: Board,
     listener: &'a mut dyn FnMut(&Event),
     stop: fn() -> bool,
+    /// That the file is this process's to write.
+    lease: Option<Lease>,
 }
 
 impl<'a> Log<'a> {
     /// A log that writes to the file `path`, after what is there already. `stop` is asked while the run waits for what
-    /// it tells of.
+    /// it tells of. Nothing is written when `lease` is lost.
     ///
     /// # Errors
     /// [`TrainError::Output`] if it can't be created.
@@ -80,6 +84,7 @@ impl<'a> Log<'a> {
         path: &Path,
         listener: &'a mut dyn FnMut(&Event),
         stop: fn() -> bool,
+        lease: Option<Lease>,
     ) -> Result<Self, TrainError> {
         let failed = |error| TrainError::output(path, error);
         let mut options = File::options();
@@ -93,6 +98,7 @@ impl<'a> Log<'a> {
             board: Board::of(path)?,
             listener,
             stop,
+            lease,
         })
     }
 
@@ -136,15 +142,36 @@ impl<'a> Log<'a> {
         self.emit(Event::Warning { message })
     }
 
+    /// The run waits for a process that makes `what`.
+    ///
+    /// # Errors
+    /// [`TrainError::Stopped`] if it is to stop.
+    pub(crate) fn wait(&mut self, what: &str, waiting: &Waiting<'_>) -> Result<(), TrainError> {
+        if waiting.news.is_some() {
+            let message = format!("{what} are being made: {waiting}");
+            self.emit(Event::Waiting { message })?;
+        }
+        if self.is_stopped() {
+            return Err(TrainError::Stopped);
+        }
+        Ok(())
+    }
+
     /// Something happened.
     ///
     /// # Errors
-    /// [`TrainError::Output`] if it can't be written down, [`TrainError::Stopped`] if it is only a part of longer work
-    /// and the run is to stop.
+    /// [`TrainError::Output`] if it can't be written down, [`TrainError::Lost`] if that is another process's to do now,
+    /// [`TrainError::Stopped`] if it is only a part of longer work and the run is to stop.
     pub(crate) fn emit(&mut self, event: impl Into<Event>) -> Result<(), TrainError> {
         let event = event.into();
         if let Event::Metric(record) = &event {
             let failed = |error: std::io::Error| TrainError::output(&self.path, error);
+            if let Some(lease) = self.lease.as_ref().filter(|lease| lease.is_lost()) {
+                return Err(TrainError::Lost {
+                    path: self.path.parent().unwrap_or(&self.path).to_path_buf(),
+                    owner: lease.new_holder()?.unwrap_or_default(),
+                });
+            }
             let mut line = serde_json::to_string(record).map_err(|error| failed(error.into()))?;
             line.push('\n');
             self.metrics.write_all(line.as_bytes()).map_err(failed)?;

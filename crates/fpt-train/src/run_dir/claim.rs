@@ -1,11 +1,11 @@
 //! Directories of several runs, at which one process is at work.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use fpt_files::{Lock, Owner};
+use fpt_files::{Lock, Owner, Waiting, Watch};
 
-use super::open::{LOOK, PATIENCE};
+use super::wait::{PATIENCE, wait};
 use crate::TrainError;
 
 /// That this process, and no other, makes the runs of a directory. It ends with the value, or with the process, however
@@ -17,28 +17,43 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// For the directory, which must be there. A process that is about to end is waited for, for some seconds.
+    /// For the directory, which must be there. A process that is about to end is waited for, for some seconds, and one of
+    /// another machine until it is known whether it is there.
     ///
     /// # Errors
     /// [`TrainError::Busy`] names the process that is at work there; [`TrainError::File`] if the directory can't be
     /// written.
     pub fn new(directory: impl AsRef<Path>) -> Result<Self, TrainError> {
-        Self::within(PATIENCE, directory.as_ref())
+        Self::telling(directory, &mut |_| {})
     }
 
-    fn within(patience: Duration, directory: &Path) -> Result<Self, TrainError> {
-        let directory = directory.to_path_buf();
-        let start = Instant::now();
+    /// [`Claim::new`]; whoever waits for long is told for whom, once.
+    ///
+    /// # Errors
+    /// As [`Claim::new`].
+    pub fn telling(
+        directory: impl AsRef<Path>,
+        on_waiting: &mut dyn FnMut(&str),
+    ) -> Result<Self, TrainError> {
+        Self::within(PATIENCE, directory.as_ref(), on_waiting)
+    }
+
+    fn within(
+        patience: Duration,
+        directory: &Path,
+        on_waiting: &mut dyn FnMut(&str),
+    ) -> Result<Self, TrainError> {
+        let mut goes_on = |waiting: &Waiting<'_>| {
+            if waiting.news.is_some() {
+                on_waiting(&waiting.to_string());
+            }
+            true
+        };
         loop {
-            match Lock::take(&directory)? {
-                Owner::Nobody(Some(lock)) => return Ok(Self { directory, lock }),
-                Owner::Process(owner) if start.elapsed() >= patience => {
-                    return Err(TrainError::Busy {
-                        path: directory,
-                        owner,
-                    });
-                }
-                _ => std::thread::sleep(LOOK),
+            let owner = wait(directory, patience, Watch::take, &mut goes_on)?;
+            if let Owner::Nobody(Some(lock)) = owner {
+                let directory = directory.to_path_buf();
+                return Ok(Self { directory, lock });
             }
         }
     }
@@ -67,8 +82,10 @@ mod tests {
         fs::write(&lock, "process 1\n").unwrap();
         let claim = Claim::new(directory.path()).unwrap();
         let holder = format!("process {}", std::process::id());
-        assert_eq!(fs::read_to_string(&lock).unwrap().trim(), holder);
-        let Err(TrainError::Busy { path, owner }) = Claim::within(Duration::ZERO, directory.path())
+        let text = fs::read_to_string(&lock).unwrap();
+        assert!(text.starts_with(&format!("{holder} on host ")), "{text}");
+        let Err(TrainError::Busy { path, owner }) =
+            Claim::within(Duration::ZERO, directory.path(), &mut |_| {})
         else {
             panic!("two have it");
         };

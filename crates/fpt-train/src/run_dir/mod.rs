@@ -6,9 +6,11 @@ mod finished;
 mod identity;
 mod open;
 mod sweep;
+mod wait;
 
 pub use claim::Claim;
 pub(crate) use finished::predictions_file;
 pub use finished::{FinishedRun, Prediction};
 pub use identity::finished_run;
 pub(crate) use open::RunDir;
+pub(crate) use wait::pace;

@@ -4,21 +4,18 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use fpt_files::{FileError, LOCK, Lock, Owner};
+use fpt_files::{FileError, LOCK, Lock, Owner, Waiting, Watch};
 use fpt_partial::Selection;
 use serde::Serialize;
 
 use super::digests;
 use super::identity::differences;
 use super::sweep;
+use super::wait::{PATIENCE, wait};
 use crate::record::{Event, Log, RunResult};
-use crate::{Begun, Fingerprints, RunConfig, TrainError};
-
-/// How long another process may still hold a directory.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-pub(super) const LOOK: Duration = Duration::from_millis(50);
+use crate::{Begun, Conduct, Fingerprints, RunConfig, TrainError};
 
 const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
@@ -52,15 +49,17 @@ enum There {
 
 impl RunDir {
     /// Prepare the directory `target`, which must not exist yet. A run of the same configuration that was begun there is
-    /// taken over, as `begun` says.
+    /// taken over, as `conduct` says. The listener hears of a process that is waited for.
     ///
     /// # Errors
     /// [`TrainError::Taken`] if it exists; [`TrainError::Output`] if it can't be created, or if there is nothing to go on
-    /// with and must be; [`TrainError::Busy`] if another process writes it, [`TrainError::Begun`] if another run was begun there.
+    /// with and must be; [`TrainError::Busy`] if another process writes it, [`TrainError::Begun`] if another run was begun
+    /// there, [`TrainError::Stopped`].
     pub(crate) fn open(
         target: &Path,
         config: &RunConfig,
-        begun: Begun,
+        conduct: &Conduct,
+        listener: &mut dyn FnMut(&Event),
     ) -> Result<Self, TrainError> {
         let unusable = |reason: String| TrainError::Output {
             path: target.to_path_buf(),
@@ -82,11 +81,9 @@ impl RunDir {
         sweep::fresh_directories(&partial);
         let mut set_aside = None;
         loop {
-            let there = there(&partial, config, begun)?;
+            let there = there(&partial, config, conduct, listener)?;
             let (lock, begun) = match there {
                 There::Begun(lock) => {
-                    let named = lock.name_holder();
-                    named.map_err(|error| TrainError::output(&partial, error))?;
                     sweep::temporary_files(&partial);
                     // Its paths may be others now.
                     fpt_files::write(partial.join(CONFIG), &text)?;
@@ -103,7 +100,7 @@ impl RunDir {
                     set_aside = Some(fpt_files::set_aside(&partial)?);
                     continue;
                 }
-                There::Nothing if begun == Begun::MustGoOn => {
+                There::Nothing if conduct.begun == Begun::MustGoOn => {
                     return Err(unusable(format!(
                         "there is no unfinished run in {} to go on with",
                         partial.display()
@@ -125,7 +122,7 @@ impl RunDir {
             // Another process may have finished the run meanwhile.
             if target.exists() {
                 if !begun {
-                    remove(&directory.partial);
+                    sweep::locked_directory(&directory.partial, directory.lock);
                 }
                 return Err(taken());
             }
@@ -139,7 +136,8 @@ impl RunDir {
         listener: &'a mut dyn FnMut(&Event),
         stop: fn() -> bool,
     ) -> Result<Log<'a>, TrainError> {
-        let mut log = Log::open(&self.partial.join(METRICS), listener, stop)?;
+        let lease = self.lock.lease().cloned();
+        let mut log = Log::open(&self.partial.join(METRICS), listener, stop, lease)?;
         if let Some(path) = self.set_aside.clone() {
             log.emit(Event::SetAside { path })?;
         }
@@ -182,8 +180,23 @@ impl RunDir {
         &self.partial
     }
 
+    /// That the directory still belongs to this process, by what lies there now.
+    ///
+    /// # Errors
+    /// [`TrainError::Lost`] if not; [`TrainError::File`] if that can't be told.
+    pub(crate) fn check_ours(&self) -> Result<(), TrainError> {
+        match self.lock.new_holder()? {
+            None => Ok(()),
+            Some(owner) => Err(TrainError::Lost {
+                path: self.partial.clone(),
+                owner,
+            }),
+        }
+    }
+
     /// Write a file.
     pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<(), TrainError> {
+        self.check_ours()?;
         Ok(fpt_files::write(self.partial.join(name), content)?)
     }
 
@@ -193,13 +206,18 @@ impl RunDir {
         name: &str,
         value: &(impl Serialize + ?Sized),
     ) -> Result<String, TrainError> {
+        self.check_ours()?;
         Ok(fpt_files::write_json(self.partial.join(name), value)?)
     }
 
     /// Write `result.json` and the digests of all files, bring everything to the disk, and give the directory its name.
     pub(crate) fn finish(&self, result: &RunResult) -> Result<(), TrainError> {
         self.write_json("result.json", result)?;
+        // What was left by one that was killed while it took the lock.
+        fpt_files::remove_stale(&self.partial, Duration::ZERO, |name| name == LOCK);
         self.write(digests::NAME, digests::of(&self.partial)?.as_bytes())?;
+        self.lock.moves_to(&self.target);
+        self.check_ours()?;
         fpt_files::publish(&self.partial, &self.target)?;
         sweep::clear(&self.target, &self.lock);
         Ok(())
@@ -207,8 +225,13 @@ impl RunDir {
 
     /// What becomes of a run that failed: it is kept if it has some metrics. Returns the error to report.
     pub(crate) fn fail(self, error: TrainError, has_metrics: bool) -> TrainError {
+        if matches!(error, TrainError::Lost { .. }) {
+            return error;
+        }
         if !has_metrics && !self.begun {
-            remove(&self.partial);
+            if self.check_ours().is_ok() {
+                sweep::locked_directory(&self.partial, self.lock);
+            }
             return error;
         }
         match error {
@@ -228,40 +251,38 @@ impl RunDir {
 }
 
 /// What lies at `partial`.
-fn there(partial: &Path, config: &RunConfig, begun: Begun) -> Result<There, TrainError> {
+fn there(
+    partial: &Path,
+    config: &RunConfig,
+    conduct: &Conduct,
+    listener: &mut dyn FnMut(&Event),
+) -> Result<There, TrainError> {
     if !partial.exists() {
         return Ok(There::Nothing);
     }
-    let start = Instant::now();
-    let mut owner = Lock::owner(partial)?;
-    // Whoever was told to stop just now is writing down what it has.
-    while matches!(owner, Owner::Process(_)) && start.elapsed() < PATIENCE {
-        std::thread::sleep(LOOK);
-        if !partial.exists() {
-            return Ok(There::Nothing);
+    let mut goes_on = |waiting: &Waiting<'_>| {
+        if waiting.news.is_some() {
+            let message = format!("{} is in use: {waiting}", partial.display());
+            listener(&Event::Waiting { message });
         }
-        owner = Lock::owner(partial)?;
-    }
-    let lock = match owner {
-        Owner::Nobody(Some(lock)) => lock,
-        Owner::Nobody(None) => {
-            return Ok(match Lock::new(partial) {
-                Ok(Some(lock)) => There::Foreign(lock),
-                Ok(None) => There::Changing,
-                // It became that of another process just now.
-                Err(_) if partial.join(LOCK).exists() => There::Changing,
-                // What can't be written to can be moved.
-                Err(_) => There::InTheWay(None),
-            });
-        }
-        Owner::Process(owner) => {
-            return Err(TrainError::Busy {
-                path: partial.to_path_buf(),
-                owner,
-            });
-        }
+        partial.exists() && !(conduct.stop)()
     };
-    if begun == Begun::SetAside {
+    let owner = match wait(partial, PATIENCE, Watch::take_existing, &mut goes_on) {
+        Err(TrainError::Busy { .. }) if !partial.exists() => return Ok(There::Nothing),
+        Err(TrainError::Busy { .. }) if (conduct.stop)() => return Err(TrainError::Stopped),
+        owner => owner?,
+    };
+    let Owner::Nobody(Some(lock)) = owner else {
+        return Ok(match Lock::new(partial) {
+            Ok(Some(lock)) => There::Foreign(lock),
+            Ok(None) => There::Changing,
+            // It became that of another process just now.
+            Err(_) if partial.join(LOCK).exists() => There::Changing,
+            // What can't be written to can be moved.
+            Err(_) => There::InTheWay(None),
+        });
+    };
+    if conduct.begun == Begun::SetAside {
         return Ok(There::InTheWay(Some(lock)));
     }
     let text = text_of(&partial.join(CONFIG))?;
@@ -270,7 +291,7 @@ fn there(partial: &Path, config: &RunConfig, begun: Begun) -> Result<There, Trai
     };
     let differences = differences(&found, config)?;
     if !differences.is_empty() && !has_work(partial) {
-        remove(partial);
+        sweep::locked_directory(partial, lock);
         return Ok(There::Nothing);
     }
     refuse(partial, "of another configuration", differences)?;
@@ -340,6 +361,7 @@ fn filled(fresh: &Path, partial: &Path, config: &str) -> Result<Option<Lock>, Fi
         return Ok(None);
     };
     fpt_files::write(fresh.join(CONFIG), config)?;
+    lock.moves_to(partial);
     fpt_files::publish(fresh, partial)?;
     Ok(Some(lock))
 }
@@ -380,6 +402,14 @@ mod tests {
         experiment.run(&TaskName::MNLI, 0, &[]).unwrap()
     }
 
+    fn open_at(target: &Path, config: &RunConfig, begun: Begun) -> Result<RunDir, TrainError> {
+        let conduct = Conduct {
+            begun,
+            ..Conduct::default()
+        };
+        RunDir::open(target, config, &conduct, &mut |_| {})
+    }
+
     fn names(directory: &Path) -> Vec<String> {
         let entries = fs::read_dir(directory).unwrap();
         let mut names: Vec<_> = entries
@@ -401,8 +431,8 @@ mod tests {
         assert_eq!(names(&place.join("run.partial")), ["config.toml", "lock"]);
         fs::remove_dir_all(place.join("run.partial")).unwrap();
 
-        drop(RunDir::open(&place.join("run"), &config, Begun::GoOn).unwrap());
-        assert!(RunDir::open(&place.join("run"), &config, Begun::MustGoOn).is_ok());
+        drop(open_at(&place.join("run"), &config, Begun::GoOn).unwrap());
+        assert!(open_at(&place.join("run"), &config, Begun::MustGoOn).is_ok());
         // Nothing was set aside.
         assert_eq!(names(&place), ["run.partial"]);
     }
@@ -411,7 +441,7 @@ mod tests {
     fn what_cannot_be_read_now_is_not_set_aside() {
         let lab = Lab::new();
         let (place, config) = (lab.path("runs"), config(&lab));
-        let open = || RunDir::open(&place.join("run"), &config, Begun::GoOn);
+        let open = || open_at(&place.join("run"), &config, Begun::GoOn);
         for name in [CONFIG, INPUTS, SELECTIONS] {
             fs::create_dir_all(&place).unwrap();
             drop(open().unwrap());
@@ -448,12 +478,95 @@ mod tests {
                 other => panic!("{other}"),
             }
         };
-        let open = || RunDir::open(&target, &config, Begun::GoOn).unwrap();
+        let open = || open_at(&target, &config, Begun::GoOn).unwrap();
         assert_eq!(failed(open()), place.join("run.partial"));
         let directory = open();
         // As where the directory has its new name, and the disk fails to keep that.
         fs::rename(place.join("run.partial"), &target).unwrap();
         assert_eq!(failed(directory), target);
+    }
+
+    /// The lock of a process of another machine, in the place of what is there.
+    fn lock_elsewhere(partial: &Path, beat: usize) {
+        let text = format!("process 7 on host n1 (a/b/c), beat {beat}\n");
+        fpt_files::write(partial.join(LOCK), text).unwrap();
+    }
+
+    #[test]
+    fn a_run_of_another_machine_is_its_own_as_long_as_it_beats() {
+        let lab = Lab::new();
+        let (place, config) = (lab.path("runs"), config(&lab));
+        let (target, partial) = (place.join("run"), place.join("run.partial"));
+        drop(open_at(&target, &config, Begun::GoOn).unwrap());
+        lock_elsewhere(&partial, 0);
+        // A sweep takes nothing away.
+        sweep::finished(&partial);
+        assert!(partial.join(LOCK).exists());
+        let ends = AtomicU64::new(0);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for beat in 1.. {
+                    if ends.load(Ordering::SeqCst) > 0 {
+                        return;
+                    }
+                    lock_elsewhere(&partial, beat);
+                    thread::sleep(Duration::from_millis(100));
+                }
+            });
+            let opened = open_at(&target, &config, Begun::GoOn);
+            ends.store(1, Ordering::SeqCst);
+            let Some(TrainError::Busy { owner, .. }) = opened.err() else {
+                panic!("it is not its own");
+            };
+            assert_eq!(owner, "process 7 on host n1");
+        });
+        // Killed, after which it is waited for, which is told, unless this run is to stop.
+        let mut told = Vec::new();
+        let mut open = |stop| {
+            let conduct = Conduct {
+                stop,
+                ..Conduct::default()
+            };
+            RunDir::open(&target, &config, &conduct, &mut |event| {
+                told.push(event.clone());
+            })
+        };
+        let stopped = open(|| true).err();
+        assert!(matches!(stopped, Some(TrainError::Stopped)), "{stopped:?}");
+        let taken = open(|| false).unwrap();
+        assert!(taken.begun && taken.check_ours().is_ok());
+        let [Event::Waiting { message }] = &told[..] else {
+            panic!("{told:?}");
+        };
+        assert!(
+            message.contains("waiting for process 7 on host n1, which may be gone: up to "),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn what_another_machine_has_taken_is_left_alone() {
+        let lab = Lab::new();
+        let (place, config) = (lab.path("runs"), config(&lab));
+        let (target, partial) = (place.join("run"), place.join("run.partial"));
+        let directory = open_at(&target, &config, Begun::GoOn).unwrap();
+        lock_elsewhere(&partial, 0);
+        let before = names(&partial);
+        for outcome in [
+            directory.check_ours(),
+            directory.write("file", b""),
+            directory.write_selections(&[]).map(drop),
+        ] {
+            let Some(TrainError::Lost { owner, .. }) = outcome.err() else {
+                panic!("it is not lost");
+            };
+            assert_eq!(owner, "process 7 on host n1");
+        }
+        let any = TrainError::output("any", ErrorKind::StorageFull.into());
+        directory.fail(any, false);
+        assert_eq!(names(&partial), before);
+        let text = fs::read_to_string(partial.join(LOCK)).unwrap();
+        assert!(text.starts_with("process 7 on host n1"), "{text}");
     }
 
     /// Each looks for what killed processes have left while others make new directories.

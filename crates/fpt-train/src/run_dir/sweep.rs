@@ -19,10 +19,8 @@ pub(super) fn fresh_directories(partial: &Path) {
             continue;
         }
         match Lock::owner(&path) {
-            Ok(Owner::Nobody(Some(_held))) => {
-                // It stays if that fails, and does no harm.
-                let _ = fs::remove_dir_all(&path);
-            }
+            // It stays if that fails, and does no harm.
+            Ok(Owner::Nobody(Some(held))) => locked_directory(&path, held),
             // Without a lock it is empty, or not ours: only an empty one is removed.
             Ok(Owner::Nobody(None)) => {
                 let _ = fs::remove_dir(&path);
@@ -30,6 +28,15 @@ pub(super) fn fresh_directories(partial: &Path) {
             _ => {}
         }
     }
+}
+
+/// Remove a directory of ours that holds nothing of worth, and whose lock this process holds.
+pub(super) fn locked_directory(directory: &Path, lock: Lock) {
+    // Nothing more can be done here if that fails.
+    let _ = fs::remove_dir_all(directory);
+    drop(lock);
+    // On network file systems a file that is open stays under another name until it is closed.
+    let _ = fs::remove_dir(directory);
 }
 
 /// Remove files of the run in `partial`, whose lock this process holds, that were not written to their end.

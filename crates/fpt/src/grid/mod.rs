@@ -310,7 +310,7 @@ fn fitting(wanted: usize, largest: u64) -> usize {
 /// If another process has it, or a file can't be written.
 pub fn open(out: &Path, experiment: &Experiment) -> anyhow::Result<Claim> {
     fpt_files::create_directory(out)?;
-    let claim = Claim::new(out)?;
+    let claim = Claim::telling(out, &mut |line| terminal::note(line))?;
     generate::ensure(experiment)?;
     Ok(claim)
 }
