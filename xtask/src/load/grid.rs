@@ -1,7 +1,7 @@
 //! Many runs, and stops of them.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -12,7 +12,7 @@ use super::scene::Scene;
 use super::{PATIENCE, megabytes};
 
 /// Most bytes that the program may take that starts the runs.
-const MOST: u64 = 100_000_000;
+pub(super) const MOST: u64 = 100_000_000;
 const LOOK: Duration = Duration::from_millis(5);
 
 /// A grid that ran to its end.
@@ -104,16 +104,7 @@ fn messages(out: &Path) -> PathBuf {
 /// Run a grid to its end.
 pub(super) fn measure(scene: &Scene, runs: usize) -> anyhow::Result<Outcome> {
     let (start_time, out) = (Instant::now(), scene.path("grid"));
-    let mut child = start(scene, &out, runs)?;
-    let mut peak = None;
-    let status = loop {
-        // A peak only grows: the last figure is it, but for what is taken in the last moment.
-        peak = processes::memory(child.id(), "VmHWM").or(peak);
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        std::thread::sleep(LOOK);
-    };
+    let (status, peak_memory) = watched(start(scene, &out, runs)?)?;
     let said = std::fs::read_to_string(messages(&out))?;
     let error = said
         .find("error: ")
@@ -129,8 +120,23 @@ pub(super) fn measure(scene: &Scene, runs: usize) -> anyhow::Result<Outcome> {
     Ok(Outcome {
         runs,
         seconds: start_time.elapsed().as_secs_f64(),
-        peak_memory: peak.context("this system does not tell the memory of processes")?,
+        peak_memory,
     })
+}
+
+/// How a program ended, and the peak of its memory.
+pub(super) fn watched(mut child: Child) -> anyhow::Result<(ExitStatus, u64)> {
+    let mut peak = None;
+    let status = loop {
+        // A peak only grows: the last figure is it, but for what is taken in the last moment.
+        peak = processes::memory(child.id(), "VmHWM").or(peak);
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        std::thread::sleep(LOOK);
+    };
+    let peak = peak.context("this system does not tell the memory of processes")?;
+    Ok((status, peak))
 }
 
 /// Stop a grid in every way.

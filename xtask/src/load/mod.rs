@@ -5,6 +5,7 @@ mod grid;
 mod long;
 mod processes;
 mod scene;
+mod submission;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -21,7 +22,7 @@ use scene::Scene;
 /// Hold a large grid and a long run against their limits.
 ///
 /// A grid of tiny runs, one process each: `cargo xtask reproduce` itself stays below 100 MB, and whichever way it is
-/// stopped, no process of it is left. A run of many steps: its memory is the same in the last tenth as in the second, to
+/// stopped, no process of it is left; and submitting it to a cluster takes less than 10 s, and as little memory. A run of many steps: its memory is the same in the last tenth as in the second, to
 /// 5 % or the 2 MiB that the allocator takes at a time. Exit status 1 if something of that does not hold. Linux only, which tells of processes in files.
 ///
 /// With --checkpoint-cost, only that: the time of a run with checkpoints by that of one without, in turns.
@@ -71,6 +72,8 @@ struct Outcome {
     /// What the programs were built from.
     revision: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    submission: Option<submission::Outcome>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     grid: Option<grid::Outcome>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     stops: Vec<grid::Stop>,
@@ -100,6 +103,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let fpt = shell::build_fpt()?;
     let mut outcome = Outcome {
         revision: fpt::revision(),
+        submission: None,
         grid: None,
         stops: Vec::new(),
         long: None,
@@ -112,6 +116,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     } else {
         let scene = Scene::new(&place)?;
         if args.runs > 0 {
+            outcome.submission = Some(submission::measure(&scene, &fpt, args.runs)?);
             outcome.grid = Some(grid::measure(&scene, args.runs)?);
             outcome.stops = grid::stops(&scene, args.runs)?;
         }
@@ -125,6 +130,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 fn tell(outcome: &Outcome, json: bool) -> anyhow::Result<()> {
     let mut broken = Vec::new();
     let mut lines = Vec::new();
+    if let Some(submission) = &outcome.submission {
+        lines.push(submission.describe());
+        broken.extend(submission.broken());
+    }
     if let Some(grid) = &outcome.grid {
         lines.push(grid.describe());
         broken.extend(grid.broken());
