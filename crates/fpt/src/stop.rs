@@ -12,6 +12,7 @@ static REASON: AtomicI32 = AtomicI32::new(0);
 /// Whether there is something to lose.
 static AT_WORK: AtomicBool = AtomicBool::new(false);
 static DEADLINE: OnceLock<Instant> = OnceLock::new();
+static BEFORE_THE_END: OnceLock<Box<dyn Fn() + Send + Sync>> = OnceLock::new();
 
 /// Beyond all signals.
 const TIME: i32 = 1000;
@@ -78,6 +79,11 @@ pub fn at_work() {
     AT_WORK.store(true, Ordering::SeqCst);
 }
 
+/// What is to be done where a stop ends this program at once. The first that is said counts.
+pub fn before_it_ends_at_once(action: Box<dyn Fn() + Send + Sync>) {
+    let _ = BEFORE_THE_END.set(action);
+}
+
 /// Stop: nobody listens any more.
 pub fn alone() {
     ask(ALONE);
@@ -91,6 +97,9 @@ fn ask(reason: i32) {
             "stopped by {} before it had begun",
             self::reason()
         ));
+        if let Some(action) = BEFORE_THE_END.get() {
+            action();
+        }
         std::process::exit(exit_status().into());
     }
 }

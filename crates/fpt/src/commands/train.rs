@@ -15,7 +15,7 @@ use indicatif::ProgressBar;
 
 use super::data::show_examples;
 use super::progress::{Lines, Progress};
-use super::requeue;
+use super::requeue::Job;
 use super::weights::WeightsName;
 use super::{Parent, RunArgs, dry_run, memory, print_json, print_line};
 
@@ -115,14 +115,18 @@ impl Args {
         }
     }
 
-    /// Watch for what may stop the run.
-    fn watch(&self) -> anyhow::Result<()> {
+    /// Watch for what may stop the run; the job that it is, if it is one.
+    fn watch(&self) -> anyhow::Result<Option<Job>> {
+        let job = self.requeue.then(|| Job::new(self.time_limit));
+        if let Some(job) = job {
+            job.back_if_it_never_begins();
+        }
         stop::listen()?;
         if let Some(limit) = self.time_limit {
             stop::after(limit);
         }
         self.parent.watch();
-        Ok(())
+        Ok(job)
     }
 
     /// Whether the run is there, finished, which is told. A finished run of another configuration or of other inputs is an
@@ -201,7 +205,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         show_examples(&*task, &read_split(&config.data, &*task, Split::Train)?);
     }
 
-    args.watch()?;
+    let job = args.watch()?;
     let devices = args.device.open()?;
     let directory = model::find(&config.model)?.directory;
     let model = T5Config::from_file(directory.join("config.json"))?;
@@ -240,8 +244,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             stop::reason(),
             steps.taken
         ));
-        if args.requeue && stop::is_for_time() {
-            requeue::this_job(steps.taken > steps.before)?;
+        if let Some(job) = job {
+            job.back_if_time_is_up(steps.taken > steps.before)?;
         }
     }
     if let Err(TrainError::Taken { .. }) = result

@@ -395,6 +395,40 @@ fn a_run_whose_time_is_up_goes_back_into_the_queue() {
     assert_eq!(cluster.read("requeued"), "requeue 41\n");
 }
 
+/// As clusters do that tell jobs in this way, too, that they are preempted: at any time.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_that_is_told_early_goes_back_into_the_queue() {
+    let cluster = Cluster::new();
+    let words = "train --config lab.toml --task mnli --out run --requeue --time-limit 1h --set train.steps=100000";
+    let mut child = Command::new(env!("CARGO_BIN_EXE_fpt"))
+        .args(words.split(' '))
+        .current_dir(cluster.0.path(""))
+        .env("PATH", cluster.path())
+        .env("SLURM_JOB_ID", "41")
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let listens = || {
+        let status = fs::read_to_string(&status).unwrap();
+        let caught = status
+            .lines()
+            .find_map(|line| line.strip_prefix("SigCgt:"))
+            .unwrap();
+        u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << 9) != 0
+    };
+    while !listens() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let kill = Command::new("kill")
+        .args(["-USR1", &child.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(138));
+    assert_eq!(cluster.read("requeued"), "requeue 41\n");
+}
+
 #[test]
 fn what_is_wrong_is_told_before_anything_is_submitted() {
     let cluster = Cluster::new();
