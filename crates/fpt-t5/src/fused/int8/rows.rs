@@ -9,13 +9,14 @@ use super::matrix::Order;
 use super::{FOUR, round_block};
 
 /// Rows in a tile, at most: with two vectors of columns, as many sums as registers hold.
-const HIGH: usize = 8;
+pub(super) const HIGH: usize = 8;
 
 /// Rows, rounded, with zeros where the last step of a block goes beyond it.
 pub(super) struct Rows {
     /// A tile after the other, `[width / block, block / FOUR, rows]` of each.
     values: Vec<[i8; FOUR]>,
-    /// What the sum of a block begins with, because of [`SHIFT`](super::SHIFT); a tile after the other, `[width / block, rows]` of each.
+    /// What the sum of a block begins with, because of [`SHIFT`](super::SHIFT): a tile after the other, `[width / block,
+    /// rows]` of each.
     starts: Vec<i32>,
     /// As `starts`.
     scales: Vec<f32>,
@@ -30,21 +31,18 @@ pub(super) struct Tile<'a> {
     pub(super) scales: &'a [f32],
 }
 
-/// The rows of the tile that begins with the first of so many.
-pub(super) fn height(left: usize) -> usize {
-    match left {
-        0..HIGH => 1 << left.max(1).ilog2(),
-        _ => HIGH,
-    }
-}
-
 /// The rows of each tile of so many.
 pub(super) fn tiles(rows: usize) -> impl Iterator<Item = Range<usize>> {
     let mut first = 0;
     std::iter::from_fn(move || {
-        let tile = first..first + height(rows - first);
-        first = tile.end;
-        (tile.start < rows).then_some(tile)
+        let left = rows - first;
+        let high = match left {
+            0 => return None,
+            1..HIGH => 1 << left.ilog2(),
+            _ => HIGH,
+        };
+        first += high;
+        Some(first - high..first)
     })
 }
 
@@ -63,6 +61,7 @@ impl Rows {
         rows
     }
 
+    /// The rows of a tile.
     #[inline(always)]
     pub(super) fn tile(&self, rows: Range<usize>) -> Tile<'_> {
         let blocks = self.order.blocks();
@@ -96,18 +95,24 @@ fn fill(rows: &mut Rows, x: &[f32]) {
                     "x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx512vnni" => super::vnni::round_block(x, integers),
                     _ => round_block(x, integers),
                 };
-                let places = &mut values[block * steps * high..][..steps * high];
-                if high == HIGH {
-                    let (places, _) = places.as_chunks_mut::<HIGH>();
-                    for (place, four) in places.iter_mut().zip(&rounded) {
-                        place[row] = *four;
-                    }
-                } else {
-                    for (place, four) in places.chunks_exact_mut(high).zip(&rounded) {
-                        place[row] = *four;
-                    }
-                }
+                put(&rounded, &mut values[block * steps * high..], [row, high]);
             }
+        }
+    }
+}
+
+/// Put the integers of a block of a row into their places among those of so many rows.
+#[inline(always)]
+fn put(rounded: &[[i8; FOUR]], places: &mut [[i8; FOUR]], [row, high]: [usize; 2]) {
+    if high == HIGH {
+        // Most tiles: of a size that is known.
+        let (places, _) = places.as_chunks_mut::<HIGH>();
+        for (place, four) in places.iter_mut().zip(rounded) {
+            place[row] = *four;
+        }
+    } else {
+        for (place, four) in places.chunks_exact_mut(high).zip(rounded) {
+            place[row] = *four;
         }
     }
 }

@@ -17,7 +17,7 @@ use bytemuck::{Zeroable, cast};
 use safe_arch::prefetch_t1;
 
 use super::matrix::{Line, Matrix, SHIFT};
-use super::rows::{Rows, Tile, tiles};
+use super::rows::{HIGH, Rows, Tile, tiles};
 use super::{LANES, LARGEST, WIDE, inverse};
 
 /// Steps between which lines are fetched.
@@ -76,8 +76,8 @@ fn panel<const GROUPS: usize>(
             1 => multiply::<1, GROUPS>(&tile, &mut columns, out, size),
             2 => multiply::<2, GROUPS>(&tile, &mut columns, out, size),
             4 => multiply::<4, GROUPS>(&tile, &mut columns, out, size),
-            _ => multiply::<8, GROUPS>(&tile, &mut columns, out, size),
-        };
+            _ => multiply::<HIGH, GROUPS>(&tile, &mut columns, out, size),
+        }
     }
 }
 
