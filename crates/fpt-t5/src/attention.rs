@@ -27,6 +27,27 @@ impl KeysValues {
         }
     }
 
+    /// The same, with all positions of a head together where they lie as they are projected: few queries at a time then
+    /// read them from one end to the other, which processors foresee.
+    pub(crate) fn by_heads(self) -> Self {
+        let [batch, heads, length, d_kv] = self.keys.dims();
+        let mut order = Vec::with_capacity(batch * heads * length);
+        for (row, head) in (0..batch).flat_map(|row| (0..heads).map(move |head| (row, head))) {
+            order.extend((0..length).map(|position| (row * length + position) * heads + head));
+        }
+        let order = index(&order, &self.keys.device());
+        // Whole rows are copied, where for a view numbers would be one by one.
+        let together = |x: Tensor<4>| {
+            let rows = x.swap_dims(1, 2).reshape([batch * length * heads, d_kv]);
+            let rows = rows.select(0, order.clone());
+            rows.reshape([batch, heads, length, d_kv])
+        };
+        Self {
+            keys: together(self.keys),
+            values: together(self.values),
+        }
+    }
+
     /// Number of positions.
     pub fn length(&self) -> usize {
         self.keys.dims()[2]

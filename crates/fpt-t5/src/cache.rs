@@ -104,11 +104,10 @@ impl Growing {
             };
             let [batch, _, heads, d_kv] = next.dims();
             let options = (&next.device(), next.dtype());
-            let mut parts = vec![before.slice(s![.., 0..self.length]), next];
-            if room > 0 {
-                parts.push(Tensor::zeros([batch, room, heads, d_kv], options));
-            }
-            Tensor::cat(parts, 1)
+            // After all that there was room for: whole tensors are copied at once, parts of them number by number.
+            let more = Tensor::zeros([batch, length + room - capacity, heads, d_kv], options);
+            let wide = Tensor::cat(vec![before, more], 1);
+            wide.slice_assign(s![.., self.length..length], next)
         };
         Self {
             keys: put(self.keys, next.keys),

@@ -6,7 +6,7 @@ use burn::tensor::{Device, FloatDType, Tensor};
 use crate::position::{SelfBias, cross_bias};
 use crate::{
     Attention, AttentionKind, EncoderOutput, FeedForward, KvCache, RelativePositionBias, StackKind,
-    T5Config, T5LayerNorm, Taps,
+    T5Config, T5LayerNorm, Taps, fused,
 };
 
 /// One decoder layer: self-attention, cross-attention and feed-forward network.
@@ -102,7 +102,12 @@ impl Decoder {
                 .cross
                 .get_or_insert_with(|| {
                     let source = encoded.hidden.clone();
-                    block.cross_attention.keys_values(source, taps)
+                    let cross = block.cross_attention.keys_values(source, taps);
+                    if expected > 1 && !fused::is_gpu(&x.device()) {
+                        cross.by_heads()
+                    } else {
+                        cross
+                    }
                 })
                 .clone();
             let place = (StackKind::Decoder, layer, AttentionKind::CrossAttention);
