@@ -37,6 +37,8 @@ const FEW: usize = 16;
 /// Products of which first of all only the one that may be the largest counts.
 const BLOCK: usize = 64;
 const LANES: usize = 16;
+/// Rows of the matrix whose lengths are computed at a time.
+const ROWS: usize = 64;
 
 /// Which matrix a tensor has. While it is known nobody can write to its numbers in their place, since they are shared,
 /// and no others can come to be there; but it does not keep them.
@@ -75,6 +77,7 @@ pub(crate) struct Shortlist {
     /// Of each row of the matrix, not less than the length of what it loses by rounding.
     losses: Vec<f32>,
     longest: f32,
+    width: usize,
 }
 
 impl std::fmt::Debug for Shortlist {
@@ -90,21 +93,28 @@ impl Shortlist {
         let rounded = linear::rounded(weight.clone());
         let numbers = linear::as_it_lies(&weight)?;
         let integers = linear::integers(&rounded)?;
-        let length = |(row, numbers)| {
-            let mut place = Vec::new();
-            integers.widen(row..row + 1, &mut place);
-            let (length, loss, _) = lengths(numbers, &place);
-            (above(length), above(loss))
-        };
-        let rows = numbers.par_chunks(integers.width).enumerate();
-        let (lengths, losses): (Vec<f32>, Vec<f32>) =
-            rows.with_min_len(1 << 10).map(length).unzip();
+        let [width, columns] = weight.shape().dims();
+        let (mut lengths, mut losses) = (vec![0.0; columns], vec![0.0; columns]);
+        let places = lengths
+            .par_chunks_mut(ROWS)
+            .zip(losses.par_chunks_mut(ROWS));
+        let parts = numbers.par_chunks(ROWS * width).zip(places).enumerate();
+        parts.for_each_init(Vec::new, |rounded, (part, (numbers, (lengths, losses)))| {
+            let first = part * ROWS;
+            integers.widen(first..first + lengths.len(), rounded);
+            let rows = numbers.chunks_exact(width).zip(rounded.chunks_exact(width));
+            for ((x, rounded), place) in rows.zip(lengths.iter_mut().zip(losses)) {
+                let (length, loss, _) = self::lengths(x, rounded);
+                (*place.0, *place.1) = (above(length), above(loss));
+            }
+        });
         // Of the bits, so that NaN is more than infinity.
         let longest = lengths.iter().map(|length| length.to_bits()).max()?;
         Some(Self {
             lengths,
             losses,
             longest: f32::from_bits(longest),
+            width,
             rounded,
         })
     }
@@ -124,8 +134,8 @@ impl Shortlist {
 
     fn largest_of(&self, x: &[f32], weight: &[f32], known: usize) -> Option<Vec<u32>> {
         let matrix = linear::integers(&self.rounded)?;
-        let (width, columns) = (matrix.width, self.lengths.len());
-        let reaches = self.reaches(x, width)?;
+        let (width, columns) = (self.width, self.lengths.len());
+        let reaches = self.reaches(x)?;
         let mut products = vec![0.0; reaches.len() * columns];
         int8::multiply(x, &matrix, &mut products);
         let rows = x.par_chunks(width).zip(products.par_chunks_mut(columns));
@@ -140,16 +150,17 @@ impl Shortlist {
     }
 
     /// How far from the products of each row of `x` those of the integers may be.
-    fn reaches(&self, x: &[f32], width: usize) -> Option<Vec<Reach>> {
+    fn reaches(&self, x: &[f32]) -> Option<Vec<Reach>> {
+        let width = self.width;
         let mut rounding = linear::Rounding::new([width, x.len() / width]);
         rounding.push(x);
         let rounded = rounding.weight();
         let integers = linear::integers(&rounded)?;
         let mut place = Vec::new();
-        let rows = x.chunks_exact(width).enumerate();
-        rows.map(|(row, x)| {
-            integers.widen(row..row + 1, &mut place);
-            let (length, loss, rounded) = lengths(x, &place);
+        integers.widen(0..x.len() / width, &mut place);
+        let rows = x.chunks_exact(width).zip(place.chunks_exact(width));
+        rows.map(|(x, rounded)| {
+            let (length, loss, rounded) = lengths(x, rounded);
             // No sum on the way to a product is infinite.
             let within = length * f64::from(self.longest) < f64::from(f32::MAX) / 4.0;
             within.then(|| Reach::new(width, length, loss, rounded))
@@ -275,5 +286,162 @@ fn on_processor<const D: usize>(tensor: &Tensor<D>) -> Option<FlexTensor> {
     match tensor.clone().into_dispatch().kind {
         DispatchTensorKind::Flex(BackendTensor::Float(tensor)) => Some(tensor),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// From -0.5 to 0.5.
+    fn random(i: usize, seed: u32) -> f32 {
+        (i as u32 ^ seed).wrapping_mul(2_654_435_761) as f32 / u32::MAX as f32 - 0.5
+    }
+
+    /// `numbers`, `[columns, width]`, as a weight, `[width, columns]`.
+    fn weight(numbers: Vec<f32>, width: usize) -> Tensor<2> {
+        let shape = [numbers.len() / width, width];
+        Tensor::<2>::from_data(TensorData::new(numbers, shape), &Device::flex()).transpose()
+    }
+
+    /// By all products, as they are computed elsewhere.
+    fn by_all(x: &[f32], weight: &[f32], width: usize, known: usize) -> Vec<u32> {
+        let columns = weight.len() / width;
+        let mut products = vec![0.0; x.len() / width * columns];
+        few_rows::multiply(x, width, weight, &mut products);
+        let rows = products.chunks(columns).map(|products| {
+            let products = &products[..known];
+            let largest = products.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let place = products.iter().position(|&product| product == largest);
+            place.unwrap_or(0) as u32
+        });
+        rows.collect()
+    }
+
+    fn by_shortlist(x: &[f32], numbers: &[f32], width: usize, known: usize) -> Option<Vec<u32>> {
+        let shortlist = Shortlist::of(&weight(numbers.to_vec(), width));
+        shortlist.and_then(|shortlist| shortlist.largest_of(x, numbers, known))
+    }
+
+    proptest! {
+        /// Of rows of all lengths, many of which are equal or nearly so: those of one kind differ in the last bits of a
+        /// number.
+        #[test]
+        fn as_by_all_products(
+            (rows, columns) in (1..9_usize, 1..600_usize),
+            width in prop_oneof![1..200_usize, (1..5_usize).prop_map(|n| n * 128)],
+            (kinds, changed) in (1..600_usize, 0..4_u32),
+            (x_power, power, powers) in (-60..60_i32, -60..60_i32, 0..40_usize),
+            (part, seed) in (0.0..1.0_f64, any::<u32>()),
+        ) {
+            let size = 2.0_f32.powi(x_power);
+            let x: Vec<f32> = (0..rows * width).map(|i| random(i, seed) * size).collect();
+            let mut numbers = Vec::new();
+            for column in 0..columns {
+                let kind = column * 7 % kinds;
+                let size = 2.0_f32.powi(power - (kind % (powers + 1)) as i32);
+                let start = numbers.len();
+                numbers.extend((0..width).map(|i| random(kind * width + i, !seed) * size));
+                let place = &mut numbers[start + column % width];
+                *place = f32::from_bits(place.to_bits() ^ (column as u32 & changed));
+            }
+            let known = ((columns as f64 * part) as usize).max(1);
+            if let Some(found) = by_shortlist(&x, &numbers, width, known) {
+                prop_assert_eq!(found, by_all(&x, &numbers, width, known));
+            }
+        }
+
+        /// The bound holds for each product, whatever the sizes of numbers within a row.
+        #[test]
+        fn no_product_is_farther(
+            width in prop_oneof![1..200_usize, (1..5_usize).prop_map(|n| n * 128)],
+            (x_power, power) in (-149..50_i32, -149..50_i32),
+            (x_powers, powers) in (1..100_i32, 1..100_i32),
+            seed in any::<u32>(),
+        ) {
+            const COLUMNS: usize = 20;
+            let sized = |i: usize, seed: u32, power: i32, powers: i32| {
+                let sized = power - (i as i32 * 11) % powers;
+                (f64::from(random(i, seed)) * 2.0_f64.powi(sized)) as f32
+            };
+            let x: Vec<f32> = (0..width).map(|i| sized(i, seed, x_power, x_powers)).collect();
+            let numbers: Vec<f32> =
+                (0..COLUMNS * width).map(|i| sized(i, !seed, power, powers)).collect();
+            let shortlist = Shortlist::of(&weight(numbers.clone(), width)).expect("a shortlist");
+            let reach = &shortlist.reaches(&x).expect("finite")[0];
+            let matrix = linear::integers(&shortlist.rounded).expect("integers");
+            let (mut products, mut most) = ([0.0; COLUMNS], [0.0; COLUMNS]);
+            few_rows::multiply(&x, width, &numbers, &mut products);
+            int8::multiply(&x, &matrix, &mut most);
+            let by_integers = most;
+            let least = bounds(&mut most, &shortlist.lengths, &shortlist.losses, reach);
+            let largest = products.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            prop_assert!(least.expect("finite") <= largest);
+            for ((product, most), by_integers) in products.iter().zip(most).zip(by_integers) {
+                prop_assert!(*product <= most, "{product} {most}");
+                prop_assert!(*product >= by_integers - (most - by_integers).next_up(), "{product}");
+            }
+        }
+    }
+
+    #[test]
+    fn few_products_are_computed_of_random_numbers() {
+        let (width, columns) = (512, 4096);
+        let numbers: Vec<f32> = (0..columns * width).map(|i| random(i, 3)).collect();
+        let x: Vec<f32> = (0..8 * width).map(|i| random(i, 5)).collect();
+        for known in [1, 100, 4000, columns] {
+            let found = by_shortlist(&x, &numbers, width, known);
+            assert_eq!(found, Some(by_all(&x, &numbers, width, known)));
+        }
+    }
+
+    #[test]
+    fn what_can_t_be_told_is_not() {
+        let (width, columns) = (128, 400);
+        let numbers: Vec<f32> = (0..columns * width).map(|i| random(i, 3)).collect();
+        let x: Vec<f32> = (0..2 * width).map(|i| random(i, 5)).collect();
+        assert!(by_shortlist(&x, &numbers, width, columns).is_some());
+        for wrong in [f32::NAN, -f32::NAN, f32::INFINITY, f32::MAX] {
+            let mut wrong_x = x.clone();
+            wrong_x[width + 3] = wrong;
+            assert_eq!(by_shortlist(&wrong_x, &numbers, width, columns), None);
+            let mut numbers = numbers.clone();
+            numbers[7 * width + 3] = wrong;
+            assert_eq!(by_shortlist(&x, &numbers, width, columns), None);
+        }
+        assert_eq!(by_shortlist(&[0.0; 128], &numbers, width, columns), None);
+        assert_eq!(
+            by_shortlist(&x, &vec![0.25; columns * width], width, columns),
+            None
+        );
+    }
+
+    #[test]
+    fn a_matrix_is_known_again_until_it_changes() {
+        let (width, columns) = (128, LARGE / 128);
+        let x = Tensor::<3>::ones([1, 1, width], &Device::flex());
+        let identity = |weight: &Tensor<2>| Identity::worthwhile(&x, weight);
+        let first = weight(vec![0.5; columns * width], width);
+        let Some(known) = identity(&first) else {
+            return; // A processor that does not multiply bytes.
+        };
+        assert!(identity(&first.clone()) == Some(known));
+        let known = identity(&first);
+        assert!(identity(&weight(vec![0.5; columns * width], width)) != known);
+        // In the place of its numbers, if nobody else had them.
+        let changed = first * 1.0;
+        assert!(identity(&changed) != known);
+        let known = identity(&changed);
+        drop(changed);
+        for _ in 0..8 {
+            assert!(identity(&weight(vec![0.5; columns * width], width)) != known);
+        }
+        let rows = Tensor::<3>::ones([65, 1, width], &Device::flex());
+        assert!(Identity::worthwhile(&rows, &weight(vec![0.5; columns * width], width)).is_none());
+        let autodiff = weight(vec![0.5; columns * width], width).autodiff();
+        assert!(Identity::worthwhile(&x, &autodiff).is_none());
     }
 }
