@@ -59,7 +59,11 @@ impl FusedOps for Flex {
     fn t5_linear_rounded(x: FlexTensor, weight: FlexQTensor, dtype: FloatDType) -> FlexTensor {
         match linear::integers(&weight) {
             Some(integers) if x.dtype() == DType::F32 => linear::forward_rounded(&x, &integers),
-            _ => portable::linear_rounded::<Self>(x, weight, dtype),
+            Some(integers) => {
+                let weight = linear::numbers(&integers, x.dtype().into());
+                portable::linear::<Self>(x, weight)
+            }
+            None => portable::linear_rounded::<Self>(x, weight, dtype),
         }
     }
 
@@ -169,7 +173,11 @@ impl FusedBackward for Flex {
             Some(integers) if gradient.dtype() == DType::F32 => {
                 linear::backward_rounded(&gradient, &integers)
             }
-            _ => portable::linear_rounded_backward::<Self>(weight, gradient, dtype),
+            Some(integers) => {
+                let weight = linear::numbers(&integers, gradient.dtype().into());
+                Self::t5_linear_backward(weight, gradient, dtype)
+            }
+            None => portable::linear_rounded_backward::<Self>(weight, gradient, dtype),
         }
     }
 

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use super::few_rows::{self, Stored};
 use super::flex::{dense, empty, last_two_of, values};
-use super::int8::{self, Matrix, Rounder};
+use super::int8::{self, Matrix, Order, Rounder};
 use super::matrix::{contiguous, matrix, multiply, multiply_and};
 
 /// Fewer multiplications than this are not worth a second thread.
@@ -220,70 +220,74 @@ fn owned(x: FlexTensor) -> FlexTensor {
     FlexTensor::new(Bytes::from_elems(values(&x).to_vec()), layout, DType::F32)
 }
 
-/// The scheme of weights, `[in, out]`, that share a scale among so many inputs of an output.
-fn scheme(block: usize) -> QuantScheme {
+/// The scheme of weights, `[in, out]`, in an [`Order`] of their own, which only what is here reads: as nothing of Burn's
+/// on a processor does, it packs inputs of an output into words.
+fn scheme(order: Order) -> QuantScheme {
     QuantScheme::default()
         .with_value(QuantValue::Q8S)
-        .with_store(QuantStore::Native)
-        .per_block([block as u8, 1], ScaleDtype::F32)
+        .with_store(QuantStore::PackedU32(1))
+        .per_block([order.block as u8, 1], ScaleDtype::F32)
 }
 
-/// `weight` as integers that lie as the inputs of an output after those of another, with the scales of its blocks.
+/// `weight` as integers, with the scales of blocks of inputs of an output.
 pub(super) fn rounded(weight: FlexTensor) -> FlexQTensor {
-    let [width, columns]: [usize; 2] = weight.shape().dims();
+    let shape = weight.shape().dims();
     let lying = widened(weight).transpose(0, 1).to_contiguous();
-    let mut rounding = Rounding::new([width, columns]);
+    let mut rounding = Rounding::new(shape);
     rounding.push(values(&lying));
     rounding.weight()
 }
 
 /// What [`rounded`] does, to a weight that comes some outputs at a time.
-pub(super) struct Rounding {
-    rounder: Rounder,
-    shape: [usize; 2],
-}
+pub(super) struct Rounding(Rounder);
 
 impl Rounding {
     /// For a weight, `[in, out]`.
     pub(super) fn new([width, columns]: [usize; 2]) -> Self {
-        Self {
-            rounder: Rounder::new(columns, width, int8::block(width)),
-            shape: [width, columns],
-        }
+        Self(Rounder::new(Order::new(columns, width)))
     }
 
     /// The inputs of the next outputs.
     pub(super) fn push(&mut self, outputs: &[f32]) {
-        self.rounder.push(outputs);
+        self.0.push(outputs);
     }
 
     /// The weight, when all has come.
     pub(super) fn weight(self) -> FlexQTensor {
-        let [width, columns] = self.shape;
-        let layout = Layout::contiguous(Shape::new([columns, width]));
-        let lying = FlexTensor::new(Bytes::from_elems(self.rounder.values), layout, DType::I8);
-        let scheme = scheme(int8::block(width));
-        FlexQTensor::new(lying.transpose(0, 1), scheme, self.rounder.scales, None)
+        let Rounder {
+            lines,
+            scales,
+            order,
+            ..
+        } = self.0;
+        let layout = Layout::contiguous(Shape::new([order.width, order.columns]));
+        let values = FlexTensor::new(Bytes::from_elems(lines), layout, DType::I8);
+        FlexQTensor::new(values, scheme(order), scales, None)
     }
 }
 
 /// The integers of what comes from [`rounded`].
 pub(super) fn integers(weight: &FlexQTensor) -> Option<Matrix<'_>> {
-    let [width, _]: [usize; 2] = weight.shape().dims();
-    let block = int8::block(width);
-    let is_rounded = weight.dtype() == DType::QFloat(scheme(block));
-    is_rounded.then_some(Matrix {
-        values: as_it_lies(weight.tensor())?,
-        scales: weight.scales(),
-        width,
-        block,
-    })
+    let [width, columns]: [usize; 2] = weight.shape().dims();
+    let order = Order::new(columns, width);
+    let is_rounded = weight.dtype() == DType::QFloat(scheme(order));
+    is_rounded.then(|| Matrix::new(weight.tensor().bytes(), weight.scales(), order))
+}
+
+/// The numbers that integers stand for, `[in, out]`, as numbers of another type than f32.
+pub(super) fn numbers(weight: &Matrix<'_>, dtype: FloatDType) -> FlexTensor {
+    let Order { columns, width, .. } = weight.order;
+    let mut place = Vec::new();
+    weight.widen(0..columns, &mut place);
+    let layout = Layout::contiguous(Shape::new([columns, width]));
+    let numbers = FlexTensor::new(Bytes::from_elems(place), layout, DType::F32);
+    <Flex as FloatTensorOps<Flex>>::float_cast(numbers.transpose(0, 1), dtype)
 }
 
 /// `x · weight`.
 pub(super) fn forward_rounded(x: &FlexTensor, weight: &Matrix<'_>) -> FlexTensor {
     let [batch, length, _]: [usize; 3] = x.shape().dims();
-    let mut out = empty(Shape::new([batch, length, weight.rows()]));
+    let mut out = empty(Shape::new([batch, length, weight.order.columns]));
     if out.layout().num_elements() > 0 {
         int8::multiply(values(&x.to_contiguous()), weight, out.storage_mut());
     }
@@ -292,7 +296,7 @@ pub(super) fn forward_rounded(x: &FlexTensor, weight: &Matrix<'_>) -> FlexTensor
 
 /// The gradient of `x` from that of `x · weight`, as if `x` were not rounded.
 pub(super) fn backward_rounded(gradient: &FlexTensor, weight: &Matrix<'_>) -> FlexTensor {
-    product_of_columns(gradient, weight.width, |rows, place| {
+    product_of_columns(gradient, weight.order.width, |rows, place| {
         weight.widen(rows, place);
     })
 }
