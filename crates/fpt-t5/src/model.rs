@@ -5,6 +5,7 @@ use burn::nn::{Embedding, EmbeddingConfig, Initializer, Linear};
 use burn::tensor::{Bool, DType, Device, FloatDType, Int, Tensor};
 
 use crate::feed_forward::linear;
+use crate::generate::RoundedHead;
 use crate::position::SelfBias;
 use crate::{
     Decoder, Encoder, IGNORED_LABEL, KvCache, NoTaps, Recompute, T5Config, Taps, index, taps,
@@ -28,6 +29,8 @@ pub struct T5 {
     config: T5Config,
     #[module(skip)]
     pub(crate) recompute: Recompute,
+    #[module(skip)]
+    pub(crate) rounded_head: RoundedHead,
 }
 
 /// What the decoder attends to.
@@ -72,6 +75,7 @@ impl T5 {
             lm_head: own_head.then(|| linear(config.d_model, config.vocab_size, 1.0, device)),
             config: config.clone(),
             recompute: Recompute::None,
+            rounded_head: RoundedHead::default(),
         }
     }
 
@@ -137,6 +141,20 @@ impl T5 {
         self.head(hidden, taps)
     }
 
+    /// What the head multiplies, `[batch, 1, d_model]`, to logits of what follows `last`, `[batch, 1]`.
+    pub(crate) fn before_head(
+        &self,
+        last: Tensor<2, Int>,
+        encoded: &EncoderOutput,
+        cache: &mut KvCache,
+    ) -> Tensor<3> {
+        let embeddings = self.embed(last);
+        let hidden = self
+            .decoder
+            .forward(embeddings, encoded, cache, &mut NoTaps);
+        self.scaled(hidden)
+    }
+
     /// Logits `[batch, hypotheses, vocabulary]` of what follows the last ids of some hypotheses about each row of
     /// `encoded`. Cache and `own_bias` take the hypotheses for positions, so that they share what is read of `encoded`.
     pub(crate) fn decode_hypotheses(
@@ -180,21 +198,34 @@ impl T5 {
         Tensor::cat(vec![start, labels.slice([0..batch, 0..length - 1])], 1)
     }
 
-    /// Logits of decoder outputs. A tied head multiplies by the embedding, scaled by `d_model^-0.5`.
+    /// Logits of decoder outputs.
     fn head(&self, hidden: Tensor<3>, sink: &mut dyn Taps) -> Tensor<3> {
+        taps::product(
+            self.scaled(hidden),
+            self.head_weight(),
+            FloatDType::F32,
+            sink,
+        )
+    }
+
+    /// Decoder outputs as the head multiplies them: where it is tied to the embedding, scaled by `d_model^-0.5`.
+    fn scaled(&self, hidden: Tensor<3>) -> Tensor<3> {
         let scaled = self
             .config
             .scale_decoder_outputs
             .unwrap_or(self.lm_head.is_none());
-        let hidden = if scaled {
+        if scaled {
             hidden * (self.config.d_model as f64).powf(-0.5)
         } else {
             hidden
-        };
-        let weight = match &self.lm_head {
+        }
+    }
+
+    /// The output projection, `[d_model, vocabulary]`.
+    pub(crate) fn head_weight(&self) -> Tensor<2> {
+        match &self.lm_head {
             Some(head) => head.weight.val(),
             None => self.shared.weight.val().transpose(),
-        };
-        taps::product(hidden, weight, FloatDType::F32, sink)
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The predicted memory of answers against what they really allocate.
 #![allow(clippy::unwrap_used)]
 
+use burn::module::Module;
 use burn::tensor::Device;
 use fpt_lab::shipped_model;
 use fpt_partial::shape;
@@ -37,7 +38,7 @@ fn the_predicted_memory_suffices_for_answers() {
     let d_model = model.config().d_model;
     let values = (0..20 * d_model).map(|i| (i % 13) as f32 / 13.0).collect();
     let prompt = SoftPrompt::from_values(values, [20, d_model], &device);
-    let measured = |[rows, source, answer, beams]: [usize; 4]| {
+    let measured = |model: &T5, [rows, source, answer, beams]: [usize; 4]| {
         let example = |row: usize| TokenizedExample {
             source: (0..source)
                 .map(|i| ((7 * i + row) % 300 + 3) as u32)
@@ -47,7 +48,7 @@ fn the_predicted_memory_suffices_for_answers() {
         let examples: Vec<_> = (0..rows).map(example).collect();
         let predictor = Predictor {
             answering: &Answering::generated(),
-            model: &model,
+            model,
             tokenizer: &tokenizer,
             prompt: Some(&prompt),
             generation: Generation::beams(beams, answer),
@@ -58,9 +59,17 @@ fn the_predicted_memory_suffices_for_answers() {
         MEMORY.peak_usage() - before
     };
     // What is allocated once and for all, such as the threads' buffers, is there before anything is measured.
-    measured([2, 20, 4, 2]);
+    measured(&model, [2, 20, 4, 2]);
+    // Of which greedy decoding makes a copy in bytes.
+    let mut large_head = model.config().clone();
+    large_head.vocab_size = 1 << 15;
+    large_head.tie_word_embeddings = true;
+    let small = || model.clone();
+    let large = || T5::init(&large_head, &device).materialize();
+    let batches = BATCHES.map(|batch| (&small as &dyn Fn() -> T5, batch));
+    let with_copy = (&large as &dyn Fn() -> T5, [2, 40, 24, 1]);
     let mut off = Vec::new();
-    for batch in BATCHES {
+    for (model, batch) in batches.into_iter().chain([with_copy]) {
         let [rows, source, answer, beams] = batch;
         let shown = AnswerShape {
             rows,
@@ -73,9 +82,9 @@ fn the_predicted_memory_suffices_for_answers() {
             precision: Numbers::F32,
             ..StepSettings::default()
         };
-        let predicted = answering(&shape(model.config()), &shown, &settings);
+        let predicted = answering(&shape(model().config()), &shown, &settings);
         // Not what a thread's buffers grow by when it first gets a product of this size.
-        let taken = (0..4).map(|_| measured(batch)).min().unwrap();
+        let taken = (0..4).map(|_| measured(&model(), batch)).min().unwrap();
         let ratio = predicted as f64 / taken as f64;
         off.push((batch, predicted, taken, ratio));
     }

@@ -2,7 +2,7 @@
 
 use std::num::Saturating;
 
-use super::{Layout, StepSettings};
+use super::{Layout, Numbers, StepSettings};
 use crate::ModelShape;
 use crate::cost::n;
 
@@ -40,7 +40,8 @@ pub struct AnswerShape {
 /// | the encoder's layer | 128 L of a head's scores (on a GPU heads·(L² + L²*) of scores), 3 L·d, L·d* + the more of 4 L·inner* and 3 L·d_ff* |
 /// | the decoder's token | 2 L·d + layers·2 L·inner*, B·((layers + 1)·2 T·inner* + 2 B·T·(heads + 1) + 3 vocabulary) |
 ///
-/// and once, for all rows, 2 heads·L of bias by distance.
+/// and once, for all rows, 2 heads·L of bias by distance; and for greedy answers of a model of f32 on a processor, a copy of
+/// the output head in bytes.
 pub fn answering(shape: &ModelShape, batch: &AnswerShape, settings: &StepSettings) -> u64 {
     let length = n(batch.prompt.saturating_add(batch.source));
     let (answer, beams) = (n(batch.answer), n(batch.beams.max(1)));
@@ -69,5 +70,12 @@ pub fn answering(shape: &ModelShape, batch: &AnswerShape, settings: &StepSetting
     let continuations = beams * (n(2) * beams).min(vocabulary) * CANDIDATE;
     let decoder = source + beams * beam;
 
-    (n(batch.rows) * (encoder.max(decoder) + continuations) + once).0
+    let greedy = settings.layout == Layout::Processor
+        && settings.precision == Numbers::F32
+        && batch.beams <= 1;
+    // Integers, a scale of up to 128 of them, and two lengths.
+    let head = vocabulary * (d + F32 * (d / n(128) + n(3)));
+    let copy = if greedy { head } else { n(0) };
+
+    (n(batch.rows) * (encoder.max(decoder) + continuations) + once + copy).0
 }

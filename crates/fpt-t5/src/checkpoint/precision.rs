@@ -4,6 +4,7 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, FloatDType, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::generate::RoundedHead;
 use crate::{T5, T5Error, fused};
 
 /// The numbers that a frozen model computes with.
@@ -101,8 +102,9 @@ impl T5 {
     ///
     /// # Errors
     /// [`T5Error::Unsupported`] if the device knows no bf16, as WGPU's do not.
-    pub fn into_bf16(self) -> Result<Self, T5Error> {
+    pub fn into_bf16(mut self) -> Result<Self, T5Error> {
         Precision::Bf16.check(&self.device())?;
+        self.rounded_head = RoundedHead::default();
         Ok(self.map(&mut Rounding::to(Precision::Bf16)).no_grad())
     }
 
@@ -122,6 +124,7 @@ impl T5 {
     pub fn into_int8(mut self) -> Result<Self, T5Error> {
         Precision::Int8.check(&self.device())?;
         self.untie_head();
+        self.rounded_head = RoundedHead::default();
         Ok(self.no_grad().map(&mut Rounding::to(Precision::Int8)))
     }
 }

@@ -88,7 +88,7 @@ pub(super) fn backward(gradient: &FlexTensor, weight: FlexTensor) -> FlexTensor 
 }
 
 /// The numbers of a weight, `[in, out]`, whose inputs of each output lie together.
-fn as_it_lies<E: Element + bytemuck::Pod>(weight: &FlexTensor) -> Option<&[E]> {
+pub(super) fn as_it_lies<E: Element + bytemuck::Pod>(weight: &FlexTensor) -> Option<&[E]> {
     let [width, columns]: [usize; 2] = weight.shape().dims();
     let layout = weight.layout();
     let lies = weight.dtype() == E::dtype() && layout.strides()[..] == [1, width as isize];

@@ -20,6 +20,7 @@ mod kernels;
 mod linear;
 mod matrix;
 mod portable;
+mod shortlist;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +32,7 @@ use burn::backend::{
 use burn::tensor::{DType, Device, FloatDType, Int, Tensor};
 
 pub(crate) use kernels::{exp_sum, maxima};
+pub(crate) use shortlist::{Identity, Shortlist};
 
 /// The operations, on a backend's tensors.
 #[backend_extension(Flex, Cube: cfg(feature = "cube"), Autodiff)]

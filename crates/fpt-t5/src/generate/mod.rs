@@ -2,10 +2,13 @@
 
 mod beam;
 mod best;
+mod rounded_head;
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{FloatDType, Int, Tensor, TensorData};
 
-use crate::{EncoderOutput, KvCache, T5, reads_wait};
+use crate::{EncoderOutput, KvCache, T5, fused, reads_wait};
+
+pub(crate) use rounded_head::RoundedHead;
 
 /// So many tokens are decoded between two reads, where reads wait: the device is never idle, and few are in vain.
 const TOKENS_A_READ: usize = 4;
@@ -123,8 +126,7 @@ impl T5 {
         let mut input = column(last, encoded);
         let mut found = Vec::with_capacity(count);
         for _ in 0..count {
-            let logits = self.next_logits(input, encoded, cache, generation);
-            input = logits.argmax(1);
+            input = self.next_ids(input, encoded, cache, generation);
             found.push(input.clone());
         }
         let found = match found.len() {
@@ -135,20 +137,29 @@ impl T5 {
         ids.iter::<i64>().map(|id| id as u32).collect()
     }
 
-    /// Logits `[batch, vocabulary]` of what follows `last`, `[batch, 1]`.
-    fn next_logits(
+    /// What most probably follows `last`, ids like those `[batch, 1]`.
+    fn next_ids(
         &self,
         last: Tensor<2, Int>,
         encoded: &EncoderOutput,
         cache: &mut KvCache,
         generation: &Generation,
-    ) -> Tensor<2> {
-        let logits = self.decode(last, encoded, cache).squeeze_dim::<2>(1);
-        let [batch, width] = logits.dims();
-        match generation.vocabulary {
-            Some(known) if known < width => logits.slice([0..batch, 0..known]),
-            _ => logits,
+    ) -> Tensor<2, Int> {
+        let hidden = self.before_head(last, encoded, cache);
+        let head = self.head_weight();
+        let [batch, _, _] = hidden.dims();
+        let [_, width] = head.dims();
+        let known = generation.vocabulary.unwrap_or(width).min(width);
+        if let Some(ids) = self.rounded_head.largest(&hidden, &head, known) {
+            return column(&ids, encoded);
         }
+        let logits = fused::linear(hidden, head, FloatDType::F32).squeeze_dim::<2>(1);
+        let logits = if known < width {
+            logits.slice([0..batch, 0..known])
+        } else {
+            logits
+        };
+        logits.argmax(1)
     }
 }
 
