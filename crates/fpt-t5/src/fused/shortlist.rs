@@ -31,7 +31,7 @@ use super::kernels::maxima;
 use super::{few_rows, int8, linear};
 
 /// Elements of a matrix from which on less time is taken than by all products.
-const LARGE: usize = 1 << 20;
+const LARGE: usize = 1 << 22;
 /// A row's products are all computed if more than one in so many may be the largest.
 const FEW: usize = 16;
 /// Products of which first of all only the one that may be the largest counts.
@@ -89,11 +89,11 @@ impl std::fmt::Debug for Shortlist {
 impl Shortlist {
     /// Of a matrix, `[in, out]`, that is f32 on a processor, the inputs of each output lying together.
     pub(crate) fn of(weight: &Tensor<2>) -> Option<Self> {
+        let [width, columns] = weight.dims();
         let weight = on_processor(weight)?;
         let rounded = linear::rounded(weight.clone());
         let numbers = linear::as_it_lies(&weight)?;
         let integers = linear::integers(&rounded)?;
-        let [width, columns] = weight.shape().dims();
         let (mut lengths, mut losses) = (vec![0.0; columns], vec![0.0; columns]);
         let places = lengths
             .par_chunks_mut(ROWS)
@@ -129,10 +129,12 @@ impl Shortlist {
         known: usize,
     ) -> Option<Vec<u32>> {
         let (x, weight) = (on_processor(x)?.to_contiguous(), on_processor(weight)?);
-        self.largest_of(values(&x), linear::as_it_lies(&weight)?, known)
+        let most = self.lengths.len() / FEW;
+        self.largest_of(values(&x), linear::as_it_lies(&weight)?, known, most)
     }
 
-    fn largest_of(&self, x: &[f32], weight: &[f32], known: usize) -> Option<Vec<u32>> {
+    /// [`Self::largest`], if it takes no more than `most` products of a row.
+    fn largest_of(&self, x: &[f32], weight: &[f32], known: usize, most: usize) -> Option<Vec<u32>> {
         let matrix = linear::integers(&self.rounded)?;
         let (width, columns) = (self.width, self.lengths.len());
         let reaches = self.reaches(x)?;
@@ -144,7 +146,7 @@ impl Shortlist {
                 let products = &mut products[..known];
                 let bound = bounds(products, &self.lengths, &self.losses, reach)?;
                 let ids = not_below(bound, products);
-                (ids.len() <= columns / FEW).then(|| first_largest(x, weight, &ids))
+                (ids.len() <= most).then(|| first_largest(x, weight, &ids))
             })
             .collect()
     }
@@ -298,7 +300,9 @@ mod tests {
 
     /// From -0.5 to 0.5.
     fn random(i: usize, seed: u32) -> f32 {
-        (i as u32 ^ seed).wrapping_mul(2_654_435_761) as f32 / u32::MAX as f32 - 0.5
+        let mut bits = (i as u32 ^ seed).wrapping_mul(2_654_435_761);
+        bits = (bits ^ (bits >> 15)).wrapping_mul(2_246_822_519);
+        (bits ^ (bits >> 13)) as f32 / u32::MAX as f32 - 0.5
     }
 
     /// `numbers`, `[columns, width]`, as a weight, `[width, columns]`.
@@ -321,9 +325,13 @@ mod tests {
         rows.collect()
     }
 
-    fn by_shortlist(x: &[f32], numbers: &[f32], width: usize, known: usize) -> Option<Vec<u32>> {
+    fn by_shortlist(
+        x: &[f32],
+        numbers: &[f32],
+        [width, known, most]: [usize; 3],
+    ) -> Option<Vec<u32>> {
         let shortlist = Shortlist::of(&weight(numbers.to_vec(), width));
-        shortlist.and_then(|shortlist| shortlist.largest_of(x, numbers, known))
+        shortlist.and_then(|shortlist| shortlist.largest_of(x, numbers, known, most))
     }
 
     proptest! {
@@ -349,9 +357,8 @@ mod tests {
                 *place = f32::from_bits(place.to_bits() ^ (column as u32 & changed));
             }
             let known = ((columns as f64 * part) as usize).max(1);
-            if let Some(found) = by_shortlist(&x, &numbers, width, known) {
-                prop_assert_eq!(found, by_all(&x, &numbers, width, known));
-            }
+            let found = by_shortlist(&x, &numbers, [width, known, columns]);
+            prop_assert_eq!(found, Some(by_all(&x, &numbers, width, known)));
         }
 
         /// The bound holds for each product, whatever the sizes of numbers within a row.
@@ -393,7 +400,7 @@ mod tests {
         let numbers: Vec<f32> = (0..columns * width).map(|i| random(i, 3)).collect();
         let x: Vec<f32> = (0..8 * width).map(|i| random(i, 5)).collect();
         for known in [1, 100, 4000, columns] {
-            let found = by_shortlist(&x, &numbers, width, known);
+            let found = by_shortlist(&x, &numbers, [width, known, 100]);
             assert_eq!(found, Some(by_all(&x, &numbers, width, known)));
         }
     }
@@ -401,22 +408,20 @@ mod tests {
     #[test]
     fn what_can_t_be_told_is_not() {
         let (width, columns) = (128, 400);
+        let few = [width, columns, columns / 4];
         let numbers: Vec<f32> = (0..columns * width).map(|i| random(i, 3)).collect();
         let x: Vec<f32> = (0..2 * width).map(|i| random(i, 5)).collect();
-        assert!(by_shortlist(&x, &numbers, width, columns).is_some());
+        assert!(by_shortlist(&x, &numbers, few).is_some());
         for wrong in [f32::NAN, -f32::NAN, f32::INFINITY, f32::MAX] {
             let mut wrong_x = x.clone();
             wrong_x[width + 3] = wrong;
-            assert_eq!(by_shortlist(&wrong_x, &numbers, width, columns), None);
+            assert_eq!(by_shortlist(&wrong_x, &numbers, few), None);
             let mut numbers = numbers.clone();
             numbers[7 * width + 3] = wrong;
-            assert_eq!(by_shortlist(&x, &numbers, width, columns), None);
+            assert_eq!(by_shortlist(&x, &numbers, few), None);
         }
-        assert_eq!(by_shortlist(&[0.0; 128], &numbers, width, columns), None);
-        assert_eq!(
-            by_shortlist(&x, &vec![0.25; columns * width], width, columns),
-            None
-        );
+        assert_eq!(by_shortlist(&[0.0; 128], &numbers, few), None);
+        assert_eq!(by_shortlist(&x, &vec![0.25; columns * width], few), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use crate::fused::{Identity, Shortlist};
 
 /// Tokens that are decoded before there is a copy: making it takes as long as it saves for so many.
-const BREAK_EVEN: usize = 8;
+const BREAK_EVEN: usize = 16;
 
 /// The [`Shortlist`] of a model's head, made when it has decoded some tokens, and shared with the model's clones. It is
 /// only ever used for the head that it was made of.
@@ -95,8 +95,8 @@ mod tests {
     use crate::{EncoderOutput, Generation, KvCache, T5, T5Config};
 
     const ANSWER: usize = 2 * BREAK_EVEN;
-    const VOCABULARY: usize = 5000;
-    const D_MODEL: usize = 256;
+    const VOCABULARY: usize = 8200;
+    const D_MODEL: usize = 512;
 
     fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
         Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex())
