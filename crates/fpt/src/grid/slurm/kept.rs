@@ -1,9 +1,9 @@
 //! Copies of programs: jobs may wait for days, and whoever builds meanwhile changes nothing about them.
 
-use std::fs;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use fpt_files::Fingerprint;
 
 /// Digits of a program's hash in its name.
@@ -30,34 +30,34 @@ pub(super) fn place(program: &Path, directory: &Path) -> anyhow::Result<PathBuf>
 pub(super) fn copy(program: &Path, directory: &Path) -> anyhow::Result<PathBuf> {
     let place = place(program, directory)?;
     if !place.exists() {
-        let failed = || {
-            format!(
-                "failed to copy {} to {}",
-                program.display(),
-                place.display()
-            )
-        };
         fpt_files::create_directory(directory)?;
-        let half = place.with_extension(std::process::id().to_string());
-        fs::copy(program, &half).with_context(failed)?;
-        fs::rename(&half, &place).with_context(failed)?;
+        fpt_files::write_with(&place, |copy| {
+            let mut program = File::open(program)?;
+            io::copy(&mut program, copy)?;
+            copy.set_permissions(program.metadata()?.permissions())
+        })?;
     }
     Ok(place)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::fs;
 
     use super::*;
 
+    #[cfg(unix)]
     #[test]
     fn a_program_is_kept_as_it_was() {
         let directory = tempfile::tempdir().unwrap();
         let (program, kept) = (directory.path().join("fpt"), directory.path().join("kept"));
         fs::write(&program, "#!/bin/sh\necho one").unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(
+            &program,
+            std::os::unix::fs::PermissionsExt::from_mode(0o755),
+        )
+        .unwrap();
         let one = copy(&program, &kept).unwrap();
         fs::write(&program, "#!/bin/sh\necho two").unwrap();
         let two = copy(&program, &kept).unwrap();
