@@ -58,7 +58,7 @@ pub struct RunArgs {
     #[arg(long, value_enum, default_value = "local")]
     pub on: On,
 
-    /// What the cluster is to be told, over what the experiment says in [slurm], such as partition=gpu, gres=gpu:1, time=4h,
+    /// What the cluster is to be told, over what the experiment says under `slurm`, such as partition=gpu, gres=gpu:1, time=4h,
     /// mem=24G or at_once=8; may be repeated. Time and memory are estimated where nothing says them.
     #[arg(long, value_name = "KEY=VALUE")]
     pub slurm: Vec<String>,
