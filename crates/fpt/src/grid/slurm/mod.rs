@@ -135,7 +135,12 @@ impl<'a> Slurm<'a> {
     /// The script of what comes after jobs: the command that this program was started by, told that it is in a job.
     fn going_on(&self, after: &[&JobId], ledger: &Ledger) -> anyhow::Result<String> {
         let own = std::env::current_exe().context("failed to find this program")?;
-        let own = kept::copy(&own, &self.kept(ledger)?)?;
+        let program = self.kept_program(ledger)?;
+        let own = if own == self.settings.program {
+            program.clone()
+        } else {
+            kept::copy(&own, &self.kept(ledger)?)?
+        };
         let mut command = vec![own.display().to_string()];
         let arguments = shell::own_arguments();
         let has = |option: &str| arguments.iter().any(|it| it == option);
@@ -143,7 +148,6 @@ impl<'a> Slurm<'a> {
             command.push("--in-job".into());
         }
         if !has("--program") {
-            let program = self.kept_program(ledger)?;
             command.extend(["--program".into(), program.display().to_string()]);
         }
         command.splice(1..1, arguments);
@@ -200,14 +204,12 @@ impl<'a> Slurm<'a> {
 
     /// Submit `runs` as arrays, and write that down.
     fn submit(&self, runs: &[&Planned], ledger: &mut Ledger) -> anyhow::Result<()> {
-        fpt_files::create_directory(ledger.logs())?;
         let program = self.kept_program(ledger)?;
         for runs in runs.chunks(queue::longest_array()) {
             let elements = runs.iter().map(|run| self.element(run));
             let elements = elements.collect::<anyhow::Result<Vec<_>>>()?;
-            let script = ledger.script("runs");
-            fpt_files::write(&script, self.array(&program, runs, &ledger.logs())?)?;
-            let job = queue::submit(&script).with_context(|| script.display().to_string())?;
+            let text = self.array(&program, runs, &ledger.logs())?;
+            let (job, script) = send(ledger, "runs", &text)?;
             terminal::note(&format!(
                 "job {job}: {} runs, {}",
                 runs.len(),
@@ -220,13 +222,8 @@ impl<'a> Slurm<'a> {
 
     /// Submit the job that goes on when `after` have ended, in the place of another that waits for fewer.
     fn submit_going_on(&self, after: &[&JobId], ledger: &mut Ledger) -> anyhow::Result<()> {
-        for job in waiting_to_go_on(ledger) {
-            queue::cancel(&job);
-        }
-        fpt_files::create_directory(ledger.logs())?;
-        let script = ledger.script("then");
-        fpt_files::write(&script, self.going_on(after, ledger)?)?;
-        let job = queue::submit(&script).with_context(|| script.display().to_string())?;
+        cancel_going_on(ledger);
+        let (job, script) = send(ledger, "then", &self.going_on(after, ledger)?)?;
         let then = if after.is_empty() { "now" } else { "then" };
         terminal::note(&format!(
             "job {job}: goes on {then}, up to the report, {}",
@@ -284,15 +281,13 @@ impl Executor for Slurm<'_> {
         }
         if let Mode::Wait = self.mode {
             // This process does that.
-            for job in waiting_to_go_on(&ledger) {
-                queue::cancel(&job);
-            }
+            cancel_going_on(&ledger);
             return follow(runs, &ledger, |run| self.element(run));
         }
         if live == 0 && missing.is_empty() {
             return Ok(failures);
         }
-        if !missing.is_empty() || waiting_to_go_on(&ledger).is_empty() {
+        if !missing.is_empty() || waiting_to_go_on(&ledger).is_none() {
             let directories: Vec<&Path> = runs.iter().map(|run| run.directory.as_path()).collect();
             let after = live_jobs(&ledger, &directories)?;
             self.submit_going_on(&after.iter().collect::<Vec<_>>(), &mut ledger)?;
@@ -306,7 +301,7 @@ impl Executor for Slurm<'_> {
         match &self.mode {
             Mode::Job(local) => local.output(arguments),
             Mode::Leave => {
-                if waiting_to_go_on(&ledger).is_empty() {
+                if waiting_to_go_on(&ledger).is_none() {
                     self.submit_going_on(&[], &mut ledger)?;
                 }
                 self.note_how_to_look();
@@ -320,17 +315,15 @@ impl Executor for Slurm<'_> {
 impl Slurm<'_> {
     /// What a command prints that runs as a job, which is waited for.
     fn output_of_job(&self, arguments: &[String], ledger: &Ledger) -> anyhow::Result<Vec<u8>> {
-        fpt_files::create_directory(ledger.logs())?;
-        let script = ledger.script("computes");
-        let path = absolute(&script.with_extension("out"))?;
+        let what = "computes";
+        let path = absolute(&ledger.script(what).with_extension("out"))?;
         let mut command = vec![self.kept_program(ledger)?.display().to_string()];
         command.extend(arguments.iter().cloned());
         command.extend(["--device".into(), self.settings.device.to_string()]);
         let text = self.form(&ledger.logs(), |form| {
             form.single(&command, Some(&path), &[])
         })?;
-        fpt_files::write(&script, text)?;
-        let job = queue::submit(&script).with_context(|| script.display().to_string())?;
+        let (job, _) = send(ledger, what, &text)?;
         let told = follow::end_of(&job)?;
         let done = told.as_ref().is_some_and(|told| told.state == "COMPLETED");
         if !done {
@@ -389,18 +382,29 @@ impl Known {
     }
 }
 
-/// The jobs that wait for others to go on.
-fn waiting_to_go_on(ledger: &Ledger) -> Vec<JobId> {
-    let jobs = ledger.newest_first().filter(|it| it.what == What::GoOn);
+/// Write the next script, by what it is for, and submit it. Slurm writes no log where there is no directory.
+fn send(ledger: &Ledger, what: &str, text: &str) -> anyhow::Result<(JobId, PathBuf)> {
+    fpt_files::create_directory(ledger.logs())?;
+    let script = ledger.script(what);
+    fpt_files::write(&script, text)?;
+    let job = queue::submit(&script).with_context(|| script.display().to_string())?;
+    Ok((job, script))
+}
+
+/// The job that waits for others to go on.
+fn waiting_to_go_on(ledger: &Ledger) -> Option<&JobId> {
     // Of older ones Slurm need not be asked.
-    let waits = |job: &JobId| {
-        let told = queue::told(job).unwrap_or_default();
-        told.values().any(|told| told.phase() == Phase::Waits)
-    };
-    jobs.take(1)
-        .map(|it| it.job.clone())
-        .filter(waits)
-        .collect()
+    let last = ledger.newest_first().find(|it| it.what == What::GoOn)?;
+    let told = queue::told(&last.job).unwrap_or_default();
+    let waits = told.values().any(|told| told.phase() == Phase::Waits);
+    waits.then_some(&last.job)
+}
+
+/// Take that job out of the queue.
+fn cancel_going_on(ledger: &Ledger) {
+    if let Some(job) = waiting_to_go_on(ledger) {
+        queue::cancel(job);
+    }
 }
 
 /// The jobs that have these runs, and go on.
