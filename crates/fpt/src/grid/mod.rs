@@ -209,18 +209,18 @@ impl RunArgs {
         }
         stop::at_work();
         let devices = ground.devices.each();
-        self.with_program(ground, |children, program| match self.on {
-            On::Local => work(&self.on_this_machine(ground, program, children, &devices)?),
-            On::Slurm => {
-                let mode = match (self.in_job, self.wait) {
-                    (true, _) => {
-                        slurm::Mode::Job(self.on_this_machine(ground, program, children, &devices)?)
-                    }
-                    (_, true) => slurm::Mode::Wait,
-                    _ => slurm::Mode::Leave,
-                };
-                work(&self.on_slurm(ground, program, mode)?)
+        self.with_program(ground, |children, program| {
+            let here = |jobs| self.on_this_machine(ground, program, children, &devices, jobs);
+            if self.on == On::Local {
+                return work(&here(self.jobs_here(ground, devices.len())?));
             }
+            let mode = match (self.in_job, self.wait) {
+                // It makes no runs.
+                (true, _) => slurm::Mode::Job(here(1)),
+                (_, true) => slurm::Mode::Wait,
+                _ => slurm::Mode::Leave,
+            };
+            work(&self.on_slurm(ground, program, mode)?)
         })
     }
 
@@ -244,7 +244,22 @@ impl RunArgs {
         program: &'a Path,
         children: &'a Children,
         devices: &'a [DeviceName],
-    ) -> anyhow::Result<Local<'a>> {
+        jobs: usize,
+    ) -> Local<'a> {
+        Local {
+            program,
+            children,
+            config: ground.config,
+            threads: (allocation::cores() / jobs).max(1),
+            devices,
+            jobs,
+            restart: self.restart,
+            checkpoint_steps: self.checkpoint_steps,
+        }
+    }
+
+    /// How many runs this machine makes at a time on so many devices.
+    fn jobs_here(&self, ground: &Ground<'_>, devices: usize) -> anyhow::Result<usize> {
         let cores = allocation::cores();
         let on_cards = ground.devices != DeviceName::Cpu;
         let asked = self.jobs.map(NonZeroUsize::get);
@@ -255,17 +270,13 @@ impl RunArgs {
             }
             _ => cores,
         };
-        let jobs = placement::jobs(asked, devices.len(), on_cards, at_once, ground.count);
-        Ok(Local {
-            program,
-            children,
-            config: ground.config,
-            threads: (cores / jobs).max(1),
+        Ok(placement::jobs(
+            asked,
             devices,
-            jobs,
-            restart: self.restart,
-            checkpoint_steps: self.checkpoint_steps,
-        })
+            on_cards,
+            at_once,
+            ground.count,
+        ))
     }
 
     fn on_slurm<'a>(
