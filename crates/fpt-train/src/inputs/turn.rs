@@ -162,7 +162,7 @@ mod tests {
         let directory = place.path().join("cache");
         let process = Process {
             directory: &directory,
-            takes: Duration::from_millis(1600),
+            takes: Duration::from_secs(4),
             keeps: true,
             made: &made,
         };
@@ -198,7 +198,9 @@ mod tests {
         };
         thread::scope(|scope| {
             scope.spawn(|| process(false).run());
-            thread::sleep(Duration::from_millis(100));
+            while made.load(Ordering::SeqCst) == 0 {
+                thread::yield_now();
+            }
             process(true).run();
         });
         assert_eq!(made.swap(0, Ordering::SeqCst), 2);
@@ -235,7 +237,7 @@ mod tests {
                     thread::sleep(Duration::from_millis(50));
                 }
             });
-            let long = 3 * pace().silence;
+            let long = 2 * pace().silence;
             let turn = turn::<()>(place.path(), NAME, &mut || None, &mut |_| {
                 if start.elapsed() > long {
                     return Err(TrainError::Stopped);

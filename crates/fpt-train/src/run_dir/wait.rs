@@ -14,7 +14,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 3 } el
 pub(crate) fn pace() -> Pace {
     if cfg!(test) {
         Pace {
-            silence: Duration::from_millis(1500),
+            silence: Duration::from_secs(5),
             settle: Duration::from_millis(100),
             ..Pace::default()
         }
