@@ -1,6 +1,8 @@
 """PyTorch's side of `cargo xtask bench --peer pytorch`: does the work of a directory as often as it is asked to.
 
-    python peer.py DIRECTORY {train,generate,tokenize} {eager,sdpa,compile,compile-static,datasets.map} THREADS
+    python peer.py DIRECTORY {train,generate,tokenize} {eager,sdpa,compile,compile-static,datasets.map}[-bf16] THREADS
+
+With -bf16, weights and all activations are bf16 and the prompt is f32.
 
 DIRECTORY holds a T5 in Hugging Face's layout, batches.safetensors and settings.json; to tokenize, a tokenizer.json and
 the training file of a task. Each line on standard input is answered, after the work was done once, by a JSON line: seconds, the peak of resident memory so far in bytes, and what
@@ -55,7 +57,7 @@ def sdpa_forward(
             position_bias = self.compute_bias(real_length, k.shape[2], device=q.device, cache_position=cache_position)
             position_bias = position_bias[:, :, -length:, :]
         else:
-            position_bias = torch.zeros((1, self.n_heads, length, k.shape[2]))
+            position_bias = q.new_zeros((1, self.n_heads, length, k.shape[2]))
         if mask is not None:
             position_bias = position_bias + mask[:, :, :, : k.shape[2]]
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=position_bias, scale=1.0)
@@ -128,6 +130,8 @@ def main():
     torch.set_num_threads(threads)
     torch.set_num_interop_threads(1)
     transformers.logging.set_verbosity_error()
+    dtype = torch.bfloat16 if variant.endswith("-bf16") else torch.float32
+    variant = variant.removesuffix("-bf16")
     settings = json.loads((directory / "settings.json").read_text())
     tensors = load_file(directory / "batches.safetensors")
     batches = []
@@ -136,7 +140,7 @@ def main():
         batches.append({name: tensors[f"{len(batches)}.{name}"].long() for name in names})
     if variant == "sdpa":
         modeling_t5.T5Attention.forward = sdpa_forward
-    model = T5ForConditionalGeneration.from_pretrained(directory, dtype=torch.float32).eval().requires_grad_(False)
+    model = T5ForConditionalGeneration.from_pretrained(directory, dtype=dtype).eval().requires_grad_(False)
     prompt = torch.nn.Parameter(tensors["prompt"].clone())
     optimizer = Adafactor(
         [prompt], lr=settings["train"]["learning_rate"], weight_decay=settings["train"]["weight_decay"],
@@ -145,7 +149,7 @@ def main():
 
     def prepend(batch):
         rows, count = len(batch["input_ids"]), len(prompt)
-        embeds = torch.cat([prompt.expand(rows, -1, -1), model.shared(batch["input_ids"])], dim=1)
+        embeds = torch.cat([prompt.to(dtype).expand(rows, -1, -1), model.shared(batch["input_ids"])], dim=1)
         mask = torch.cat([torch.ones(rows, count, dtype=torch.long), batch["attention_mask"]], dim=1)
         return {"inputs_embeds": embeds, "attention_mask": mask}
 

@@ -16,9 +16,8 @@ pub enum Precision {
     /// 32-bit floats. On CUDA products of matrices too are f32, not TF32.
     #[default]
     F32,
-    /// Weights, and on CUDA products and the activations that they take, in bf16 with sums in f32; residual stream,
-    /// softmax, statistics of norms, loss, prompt and optimizer in f32. A processor computes in f32 with the rounded
-    /// weights. See [`T5::into_bf16`].
+    /// Weights, and what products with them take, activations and gradients, in bf16 with sums in f32; residual stream,
+    /// softmax, statistics of norms, loss, prompt and optimizer in f32. See [`T5::into_bf16`].
     Bf16,
     /// Weights in a byte each, with a scale for each block of at most 128, and what they multiply rounded in the same way; all
     /// else in f32. On processors only. See [`T5::into_int8`].
@@ -95,8 +94,9 @@ impl T5 {
     /// The model with weights in bf16, at half the memory, frozen: those of products and embeddings are rounded, those of
     /// norms and of positions, which are few, stay in f32.
     ///
-    /// On CUDA products are then of bf16 with sums in f32, and so are the activations that they take; the residual stream,
-    /// softmax, statistics of norms and loss stay in f32. A processor computes in f32 with the rounded weights.
+    /// Products are then of bf16 with sums in f32, forward and backward; the residual stream, softmax, statistics of norms
+    /// and loss stay in f32, and on a processor all activations do, which are rounded when they are multiplied. Processors
+    /// with instructions for it (AVX-512 BF16) multiply twice as fast as in f32, others as fast.
     ///
     /// [`T5::from_pretrained_in`] makes the same of files, without a model in f32.
     ///

@@ -1,102 +1,147 @@
-//! Inner loops over f32 slices.
+//! Inner loops over f32 slices, written with `pulp`, the SIMD layer below `faer`: of vectors as long as the processor has
+//! them, by which the order of sums follows, too.
 //!
-//! They are plain loops that the compiler vectorises; `multiversion` compiles each for several instruction sets and
-//! picks one when the program runs. All use the same sixteen partial sums and fuse the same multiplications, so
-//! results do not depend on the instruction set.
+//! Rows may be as short as a few vectors, so that how a row begins and ends is worth as much as what lies between: the
+//! numbers of a vector are added up by halves, and what is left of a row is a vector that is not full.
+//!
+//! Plain loops and functions that are always inlined: closures may not be, and are not compiled for the processor then.
 
-use multiversion::multiversion;
+use pulp::{Arch, Simd, with_simd};
 
 use super::portable;
 
 const TWICE_SQRT_2_OVER_PI: f32 = portable::TWICE_SQRT_2_OVER_PI as f32;
 const CUBIC: f32 = portable::CUBIC as f32;
 
-const LANES: usize = 16;
-/// Exponentials that are added up in f32, as many in each lane as lanes.
-const EXPONENTIALS: usize = LANES * LANES;
+/// As many numbers as the longest vector has, at least.
+const LONGEST: usize = 64;
+/// Exponentials that are added up in f32.
+const EXPONENTIALS: usize = 256;
 
-/// Sum of `f(0..n)`, in an order that vectors can follow.
+/// What is left of a row, filled up with `fill`.
 #[inline(always)]
-fn sum(n: usize, f: impl Fn(usize) -> f32) -> f32 {
-    let mut lanes = [0.0; LANES];
-    let whole = n / LANES * LANES;
-    for start in (0..whole).step_by(LANES) {
-        for (lane, sum) in lanes.iter_mut().enumerate() {
-            *sum += f(start + lane);
-        }
-    }
-    let mut total: f32 = lanes.iter().sum();
-    for i in whole..n {
-        total += f(i);
-    }
-    total
-}
-
-/// Largest of a slice.
-#[inline(always)]
-fn largest(x: &[f32]) -> f32 {
-    let mut lanes = [f32::MIN; LANES];
-    let chunks = x.chunks_exact(LANES);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for (lane, &x) in lanes.iter_mut().zip(chunk) {
-            *lane = if x > *lane { x } else { *lane };
-        }
-    }
-    let top = |top: f32, &x: &f32| if x > top { x } else { top };
-    rest.iter().fold(lanes.iter().fold(f32::MIN, top), top)
+fn filled<S: Simd>(simd: S, rest: &[f32], fill: f32) -> S::f32s {
+    let mut numbers = [fill; LONGEST];
+    numbers[..rest.len()].copy_from_slice(rest);
+    simd.partial_load_f32s(&numbers[..S::F32_LANES])
 }
 
 /// e^x to about one unit in the last place, without branches: `2^n · e^r` with `|r| ≤ ln(2)/2` and the polynomial of
-/// the Cephes library for `e^r`. Below -87 it is 0, so that no denormal slows down what follows.
+/// the Cephes library for `e^r`. Below -87.7 it is 0, so that hardly a denormal slows down what follows.
 #[inline(always)]
-fn exp(x: f32) -> f32 {
+fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     // Adding 1.5 · 2^23 rounds to an integer and leaves it in the low bits.
     const ROUND: f32 = 12_582_912.0;
+    // Here `n` is -127, and the bits of `2^n` are none.
+    const LOWEST: f32 = -88.0;
+    const HIGHEST: f32 = 88.0;
     // -ln(2) in two parts, the first exact, so that `x - n · ln(2)` loses nothing.
     const LN_2_HIGH: f32 = -355.0 / 512.0;
     const LN_2_LOW: f32 = 2.121_944_4e-4;
-    let clamped = x.clamp(-87.0, 88.0);
-    let shifted = clamped.mul_add(std::f32::consts::LOG2_E, ROUND);
-    let n = shifted - ROUND;
-    let r = n.mul_add(LN_2_LOW, n.mul_add(LN_2_HIGH, clamped));
-    let p = 1.987_569_1e-4_f32
-        .mul_add(r, 1.398_2e-3)
-        .mul_add(r, 8.333_452e-3)
-        .mul_add(r, 4.166_579_6e-2)
-        .mul_add(r, 1.666_666_5e-1)
-        .mul_add(r, 0.5);
-    let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(1.0_f32.to_bits()));
-    let y = p.mul_add(r * r, r) + 1.0;
-    if x < -87.0 { 0.0 } else { y * power }
+    const POLYNOMIAL: [f32; 5] = [
+        1.398_2e-3,
+        8.333_452e-3,
+        4.166_579_6e-2,
+        1.666_666_5e-1,
+        0.5,
+    ];
+    // In this order what is no number stays that.
+    let clamped = simd.max_f32s(simd.splat_f32s(LOWEST), x);
+    let clamped = simd.min_f32s(simd.splat_f32s(HIGHEST), clamped);
+    let shifted = simd.mul_add_f32s(
+        clamped,
+        simd.splat_f32s(std::f32::consts::LOG2_E),
+        simd.splat_f32s(ROUND),
+    );
+    let n = simd.sub_f32s(shifted, simd.splat_f32s(ROUND));
+    let r = simd.mul_add_f32s(n, simd.splat_f32s(LN_2_HIGH), clamped);
+    let r = simd.mul_add_f32s(n, simd.splat_f32s(LN_2_LOW), r);
+    let mut p = simd.splat_f32s(1.987_569_1e-4);
+    for term in POLYNOMIAL {
+        p = simd.mul_add_f32s(p, r, simd.splat_f32s(term));
+    }
+    let y = simd.mul_add_f32s(p, simd.mul_f32s(r, r), r);
+    // In this version the names of these two say it the other way round.
+    let bits = simd.transmute_u32s_f32s(shifted);
+    let bits = simd.wrapping_dyn_shl_u32s(bits, simd.splat_u32s(23));
+    let bits = simd.add_u32s(bits, simd.splat_u32s(1.0_f32.to_bits()));
+    let power = simd.transmute_f32s_u32s(bits);
+    simd.mul_f32s(simd.add_f32s(y, simd.splat_f32s(1.0)), power)
 }
 
 /// `sigmoid(2u)` of GELU's tanh form.
 #[inline(always)]
-fn gelu_sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + exp(-TWICE_SQRT_2_OVER_PI * x * (CUBIC * x).mul_add(x, 1.0)))
+fn gelu_sigmoid<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let one = simd.splat_f32s(1.0);
+    let cubic = simd.mul_f32s(simd.splat_f32s(CUBIC), x);
+    let cubic = simd.mul_add_f32s(cubic, x, one);
+    let u = simd.mul_f32s(simd.splat_f32s(-TWICE_SQRT_2_OVER_PI), x);
+    let u = simd.mul_f32s(u, cubic);
+    simd.div_f32s(one, simd.add_f32s(one, exp(simd, u)))
 }
 
 #[inline(always)]
-fn reciprocal_rms(x: &[f32], epsilon: f32) -> f32 {
-    1.0 / (sum(x.len(), |i| x[i] * x[i]) / x.len() as f32 + epsilon).sqrt()
+fn gated<S: Simd>(simd: S, gate: S::f32s, value: S::f32s) -> S::f32s {
+    simd.mul_f32s(simd.mul_f32s(gate, gelu_sigmoid(simd, gate)), value)
+}
+
+/// The gradients of gate and value.
+#[inline(always)]
+fn gated_backward<S: Simd>(simd: S, [x, value, g]: [S::f32s; 3]) -> [S::f32s; 2] {
+    let one = simd.splat_f32s(1.0);
+    let s = gelu_sigmoid(simd, x);
+    let y = simd.mul_f32s(x, s);
+    let slope = simd.mul_f32s(simd.splat_f32s(3.0 * CUBIC), x);
+    let slope = simd.mul_add_f32s(slope, x, one);
+    let slope = simd.mul_f32s(slope, simd.splat_f32s(TWICE_SQRT_2_OVER_PI));
+    let rest = simd.mul_f32s(y, simd.sub_f32s(one, s));
+    let slope = simd.mul_add_f32s(rest, slope, s);
+    let of_gate = simd.mul_f32s(simd.mul_f32s(g, value), slope);
+    [of_gate, simd.mul_f32s(g, y)]
+}
+
+#[inline(always)]
+fn reciprocal_rms(squares: f32, width: usize, epsilon: f32) -> f32 {
+    1.0 / (squares / width as f32 + epsilon).sqrt()
 }
 
 /// Rows of `x / rms(x) · weight`, as wide as the weight.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma"))]
-pub fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32, out: &mut [f32]) {
+#[with_simd(rms_norm = Arch::new())]
+#[inline(always)]
+pub(super) fn rms_norm_of<S: Simd>(
+    simd: S,
+    x: &[f32],
+    weight: &[f32],
+    epsilon: f32,
+    out: &mut [f32],
+) {
     let width = weight.len();
+    let (w, w_rest) = S::as_simd_f32s(weight);
     for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
-        let r = reciprocal_rms(x, epsilon);
-        for ((out, x), w) in out.iter_mut().zip(x).zip(weight) {
-            *out = x * r * w;
+        let (x, x_rest) = S::as_simd_f32s(x);
+        let (out, out_rest) = S::as_mut_simd_f32s(out);
+        let last = simd.partial_load_f32s(x_rest);
+        let mut squares = simd.mul_f32s(last, last);
+        for x in x {
+            squares = simd.mul_add_f32s(*x, *x, squares);
+        }
+        let r = reciprocal_rms(simd.reduce_sum_f32s(squares), width, epsilon);
+        let r = simd.splat_f32s(r);
+        for ((out, x), w) in out.iter_mut().zip(x).zip(w) {
+            *out = simd.mul_f32s(simd.mul_f32s(*x, r), *w);
+        }
+        if !out_rest.is_empty() {
+            let w = simd.partial_load_f32s(w_rest);
+            simd.partial_store_f32s(out_rest, simd.mul_f32s(simd.mul_f32s(last, r), w));
         }
     }
 }
 
 /// Gradient of [`rms_norm`]'s `x`.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma"))]
-pub fn rms_norm_backward(
+#[with_simd(rms_norm_backward = Arch::new())]
+#[inline(always)]
+pub(super) fn rms_norm_backward_of<S: Simd>(
+    simd: S,
     x: &[f32],
     weight: &[f32],
     gradient: &[f32],
@@ -104,36 +149,75 @@ pub fn rms_norm_backward(
     out: &mut [f32],
 ) {
     let width = weight.len();
+    let (w, w_rest) = S::as_simd_f32s(weight);
+    let last_w = simd.partial_load_f32s(w_rest);
     let rows = x.chunks_exact(width).zip(gradient.chunks_exact(width));
     for ((x, g), out) in rows.zip(out.chunks_exact_mut(width)) {
-        let r = reciprocal_rms(x, epsilon);
-        let mean = sum(width, |i| x[i] * weight[i] * g[i]) / width as f32;
-        let k = mean * r * r;
-        for (((out, x), g), w) in out.iter_mut().zip(x).zip(g).zip(weight) {
-            *out = (g * w - x * k) * r;
+        let ((x, x_rest), (g, g_rest)) = (S::as_simd_f32s(x), S::as_simd_f32s(g));
+        let (out, out_rest) = S::as_mut_simd_f32s(out);
+        let last_x = simd.partial_load_f32s(x_rest);
+        let last_g = simd.mul_f32s(simd.partial_load_f32s(g_rest), last_w);
+        let mut squares = simd.mul_f32s(last_x, last_x);
+        let mut products = simd.mul_f32s(last_x, last_g);
+        for ((x, g), w) in x.iter().zip(g).zip(w) {
+            squares = simd.mul_add_f32s(*x, *x, squares);
+            products = simd.mul_add_f32s(simd.mul_f32s(*x, *w), *g, products);
+        }
+        let r = reciprocal_rms(simd.reduce_sum_f32s(squares), width, epsilon);
+        let mean = simd.reduce_sum_f32s(products) / width as f32;
+        let (k, r) = (simd.splat_f32s(mean * r * r), simd.splat_f32s(r));
+        for (((out, x), g), w) in out.iter_mut().zip(x).zip(g).zip(w) {
+            let g = simd.mul_f32s(*g, *w);
+            *out = simd.mul_f32s(simd.sub_f32s(g, simd.mul_f32s(*x, k)), r);
+        }
+        if !out_rest.is_empty() {
+            let last = simd.sub_f32s(last_g, simd.mul_f32s(last_x, k));
+            simd.partial_store_f32s(out_rest, simd.mul_f32s(last, r));
         }
     }
 }
 
 /// `gelu(gate) · value`.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma"))]
-pub fn gated_gelu(gate: &[f32], value: &[f32], out: &mut [f32]) {
-    for ((out, &x), value) in out.iter_mut().zip(gate).zip(value) {
-        *out = x * gelu_sigmoid(x) * value;
+#[with_simd(gated_gelu = Arch::new())]
+#[inline(always)]
+pub(super) fn gated_gelu_of<S: Simd>(simd: S, gate: &[f32], value: &[f32], out: &mut [f32]) {
+    let (gate, gate_rest) = S::as_simd_f32s(gate);
+    let (value, value_rest) = S::as_simd_f32s(value);
+    let (out, out_rest) = S::as_mut_simd_f32s(out);
+    for ((out, gate), value) in out.iter_mut().zip(gate).zip(value) {
+        *out = gated(simd, *gate, *value);
     }
+    let gate = simd.partial_load_f32s(gate_rest);
+    let value = simd.partial_load_f32s(value_rest);
+    simd.partial_store_f32s(out_rest, gated(simd, gate, value));
 }
 
 /// Gradients of [`gated_gelu`]'s inputs; that of the value takes the place of the result's gradient.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma"))]
-pub fn gated_gelu_backward(gate: &[f32], value: &[f32], gradient: &mut [f32], d_gate: &mut [f32]) {
+#[with_simd(gated_gelu_backward = Arch::new())]
+#[inline(always)]
+pub(super) fn gated_gelu_backward_of<S: Simd>(
+    simd: S,
+    gate: &[f32],
+    value: &[f32],
+    gradient: &mut [f32],
+    d_gate: &mut [f32],
+) {
+    let (gate, gate_rest) = S::as_simd_f32s(gate);
+    let (value, value_rest) = S::as_simd_f32s(value);
+    let (gradient, gradient_rest) = S::as_mut_simd_f32s(gradient);
+    let (d_gate, d_gate_rest) = S::as_mut_simd_f32s(d_gate);
     let inputs = gate.iter().zip(value);
-    for (((&x, value), g), d_gate) in inputs.zip(gradient.iter_mut()).zip(d_gate) {
-        let s = gelu_sigmoid(x);
-        let y = x * s;
-        let slope = (3.0 * CUBIC * x).mul_add(x, 1.0) * TWICE_SQRT_2_OVER_PI;
-        *d_gate = *g * value * (y * (1.0 - s)).mul_add(slope, s);
-        *g *= y;
+    for (((gate, value), g), d_gate) in inputs.zip(gradient).zip(d_gate) {
+        [*d_gate, *g] = gated_backward(simd, [*gate, *value, *g]);
     }
+    let last = [
+        simd.partial_load_f32s(gate_rest),
+        simd.partial_load_f32s(value_rest),
+        simd.partial_load_f32s(gradient_rest),
+    ];
+    let gradients = gated_backward(simd, last);
+    simd.partial_store_f32s(d_gate_rest, gradients[0]);
+    simd.partial_store_f32s(gradient_rest, gradients[1]);
 }
 
 /// What is added to rows of scores: to each a row of its own and one of all.
@@ -147,90 +231,180 @@ pub(super) struct BiasRows<'a> {
 }
 
 /// Softmax of rows of scores, to which `bias` is added.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma"))]
-pub(super) fn softmax(scores: &mut [f32], width: usize, bias: BiasRows<'_>) {
-    let all = &bias.all[..width];
+#[with_simd(softmax = Arch::new())]
+#[inline(always)]
+pub(super) fn softmax_of<S: Simd>(simd: S, scores: &mut [f32], width: usize, bias: BiasRows<'_>) {
+    let (all, all_rest) = S::as_simd_f32s(&bias.all[..width]);
+    // Where there is no score it is so small that its exponential is 0.
+    let last_of_all = filled(simd, all_rest, f32::MIN);
     let mut start = bias.start;
     for scores in scores.chunks_exact_mut(width) {
-        let own = &bias.values[start..][..width];
+        let (own, own_rest) = S::as_simd_f32s(&bias.values[start..][..width]);
+        let (scores, rest) = S::as_mut_simd_f32s(scores);
+        let last = simd.add_f32s(simd.partial_load_f32s(own_rest), last_of_all);
+        let mut last = simd.add_f32s(simd.partial_load_f32s(rest), last);
+        let mut tops = last;
         for ((score, own), all) in scores.iter_mut().zip(own).zip(all) {
-            *score += own + all;
+            *score = simd.add_f32s(*score, simd.add_f32s(*own, *all));
+            tops = simd.max_f32s(tops, *score);
         }
-        let top = largest(scores);
+        let top = simd.splat_f32s(simd.reduce_max_f32s(tops));
+        let mut sums = simd.splat_f32s(0.0);
         for score in scores.iter_mut() {
-            *score = exp(*score - top);
+            *score = exp(simd, simd.sub_f32s(*score, top));
+            sums = simd.add_f32s(sums, *score);
         }
-        let scale = 1.0 / sum(width, |i| scores[i]);
-        for score in scores.iter_mut() {
-            *score *= scale;
+        if !rest.is_empty() {
+            last = exp(simd, simd.sub_f32s(last, top));
+            sums = simd.add_f32s(sums, last);
         }
+        let scale = simd.splat_f32s(1.0 / simd.reduce_sum_f32s(sums));
+        for score in scores {
+            *score = simd.mul_f32s(*score, scale);
+        }
+        simd.partial_store_f32s(rest, simd.mul_f32s(last, scale));
         start = start.wrapping_add_signed(bias.step);
     }
 }
 
 /// From the gradient of rows of probabilities to that of their scores, in place.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma"))]
-pub fn softmax_backward(probabilities: &[f32], width: usize, gradient: &mut [f32]) {
+#[with_simd(softmax_backward = Arch::new())]
+#[inline(always)]
+pub(super) fn softmax_backward_of<S: Simd>(
+    simd: S,
+    probabilities: &[f32],
+    width: usize,
+    gradient: &mut [f32],
+) {
     let rows = probabilities.chunks_exact(width);
     for (p, g) in rows.zip(gradient.chunks_exact_mut(width)) {
-        let dot = sum(width, |i| p[i] * g[i]);
-        for (g, p) in g.iter_mut().zip(p) {
-            *g = p * (*g - dot);
+        let (p, p_rest) = S::as_simd_f32s(p);
+        let (g, g_rest) = S::as_mut_simd_f32s(g);
+        let (last_p, last_g) = (
+            simd.partial_load_f32s(p_rest),
+            simd.partial_load_f32s(g_rest),
+        );
+        let mut products = simd.mul_f32s(last_p, last_g);
+        for (p, g) in p.iter().zip(&*g) {
+            products = simd.mul_add_f32s(*p, *g, products);
         }
+        let dot = simd.splat_f32s(simd.reduce_sum_f32s(products));
+        for (p, g) in p.iter().zip(g) {
+            *g = simd.mul_f32s(*p, simd.sub_f32s(*g, dot));
+        }
+        simd.partial_store_f32s(g_rest, simd.mul_f32s(last_p, simd.sub_f32s(last_g, dot)));
     }
 }
 
+/// Largest of a slice.
+#[inline(always)]
+fn largest<S: Simd>(simd: S, x: &[f32]) -> f32 {
+    let (x, rest) = S::as_simd_f32s(x);
+    let mut tops = filled(simd, rest, f32::MIN);
+    for x in x {
+        tops = simd.max_f32s(tops, *x);
+    }
+    simd.reduce_max_f32s(tops)
+}
+
+/// `Σ exp(x - top)`.
+#[inline(always)]
+fn exponentials<S: Simd>(simd: S, x: &[f32], top: f32) -> f32 {
+    let top = simd.splat_f32s(top);
+    let (x, rest) = S::as_simd_f32s(x);
+    let mut sums = exp(simd, simd.sub_f32s(filled(simd, rest, f32::MIN), top));
+    for x in x {
+        sums = simd.add_f32s(sums, exp(simd, simd.sub_f32s(*x, top)));
+    }
+    simd.reduce_sum_f32s(sums)
+}
+
 /// `log Σ exp(x)`.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma"))]
-pub fn log_sum_exp(x: &[f32]) -> f32 {
-    let top = largest(x);
-    sum(x.len(), |i| exp(x[i] - top)).ln() + top
+#[with_simd(log_sum_exp = Arch::new())]
+#[inline(always)]
+pub(super) fn log_sum_exp_of<S: Simd>(simd: S, x: &[f32]) -> f32 {
+    let top = largest(simd, x);
+    exponentials(simd, x, top).ln() + top
 }
 
 /// `Σ exp(x - top)`: parts of a long row are added up in f64, so that it is exact to what the exponentials are.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma"))]
-pub fn exp_sum(x: &[f32], top: f32) -> f64 {
+#[with_simd(exp_sum = Arch::new())]
+#[inline(always)]
+pub(crate) fn exp_sum_of<S: Simd>(simd: S, x: &[f32], top: f32) -> f64 {
     let mut total = 0.0;
     for x in x.chunks(EXPONENTIALS) {
-        total += f64::from(sum(x.len(), |i| exp(x[i] - top)));
+        total += f64::from(exponentials(simd, x, top));
     }
     total
 }
 
 /// The largest of each `width` elements.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma"))]
-pub fn maxima(x: &[f32], width: usize, out: &mut [f32]) {
+#[with_simd(maxima = Arch::new())]
+#[inline(always)]
+pub(crate) fn maxima_of<S: Simd>(simd: S, x: &[f32], width: usize, out: &mut [f32]) {
     for (x, out) in x.chunks(width).zip(out) {
-        *out = largest(x);
+        *out = largest(simd, x);
     }
 }
 
 /// `exp(x - log_sum_exp) · scale`.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma"))]
-pub fn scaled_softmax(x: &[f32], log_sum_exp: f32, scale: f32, out: &mut [f32]) {
+#[with_simd(scaled_softmax = Arch::new())]
+#[inline(always)]
+pub(super) fn scaled_softmax_of<S: Simd>(
+    simd: S,
+    x: &[f32],
+    log_sum_exp: f32,
+    scale: f32,
+    out: &mut [f32],
+) {
+    let (sum, scale) = (simd.splat_f32s(log_sum_exp), simd.splat_f32s(scale));
+    let (x, rest) = S::as_simd_f32s(x);
+    let (out, out_rest) = S::as_mut_simd_f32s(out);
     for (out, x) in out.iter_mut().zip(x) {
-        *out = exp(x - log_sum_exp) * scale;
+        *out = simd.mul_f32s(exp(simd, simd.sub_f32s(*x, sum)), scale);
     }
+    let last = exp(simd, simd.sub_f32s(simd.partial_load_f32s(rest), sum));
+    simd.partial_store_f32s(out_rest, simd.mul_f32s(last, scale));
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{exp, exp_sum, maxima};
+    use super::*;
+
+    #[with_simd(exponentials = Arch::new())]
+    #[inline(always)]
+    fn exponentials_of<S: Simd>(simd: S, x: &mut [f32]) {
+        let (x, rest) = S::as_mut_simd_f32s(x);
+        for x in x {
+            *x = exp(simd, *x);
+        }
+        let last = simd.partial_load_f32s(rest);
+        simd.partial_store_f32s(rest, exp(simd, last));
+    }
 
     #[test]
     fn exp_is_exact_to_a_few_units_in_the_last_place() {
-        for i in -87_000..=88_000 {
-            let x = i as f32 / 1000.0;
-            let (ours, exact) = (f64::from(exp(x)), f64::from(x).exp());
+        let x: Vec<f32> = (-87_000..=88_000).map(|i| i as f32 / 1000.0).collect();
+        let mut ours = x.clone();
+        exponentials(&mut ours);
+        for (x, ours) in x.iter().zip(ours) {
+            let (ours, exact) = (f64::from(ours), f64::from(*x).exp());
             assert!(
                 (ours - exact).abs() <= 2.0 * f64::from(f32::EPSILON) * exact,
                 "{x}: {ours} {exact}"
             );
         }
-        assert_eq!(exp(0.0), 1.0);
-        assert_eq!(exp(-87.1), 0.0);
-        assert_eq!(exp(f32::NEG_INFINITY), 0.0);
-        assert!(exp(f32::NAN).is_nan());
+        // In a vector, and in one that is not full.
+        for count in [1, 64] {
+            for (x, y) in [(0.0, 1.0), (-87.8, 0.0), (f32::NEG_INFINITY, 0.0)] {
+                let mut numbers = vec![x; count];
+                exponentials(&mut numbers);
+                assert_eq!(numbers, vec![y; count]);
+            }
+            let mut numbers = vec![f32::NAN; count];
+            exponentials(&mut numbers);
+            assert!(numbers.iter().all(|x| x.is_nan()));
+        }
     }
 
     #[test]

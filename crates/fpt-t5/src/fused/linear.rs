@@ -10,10 +10,10 @@ use burn_flex::{FlexQTensor, FlexTensor, Layout};
 use faer::Accum;
 use rayon::prelude::*;
 
-use super::few_rows::{self, Stored};
 use super::flex::{dense, empty, last_two_of, values};
 use super::int8::{self, Matrix, Order, Rounder};
 use super::matrix::{contiguous, matrix, multiply, multiply_and};
+use super::{bfloat16, few_rows};
 
 /// Fewer multiplications than this are not worth a second thread.
 const PRODUCTS_PER_THREAD: usize = 1 << 20;
@@ -35,21 +35,18 @@ pub(super) fn widened(weight: FlexTensor) -> FlexTensor {
 
 /// `x · weight`. A weight that is a transposed view, as those of checkpoints are, is read as it lies.
 pub(super) fn forward(x: &FlexTensor, weight: FlexTensor) -> FlexTensor {
-    match as_it_lies::<bf16>(&weight) {
-        Some(lying) => product_of_rows(x, lying),
-        None => match of_few_rows(x, &weight) {
-            Some(lying) => product_of_rows(x, lying),
-            None => product(x, widened(weight)),
-        },
-    }
+    of_few_rows(x, &weight).unwrap_or_else(|| {
+        let out = empty(shape_of_product(x, &weight));
+        product_into(out, Accum::Replace, x, weight)
+    })
 }
 
 /// `residual + x · weight`, in the place of `residual` if nothing else has it.
 pub(super) fn forward_onto(residual: FlexTensor, x: &FlexTensor, weight: FlexTensor) -> FlexTensor {
-    if weight.dtype() == DType::BF16 || of_few_rows(x, &weight).is_some() {
-        return <Flex as FloatTensorOps<Flex>>::float_add(residual, forward(x, weight));
+    match of_few_rows(x, &weight) {
+        Some(product) => <Flex as FloatTensorOps<Flex>>::float_add(residual, product),
+        None => product_into(owned(residual), Accum::Add, x, weight),
     }
-    product_into(owned(residual), Accum::Add, x, weight)
 }
 
 /// The gradient of the weight from that of `x · weight`.
@@ -79,12 +76,14 @@ pub(super) fn backward_to_weight(x: &FlexTensor, gradient: &FlexTensor) -> FlexT
 /// The gradient of `x` from that of `x · weight`.
 pub(super) fn backward(gradient: &FlexTensor, weight: FlexTensor) -> FlexTensor {
     let [width, _]: [usize; 2] = weight.shape().dims();
-    match as_it_lies::<bf16>(&weight) {
-        Some(lying) => product_of_columns(gradient, width, |rows, place| {
-            bf16::widened(&lying[rows.start * width..rows.end * width], place);
-        }),
-        None => product(gradient, widened(weight).transpose(0, 1)),
+    if let Some(lying) = as_it_lies::<bf16>(&weight) {
+        return by_rows(gradient, width, |gradient, out| {
+            bfloat16::by_columns(gradient, width, lying, out);
+        });
     }
+    let weight = weight.transpose(0, 1);
+    let out = empty(shape_of_product(gradient, &weight));
+    product_into(out, Accum::Replace, gradient, weight)
 }
 
 /// The numbers of a weight, `[in, out]`, whose inputs of each output lie together.
@@ -95,10 +94,34 @@ pub(super) fn as_it_lies<E: Element + bytemuck::Pod>(weight: &FlexTensor) -> Opt
     lies.then(|| &weight.storage()[layout.start_offset()..][..width * columns])
 }
 
-/// The numbers of a weight in f32 as they lie, if so few rows of `x`, `[batch, length, width]`, are best multiplied by them.
-fn of_few_rows<'a>(x: &FlexTensor, weight: &'a FlexTensor) -> Option<&'a [f32]> {
+fn shape_of_product(x: &FlexTensor, weight: &FlexTensor) -> Shape {
     let [batch, length, _]: [usize; 3] = x.shape().dims();
-    as_it_lies(weight).filter(|lying| few_rows::suits(batch * length, lying.len()))
+    let [_, columns]: [usize; 2] = weight.shape().dims();
+    Shape::new([batch, length, columns])
+}
+
+/// `x · weight` of so few rows of `x`, `[batch, length, width]`, that they are best multiplied by the weight as it lies.
+fn of_few_rows(x: &FlexTensor, weight: &FlexTensor) -> Option<FlexTensor> {
+    let [batch, length, width]: [usize; 3] = x.shape().dims();
+    if !few_rows::suits(batch * length, weight.shape().num_elements()) {
+        return None;
+    }
+    let x = x.to_contiguous();
+    let mut out = empty(shape_of_product(&x, weight));
+    match as_it_lies::<bf16>(weight) {
+        _ if batch * length == 0 => {}
+        Some(lying) => {
+            let x = bfloat16::rounded(values(&x));
+            few_rows::multiply(&x, width, lying, out.storage_mut());
+        }
+        None => few_rows::multiply(
+            values(&x),
+            width,
+            as_it_lies::<f32>(weight)?,
+            out.storage_mut(),
+        ),
+    }
+    Some(out)
 }
 
 /// `[batch, length, columns]` for `x`, `[batch, length, width]`, which `multiply` fills from its rows, some at a time.
@@ -138,44 +161,21 @@ fn by_rows_into(
     out
 }
 
-/// `x · weight` of f32.
-fn product(x: &FlexTensor, weight: FlexTensor) -> FlexTensor {
-    let [batch, length, _]: [usize; 3] = x.shape().dims();
-    let [_, columns]: [usize; 2] = weight.shape().dims();
-    let out = empty(Shape::new([batch, length, columns]));
-    product_into(out, Accum::Replace, x, weight)
-}
-
-/// [`product`] in the place of what there is, or added to it.
+/// `x · weight` in the place of what there is, or added to it.
 fn product_into(out: FlexTensor, how: Accum, x: &FlexTensor, weight: FlexTensor) -> FlexTensor {
     let [width, columns]: [usize; 2] = weight.shape().dims();
-    let weight = dense(weight);
+    if let Some(lying) = as_it_lies::<bf16>(&weight) {
+        return by_rows_into(out, x, columns, |x, out| {
+            bfloat16::by_rows(how, x, width, lying, out);
+        });
+    }
+    let is_rounded = weight.dtype() == DType::BF16;
+    let weight = dense(widened(weight));
     by_rows_into(out, x, columns, |x, out| {
+        let rounded = is_rounded.then(|| bfloat16::rounded(x));
+        let x = rounded.as_deref().unwrap_or(x);
         let x = contiguous(x, [x.len() / width, width]);
         multiply_and(how, x, last_two_of(&weight, 0), out, columns);
-    })
-}
-
-/// `x · weightᵀ` of `weight`, `[columns, width]`, made f32 some rows at a time.
-fn product_of_rows<W: Stored>(x: &FlexTensor, weight: &[W]) -> FlexTensor {
-    let [batch, length, width]: [usize; 3] = x.shape().dims();
-    let columns = weight.len() / width.max(1);
-    if few_rows::suits(batch * length, weight.len()) {
-        let mut out = empty(Shape::new([batch, length, columns]));
-        if batch * length > 0 {
-            few_rows::multiply(values(&x.to_contiguous()), width, weight, out.storage_mut());
-        }
-        return out;
-    }
-    let at_once = (WIDENED / width.max(1)).max(1);
-    by_rows(x, columns, |x, out| {
-        let x = contiguous(x, [x.len() / width, width]);
-        let mut place = Vec::new();
-        for (part, weight) in weight.chunks(at_once * width).enumerate() {
-            let weight = W::widened(weight, &mut place);
-            let weight = contiguous(weight, [weight.len() / width, width]);
-            multiply(x, weight.transpose(), &mut out[part * at_once..], columns);
-        }
     })
 }
 

@@ -11,6 +11,7 @@
 
 mod attention;
 mod autodiff;
+mod bfloat16;
 #[cfg(feature = "cube")]
 mod cube;
 mod few_rows;

@@ -46,9 +46,9 @@ fn cosine(a: &[f64], b: &[f64]) -> f64 {
     product(a, b) / (product(a, a) * product(b, b)).sqrt()
 }
 
-/// The fixture's weights are bf16 already, so nothing is rounded, and all else is computed in f32.
+/// The fixture's weights are bf16 already: what is rounded is what they multiply.
 #[test]
-fn weights_that_are_bf16_lose_nothing() {
+fn of_weights_that_are_bf16_only_activations_are_rounded() {
     let directory = golden("bf16");
     let expected = Expected::read(&directory.join("expected.safetensors"));
     let model = T5::from_pretrained(&directory, &Device::flex()).unwrap();
@@ -62,11 +62,10 @@ fn weights_that_are_bf16_lose_nothing() {
     assert_eq!(model.encoder.final_norm.weight.val().dtype(), DType::F32);
     assert_eq!(model.encoder.position_bias.weight.val().dtype(), DType::F32);
     let half = loss_and_gradient(&model, &expected);
-    assert!(
-        (half.0 - full.0).abs() < 1e-5 * full.0,
-        "{half:?}, {full:?}"
-    );
-    assert!(difference(&half.1, &full.1) < 1e-4, "{half:?}, {full:?}");
+    let ratio = half.0 / full.0;
+    assert!((ratio - 1.0).abs() < 1e-3 && ratio != 1.0, "{ratio}");
+    let cosine = cosine(&half.1, &full.1);
+    assert!(cosine > 0.999, "{cosine}");
 }
 
 #[test]
@@ -140,7 +139,7 @@ fn the_scale_model_answers_alike_in_int8() {
     );
     let model = model.into_int8().unwrap();
     let int8 = cosine(&gradient(&model), &full_gradient);
-    assert!(bf16 > 0.999 && int8 > 0.97 && int8 < bf16, "{bf16} {int8}");
+    assert!(bf16 > 0.998 && int8 > 0.97 && int8 < bf16, "{bf16} {int8}");
     let rounded = answers(&model);
     let same = rounded.iter().zip(&full).filter(|(a, b)| a == b);
     assert!(same.count() + 1 >= full.len(), "{rounded:?}");

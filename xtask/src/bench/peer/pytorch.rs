@@ -40,6 +40,8 @@ fn large(large: &Large, size: usize, directory: &Path) -> anyhow::Result<usize> 
 }
 
 const TRAIN: &[&str] = &["eager", "sdpa", "compile"];
+/// Where our products are in bf16, too.
+const TRAIN_BF16: &[&str] = &["compile", "eager-bf16", "sdpa-bf16", "compile-bf16"];
 /// Compiled with a cache that grows, it compiles for minutes and is slower than with one of a fixed length.
 const GENERATE: &[&str] = &["eager", "sdpa", "compile-static"];
 const TOKENIZE: &[&str] = &["datasets.map"];
@@ -106,6 +108,7 @@ const CASES: [Case; 17] = [
     Case {
         name: "t5-base-like, bf16 weights",
         way: Way::with("bf16"),
+        variants: TRAIN_BF16,
         ..BASE_TRAINED
     },
     SMALL_512_TRAINED,
