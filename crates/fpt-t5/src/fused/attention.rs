@@ -6,12 +6,12 @@ use std::ops::Range;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{DType, Shape};
 use burn_flex::FlexTensor;
-use faer::{Accum, MatRef};
+use faer::Accum;
 use rayon::prelude::*;
 
 use super::flex::{dense, empty, expand, last_two_of, positive, values};
 use super::kernels::{self, BiasRows};
-use super::matrix::{contiguous, matrix, multiply, multiply_and};
+use super::matrix::{View, multiply, multiply_and};
 use super::{AttentionGradients, AttentionInputs, Bias, Probabilities};
 
 /// Queries whose scores are there at once: besides what it returns, a thread then needs memory that grows with the
@@ -51,9 +51,9 @@ pub(super) fn forward(
             let [q, k, v] = [&q, &k, &v].map(|x| head_of(x, example, head));
             for block in sizes.blocks() {
                 let p = place(&mut kept, buffer, sizes.range(head, &block));
-                let q = q.subrows(block.start, block.len());
+                let q = q.rows(block.start, block.len());
                 probabilities(q, k, bias.rows(example, head, block.start), p);
-                let p = contiguous(p, [block.len(), sizes.keys]);
+                let p = View::contiguous(p, [block.len(), sizes.keys]);
                 let to = block.start * width + head * sizes.d_kv;
                 multiply(p, v, &mut out[to..], width);
             }
@@ -162,7 +162,7 @@ impl BackwardPass {
             let mut how = Accum::Replace;
             for block in sizes.blocks() {
                 let size = [block.len(), sizes.keys];
-                let q = q.subrows(block.start, block.len());
+                let q = q.rows(block.start, block.len());
                 let p = match &self.probabilities {
                     Source::Kept(kept) => {
                         let before = example * sizes.heads;
@@ -176,14 +176,14 @@ impl BackwardPass {
                 };
                 let from = (example * sizes.queries + block.start) * width + to;
                 let g = &values(&self.gradient)[from..];
-                let g = matrix(g, [block.len(), sizes.d_kv], [width, 1]);
-                let transposed = contiguous(p, size).transpose();
+                let g = View::new(g, [block.len(), sizes.d_kv], [width, 1]);
+                let transposed = View::contiguous(p, size).transpose();
                 multiply_and(how, transposed, g, &mut dv[to..], width);
 
                 let ds = place(&mut d_scores, ds_buffer, sizes.range(head, &block));
                 multiply(g, v.transpose(), ds, sizes.keys);
                 kernels::softmax_backward(p, sizes.keys, ds);
-                let ds = contiguous(ds, size);
+                let ds = View::contiguous(ds, size);
                 multiply(ds, k, &mut dq[block.start * width + to..], width);
                 multiply_and(how, ds.transpose(), q, &mut dk[to..], width);
                 how = Accum::Add;
@@ -276,9 +276,9 @@ fn first(buffer: &mut Vec<f32>, count: usize) -> &mut [f32] {
 }
 
 /// The probabilities of some queries of a head, `[queries, keys]`.
-fn probabilities(q: MatRef<'_, f32>, k: MatRef<'_, f32>, bias: BiasRows<'_>, out: &mut [f32]) {
-    multiply(q, k.transpose(), out, k.nrows());
-    kernels::softmax(out, k.nrows(), bias);
+fn probabilities(q: View<'_>, k: View<'_>, bias: BiasRows<'_>, out: &mut [f32]) {
+    multiply(q, k.transpose(), out, k.size[0]);
+    kernels::softmax(out, k.size[0], bias);
 }
 
 /// A [`Bias`] as rows of values, one for each query, which may overlap, and a row that is added to all of an example.
@@ -364,7 +364,7 @@ impl ScoreBias {
 }
 
 /// One head of one example of `[batch, heads, length, d_kv]`.
-fn head_of(x: &FlexTensor, example: usize, head: usize) -> MatRef<'_, f32> {
+fn head_of(x: &FlexTensor, example: usize, head: usize) -> View<'_> {
     let strides = x.layout().strides();
     let offset = example * strides[0].unsigned_abs() + head * strides[1].unsigned_abs();
     last_two_of(x, offset)

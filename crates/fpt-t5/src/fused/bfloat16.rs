@@ -11,13 +11,29 @@ use multiversion::multiversion;
 use multiversion::target::match_target;
 
 use super::few_rows::Stored;
-use super::matrix::{contiguous, matrix, multiply_and};
+use super::matrix::{View, multiply_and};
 
 /// Columns of the product that are summed at once, each in a lane.
 #[cfg(target_arch = "x86_64")]
 const LANES: usize = 16;
 /// Weights that are made f32 at a time: a quarter of a cache that only one thread uses.
 const WIDENED: usize = 1 << 16;
+
+/// Rows up to which a product of few rows was faster than [`by_rows`] where that has instructions of its own.
+#[cfg(target_arch = "x86_64")]
+const FEW_ROWS: usize = 16;
+
+/// Whether so many rows may be too few for [`by_rows`] on this processor.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx512bf16"))]
+pub(super) fn suits_few_rows(rows: usize) -> bool {
+    match_target! {
+        "x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx512bf16" => rows <= FEW_ROWS,
+        _ => {
+            let _ = rows;
+            true
+        }
+    }
+}
 
 /// As a product takes `x`, in f32.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma"))]
@@ -44,12 +60,12 @@ pub(super) fn by_rows(how: Accum, x: &[f32], width: usize, weight: &[bf16], out:
     }
     let (rows, columns) = (x.len() / width, weight.len() / width);
     let x = rounded(x);
-    let x = contiguous(&x, [rows, width]);
+    let x = View::contiguous(&x, [rows, width]);
     let at_once = (WIDENED / width).max(1);
     let mut place = Vec::new();
     for (part, weight) in weight.chunks(at_once * width).enumerate() {
         let weight = bf16::widened(weight, &mut place);
-        let weight = contiguous(weight, [weight.len() / width, width]);
+        let weight = View::contiguous(weight, [weight.len() / width, width]);
         let out = &mut out[part * at_once..];
         multiply_and(how, x, weight.transpose(), out, columns);
     }
@@ -67,8 +83,8 @@ pub(super) fn by_columns(x: &[f32], width: usize, weight: &[bf16], out: &mut [f3
     let (mut how, mut place) = (Accum::Replace, Vec::new());
     for (part, weight) in weight.chunks(at_once * width).enumerate() {
         let count = weight.len() / width;
-        let weight = contiguous(bf16::widened(weight, &mut place), [count, width]);
-        let x = matrix(&x[part * at_once..], [rows, count], [columns, 1]);
+        let weight = View::contiguous(bf16::widened(weight, &mut place), [count, width]);
+        let x = View::new(&x[part * at_once..], [rows, count], [columns, 1]);
         multiply_and(how, x, weight, out, width);
         how = Accum::Add;
     }

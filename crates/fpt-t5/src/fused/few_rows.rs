@@ -11,6 +11,11 @@ const FEW_ROWS: usize = 64;
 /// Elements of the matrix beyond which it was: 256 KB of them.
 const LARGE: usize = 1 << 16;
 
+/// Whether [`multiply`] is the fastest way to multiply so many rows by a matrix of so many elements.
+pub(super) fn suits(rows: usize, elements: usize) -> bool {
+    rows <= FEW_ROWS && elements > LARGE
+}
+
 /// Rows of `x` in a tile, at most.
 const TILE_ROWS: usize = 4;
 /// Columns of the product in a tile, at most: with [`TILE_ROWS`], as many sums as registers hold.
@@ -27,11 +32,6 @@ const PARTS_PER_THREAD: usize = 4;
 const MIN_WORK: usize = 1 << 16;
 /// Elements between two rows of `x`: rows a power of two apart would share a few lines of the cache.
 const GAP: usize = 16;
-
-/// Whether [`multiply`] is the fastest way to multiply so many rows by a matrix of so many elements.
-pub(super) fn suits(rows: usize, elements: usize) -> bool {
-    rows <= FEW_ROWS && elements > LARGE
-}
 
 /// A number of a matrix, as it is stored.
 pub(super) trait Stored: Copy + Sync {

@@ -5,10 +5,9 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Bytes, DType, FloatDType, Shape};
 use burn_flex::{FlexQTensor, FlexTensor, Layout};
-use faer::MatRef;
 use rayon::prelude::*;
 
-use super::matrix::matrix;
+use super::matrix::View;
 use super::{
     AttentionGradients, AttentionInputs, Bias, FusedBackward, FusedOps, Probabilities, attention,
     kernels, linear, portable,
@@ -290,11 +289,11 @@ pub(super) fn expand(tensor: FlexTensor, shape: Shape) -> FlexTensor {
 }
 
 /// The matrix of the last two dimensions that begins `offset` elements after the tensor's first.
-pub(super) fn last_two_of(x: &FlexTensor, offset: usize) -> MatRef<'_, f32> {
+pub(super) fn last_two_of(x: &FlexTensor, offset: usize) -> View<'_> {
     let layout = x.layout();
     let columns = layout.strides().len() - 1;
     let stride = |dim: usize| layout.strides()[dim].unsigned_abs();
-    matrix(
+    View::new(
         &x.storage()[layout.start_offset() + offset..],
         [layout.shape()[columns - 1], layout.shape()[columns]],
         [stride(columns - 1), stride(columns)],

