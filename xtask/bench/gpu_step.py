@@ -19,7 +19,7 @@ from transformers import T5Config, T5ForConditionalGeneration
 from transformers.optimization import Adafactor
 
 SHAPES = {
-    "mini": {"d_model": 64, "d_ff": 192, "d_kv": 16, "num_heads": 4, "num_layers": 8, "vocab_size": 368},
+    "mini": {"d_model": 64, "d_ff": 112, "d_kv": 12, "num_heads": 4, "num_layers": 12, "vocab_size": 368},
     "t5-large": {"d_model": 1024, "d_ff": 2816, "d_kv": 64, "num_heads": 16, "num_layers": 24, "vocab_size": 32128},
     "t5-xl": {"d_model": 2048, "d_ff": 5120, "d_kv": 64, "num_heads": 32, "num_layers": 24, "vocab_size": 32128},
 }

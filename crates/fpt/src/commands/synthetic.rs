@@ -26,7 +26,7 @@ const FIRST_WORD: u32 = 3;
 pub(crate) enum PrecisionName {
     /// 32 bits.
     F32,
-    /// bf16: on a GPU also what products take; sums, norms, softmax and loss stay f32.
+    /// Weights and what products with them take in bf16; sums, norms, softmax and loss stay f32.
     Bf16,
 }
 
