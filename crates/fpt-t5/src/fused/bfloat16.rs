@@ -72,15 +72,15 @@ pub(super) fn by_rows(how: Accum, x: &[f32], width: usize, weight: &[bf16], out:
 }
 
 /// `x · weight` of contiguous `x`, `[rows, columns]`, and `weight`, `[columns, width]`, into `out`, `[rows, width]`.
-pub(super) fn by_columns(x: &[f32], width: usize, weight: &[bf16], out: &mut [f32]) {
-    if fast_by_columns(x, width, weight, out) {
+pub(super) fn by_columns(how: Accum, x: &[f32], width: usize, weight: &[bf16], out: &mut [f32]) {
+    if fast_by_columns(how, x, width, weight, out) {
         return;
     }
     let columns = weight.len() / width;
     let rows = x.len() / columns;
     let x = rounded(x);
     let at_once = (WIDENED / width).max(1);
-    let (mut how, mut place) = (Accum::Replace, Vec::new());
+    let (mut how, mut place) = (how, Vec::new());
     for (part, weight) in weight.chunks(at_once * width).enumerate() {
         let count = weight.len() / width;
         let weight = View::contiguous(bf16::widened(weight, &mut place), [count, width]);
@@ -107,14 +107,14 @@ fn fast_by_rows(how: Accum, x: &[f32], width: usize, weight: &[bf16], out: &mut 
 
 /// [`by_columns`], if this processor has instructions for it.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx512bf16"))]
-fn fast_by_columns(x: &[f32], width: usize, weight: &[bf16], out: &mut [f32]) -> bool {
+fn fast_by_columns(how: Accum, x: &[f32], width: usize, weight: &[bf16], out: &mut [f32]) -> bool {
     match_target! {
         "x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx512bf16" => {
-            avx512::by_columns(x, width, weight, out);
+            avx512::by_columns(how, x, width, weight, out);
             true
         }
         _ => {
-            let _ = (x, width, weight, out);
+            let _ = (how, x, width, weight, out);
             false
         }
     }
@@ -192,7 +192,7 @@ mod tests {
 
             let x = numbers(rows * columns, seed);
             let mut out = vec![f32::NAN; rows * width];
-            by_columns(&x, width, &stored, &mut out);
+            by_columns(Accum::Replace, &x, width, &stored, &mut out);
             for (x, out) in wide(&x).chunks(columns).zip(out.chunks(width)) {
                 for (input, &out) in out.iter().enumerate() {
                     let exact: f64 = x.iter().zip(weight.chunks(width)).map(|(x, w)| x * w[input]).sum();

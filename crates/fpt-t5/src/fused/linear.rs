@@ -81,7 +81,7 @@ pub(super) fn backward(gradient: &FlexTensor, weight: FlexTensor) -> FlexTensor 
     let [width, _]: [usize; 2] = weight.shape().dims();
     if let Some(lying) = as_it_lies::<bf16>(&weight) {
         return by_rows(gradient, width, |gradient, out| {
-            bfloat16::by_columns(gradient, width, lying, out);
+            bfloat16::by_columns(Accum::Replace, gradient, width, lying, out);
         });
     }
     let weight = weight.transpose(0, 1);
@@ -172,6 +172,12 @@ fn product_into(out: FlexTensor, how: Accum, x: &FlexTensor, weight: FlexTensor)
     if let Some(lying) = as_it_lies::<bf16>(&weight) {
         return by_rows_into(out, x, columns, |x, out| {
             bfloat16::by_rows(how, x, width, lying, out);
+        });
+    }
+    // As one is that was made here, not read.
+    if let Some(lying) = as_it_lies::<bf16>(&weight.transpose(0, 1)) {
+        return by_rows_into(out, x, columns, |x, out| {
+            bfloat16::by_columns(how, x, columns, lying, out);
         });
     }
     let is_rounded = weight.dtype() == DType::BF16;

@@ -46,7 +46,7 @@ pub(super) fn by_rows(how: Accum, x: &[f32], width: usize, weight: &[bf16], out:
 
 /// [`super::by_columns`].
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512bf16")]
-pub(super) fn by_columns(x: &[f32], width: usize, weight: &[bf16], out: &mut [f32]) {
+pub(super) fn by_columns(how: Accum, x: &[f32], width: usize, weight: &[bf16], out: &mut [f32]) {
     let columns = weight.len() / width;
     let (x, steps) = (paired(x, columns), columns.div_ceil(2));
     let mut panel = vec![Line::zeroed(); WIDE * steps];
@@ -56,14 +56,7 @@ pub(super) fn by_columns(x: &[f32], width: usize, weight: &[bf16], out: &mut [f3
         for (group, lines) in groups.enumerate() {
             zipped(weight, width, first + group * LANES, lines);
         }
-        multiply(
-            Accum::Replace,
-            &x,
-            &panel,
-            steps,
-            &mut out[first..],
-            [width, count],
-        );
+        multiply(how, &x, &panel, steps, &mut out[first..], [width, count]);
     }
 }
 
