@@ -5,19 +5,19 @@
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 
+use std::ops::Range;
+
 use burn::tensor::bf16;
 use faer::Accum;
 use multiversion::multiversion;
 use multiversion::target::match_target;
 
 use super::few_rows::Stored;
-use super::matrix::{View, multiply_and};
+use super::matrix::{View, WIDENED, multiply_and, multiply_widened};
 
 /// Columns of the product that are summed at once, each in a lane.
 #[cfg(target_arch = "x86_64")]
 const LANES: usize = 16;
-/// Weights that are made f32 at a time: a quarter of a cache that only one thread uses.
-const WIDENED: usize = 1 << 16;
 
 /// Rows up to which a product of few rows was faster than [`by_rows`] where that has instructions of its own.
 #[cfg(target_arch = "x86_64")]
@@ -55,7 +55,7 @@ fn round(x: f32) -> u16 {
 
 /// `x · weightᵀ` of contiguous `x`, `[rows, width]`, and `weight`, `[columns, width]`, into `out`, `[rows, columns]`.
 pub(super) fn by_rows(how: Accum, x: &[f32], width: usize, weight: &[bf16], out: &mut [f32]) {
-    if fast_by_rows(how, x, width, weight, out) {
+    if fast(how, Over::Width, x, width, weight, out) {
         return;
     }
     let (rows, columns) = (x.len() / width, weight.len() / width);
@@ -73,48 +73,33 @@ pub(super) fn by_rows(how: Accum, x: &[f32], width: usize, weight: &[bf16], out:
 
 /// `x · weight` of contiguous `x`, `[rows, columns]`, and `weight`, `[columns, width]`, into `out`, `[rows, width]`.
 pub(super) fn by_columns(how: Accum, x: &[f32], width: usize, weight: &[bf16], out: &mut [f32]) {
-    if fast_by_columns(how, x, width, weight, out) {
+    if fast(how, Over::Columns, x, width, weight, out) {
         return;
     }
-    let columns = weight.len() / width;
-    let rows = x.len() / columns;
-    let x = rounded(x);
-    let at_once = (WIDENED / width).max(1);
-    let (mut how, mut place) = (how, Vec::new());
-    for (part, weight) in weight.chunks(at_once * width).enumerate() {
-        let count = weight.len() / width;
-        let weight = View::contiguous(bf16::widened(weight, &mut place), [count, width]);
-        let x = View::new(&x[part * at_once..], [rows, count], [columns, 1]);
-        multiply_and(how, x, weight, out, width);
-        how = Accum::Add;
-    }
+    let widen = |rows: Range<usize>, place: &mut _| {
+        bf16::widened(&weight[rows.start * width..rows.end * width], place);
+    };
+    let size = [weight.len() / width, width];
+    multiply_widened(how, &rounded(x), size, widen, out);
 }
 
-/// [`by_rows`], if this processor has instructions for it.
+/// What a sum of a product with `[columns, width]` runs over: [`by_rows`] or [`by_columns`].
+#[derive(Clone, Copy)]
+enum Over {
+    Width,
+    Columns,
+}
+
+/// The product, if this processor has instructions for it.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx512bf16"))]
-fn fast_by_rows(how: Accum, x: &[f32], width: usize, weight: &[bf16], out: &mut [f32]) -> bool {
+fn fast(how: Accum, over: Over, x: &[f32], width: usize, weight: &[bf16], out: &mut [f32]) -> bool {
     match_target! {
         "x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx512bf16" => {
-            avx512::by_rows(how, x, width, weight, out);
+            avx512::product(how, over, x, width, weight, out);
             true
         }
         _ => {
-            let _ = (how, x, width, weight, out);
-            false
-        }
-    }
-}
-
-/// [`by_columns`], if this processor has instructions for it.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx512bf16"))]
-fn fast_by_columns(how: Accum, x: &[f32], width: usize, weight: &[bf16], out: &mut [f32]) -> bool {
-    match_target! {
-        "x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx512bf16" => {
-            avx512::by_columns(how, x, width, weight, out);
-            true
-        }
-        _ => {
-            let _ = (how, x, width, weight, out);
+            let _ = (how, over, x, width, weight, out);
             false
         }
     }
@@ -125,12 +110,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn numbers(count: usize, seed: u32) -> Vec<f32> {
-        let number =
-            |i: usize| (i as u32 ^ seed).wrapping_mul(2_654_435_761) as f32 / u32::MAX as f32 - 0.5;
-        (0..count).map(number).collect()
-    }
+    use crate::fused::tests::numbers;
 
     #[test]
     fn numbers_are_rounded_to_the_nearest() {

@@ -239,6 +239,8 @@ fn prefetch<W>(_: &W) {}
 mod tests {
     use proptest::prelude::*;
 
+    use crate::fused::tests::number;
+
     proptest! {
         /// Against sums in f64, in any number of threads.
         #[test]
@@ -247,7 +249,7 @@ mod tests {
             threads in 1..4_usize,
             seed in any::<u32>(),
         ) {
-            let number = |i: usize| (i as u32 ^ seed).wrapping_mul(2_654_435_761) as f32 / u32::MAX as f32 - 0.5;
+            let number = |i: usize| number(i, seed);
             let x: Vec<f32> = (0..rows * width).map(number).collect();
             let weight: Vec<f32> = (0..columns * width).map(|i| number(i + x.len())).collect();
             let mut out = vec![f32::NAN; rows * columns];

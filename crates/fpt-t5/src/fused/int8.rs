@@ -163,12 +163,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn numbers(count: usize, seed: u32) -> Vec<f32> {
-        let number =
-            |i: usize| (i as u32 ^ seed).wrapping_mul(2_654_435_761) as f32 / u32::MAX as f32 - 0.5;
-        (0..count).map(number).collect()
-    }
+    use crate::fused::tests::numbers;
 
     /// `rows` rounded, the columns of a matrix.
     fn rounded(rows: &[f32], width: usize) -> Rounder {

@@ -1,7 +1,5 @@
 //! Products with weights on the CPU, whatever their numbers: f32, bf16, or integers with scales ([`int8`]).
 
-use std::ops::Range;
-
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::quantization::{QuantScheme, QuantStore, QuantValue, ScaleDtype};
@@ -12,13 +10,11 @@ use rayon::prelude::*;
 
 use super::flex::{dense, empty, last_two_of, values};
 use super::int8::{self, Matrix, Order, Rounder};
-use super::matrix::{View, multiply, multiply_and};
+use super::matrix::{View, multiply, multiply_and, multiply_widened};
 use super::{bfloat16, few_rows};
 
 /// Fewer multiplications than this are not worth a second thread.
 const PRODUCTS_PER_THREAD: usize = 1 << 20;
-/// Weights that are made f32 at a time: a quarter of a cache that only one thread uses.
-const WIDENED: usize = 1 << 16;
 
 /// Whether this is for numbers of these types.
 pub(super) fn suits(x: &FlexTensor, weight: &FlexTensor) -> bool {
@@ -190,32 +186,6 @@ fn product_into(out: FlexTensor, how: Accum, x: &FlexTensor, weight: FlexTensor)
     })
 }
 
-/// `gradient · weight` of a weight, `[columns, width]`, of which `widen` puts some rows into a place.
-fn product_of_columns(
-    gradient: &FlexTensor,
-    width: usize,
-    widen: impl Fn(Range<usize>, &mut Vec<f32>) + Sync,
-) -> FlexTensor {
-    let [_, _, columns]: [usize; 3] = gradient.shape().dims();
-    let at_once = (WIDENED / width.max(1)).max(1);
-    by_rows(gradient, width, |gradient, out| {
-        let rows = gradient.len() / columns;
-        let mut place = Vec::new();
-        for first in (0..columns).step_by(at_once) {
-            let count = at_once.min(columns - first);
-            widen(first..first + count, &mut place);
-            let weight = View::contiguous(&place, [count, width]);
-            let gradient = View::new(&gradient[first..], [rows, count], [columns, 1]);
-            let how = if first == 0 {
-                Accum::Replace
-            } else {
-                Accum::Add
-            };
-            multiply_and(how, gradient, weight, out, width);
-        }
-    })
-}
-
 /// The numbers of `x` in their order and no others, so that they can be changed; a copy, if anything else has them.
 fn owned(x: FlexTensor) -> FlexTensor {
     // Not `to_contiguous` alone, which would share them with `x`.
@@ -307,7 +277,9 @@ pub(super) fn forward_rounded(x: &FlexTensor, weight: &Matrix<'_>) -> FlexTensor
 
 /// The gradient of `x` from that of `x · weight`, as if `x` were not rounded.
 pub(super) fn backward_rounded(gradient: &FlexTensor, weight: &Matrix<'_>) -> FlexTensor {
-    product_of_columns(gradient, weight.order.width, |rows, place| {
-        weight.widen(rows, place);
+    let Order { columns, width, .. } = weight.order;
+    by_rows(gradient, width, |gradient, out| {
+        let widen = |rows, place: &mut _| weight.widen(rows, place);
+        multiply_widened(Accum::Replace, gradient, [columns, width], widen, out);
     })
 }

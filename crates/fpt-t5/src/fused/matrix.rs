@@ -1,9 +1,14 @@
 //! Matrix products on parts of slices, one thread each: `faer`'s, or [`narrow`]'s.
 
+use std::ops::Range;
+
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
 use super::narrow;
+
+/// Weights that are made f32 at a time: a quarter of a cache that only one thread uses.
+pub(super) const WIDENED: usize = 1 << 16;
 
 /// A matrix within a slice.
 #[derive(Clone, Copy)]
@@ -83,4 +88,26 @@ pub(super) fn multiply_and(
     // Not `from_row_major_slice_with_stride_mut`, which in faer 0.24 takes the stride for that of columns.
     let out = MatMut::from_column_major_slice_with_stride_mut(out, columns, rows, row_stride);
     matmul(out.transpose_mut(), how, a.faer(), b.faer(), 1.0, Par::Seq);
+}
+
+/// The product of contiguous `x`, `[rows, columns]`, and a weight, `[columns, width]`, of which `widen` puts some rows into a
+/// place, into `out`, `[rows, width]`.
+pub(super) fn multiply_widened(
+    mut how: Accum,
+    x: &[f32],
+    [columns, width]: [usize; 2],
+    widen: impl Fn(Range<usize>, &mut Vec<f32>),
+    out: &mut [f32],
+) {
+    let rows = x.len() / columns;
+    let at_once = (WIDENED / width.max(1)).max(1);
+    let mut place = Vec::new();
+    for first in (0..columns).step_by(at_once) {
+        let count = at_once.min(columns - first);
+        widen(first..first + count, &mut place);
+        let weight = View::contiguous(&place, [count, width]);
+        let x = View::new(&x[first..], [rows, count], [columns, 1]);
+        multiply_and(how, x, weight, out, width);
+        how = Accum::Add;
+    }
 }

@@ -133,6 +133,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::fused::tests::number;
 
     proptest! {
         /// Against sums in f64, of rows and columns of larger matrices.
@@ -143,7 +144,7 @@ mod tests {
             (is_transposed, adds) in any::<(bool, bool)>(),
             seed in any::<u32>(),
         ) {
-            let number = |i: usize| (i as u32 ^ seed).wrapping_mul(2_654_435_761) as f32 / u32::MAX as f32 - 0.5;
+            let number = |i: usize| number(i, seed);
             let numbers = |count: usize, from: usize| (from..from + count).map(number).collect::<Vec<f32>>();
             let strides = if is_transposed { [1, rows + a_gap] } else { [depth + a_gap, 1] };
             // Nothing is read beyond the last number.

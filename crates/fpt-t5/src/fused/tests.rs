@@ -10,6 +10,16 @@ use super::AttentionBias;
 
 const F32: FloatDType = FloatDType::F32;
 
+/// One of a series of numbers from -0.5 to 0.5, always the same.
+pub(super) fn number(i: usize, seed: u32) -> f32 {
+    (i as u32 ^ seed).wrapping_mul(2_654_435_761) as f32 / u32::MAX as f32 - 0.5
+}
+
+/// The first of a series.
+pub(super) fn numbers(count: usize, seed: u32) -> Vec<f32> {
+    (0..count).map(|i| number(i, seed)).collect()
+}
+
 fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
 }

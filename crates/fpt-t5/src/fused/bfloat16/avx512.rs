@@ -14,7 +14,7 @@ use burn::tensor::bf16;
 use bytemuck::{Pod, Zeroable, cast};
 use faer::Accum;
 
-use super::{LANES, round};
+use super::{LANES, Over, round};
 
 /// Two numbers in bf16 that a sum takes at once, the first in the low bits.
 type Pair = u32;
@@ -26,11 +26,22 @@ type Line = __m512bh;
 const HIGH: usize = 8;
 const WIDE: usize = 3;
 
-/// [`super::by_rows`].
+/// [`super::by_rows`] or [`super::by_columns`].
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512bf16")]
-pub(super) fn by_rows(how: Accum, x: &[f32], width: usize, weight: &[bf16], out: &mut [f32]) {
-    let (x, steps) = (paired(x, width), width.div_ceil(2));
-    let columns = weight.len() / width;
+pub(super) fn product(
+    how: Accum,
+    over: Over,
+    x: &[f32],
+    width: usize,
+    weight: &[bf16],
+    out: &mut [f32],
+) {
+    let rows = weight.len() / width;
+    let (depth, columns) = match over {
+        Over::Width => (width, rows),
+        Over::Columns => (rows, width),
+    };
+    let (x, steps) = (paired(x, depth), depth.div_ceil(2));
     let mut panel = vec![Line::zeroed(); WIDE * steps];
     for first in (0..columns).step_by(WIDE * LANES) {
         let count = (columns - first).min(WIDE * LANES);
@@ -38,25 +49,12 @@ pub(super) fn by_rows(how: Accum, x: &[f32], width: usize, weight: &[bf16], out:
         for (group, lines) in groups.enumerate() {
             let column = first + group * LANES;
             let last = columns.min(column + LANES);
-            transposed(&weight[column * width..last * width], width, lines);
+            match over {
+                Over::Width => transposed(&weight[column * width..last * width], width, lines),
+                Over::Columns => zipped(weight, width, column, lines),
+            }
         }
         multiply(how, &x, &panel, steps, &mut out[first..], [columns, count]);
-    }
-}
-
-/// [`super::by_columns`].
-#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512bf16")]
-pub(super) fn by_columns(how: Accum, x: &[f32], width: usize, weight: &[bf16], out: &mut [f32]) {
-    let columns = weight.len() / width;
-    let (x, steps) = (paired(x, columns), columns.div_ceil(2));
-    let mut panel = vec![Line::zeroed(); WIDE * steps];
-    for first in (0..width).step_by(WIDE * LANES) {
-        let count = (width - first).min(WIDE * LANES);
-        let groups = panel.chunks_exact_mut(steps).take(count.div_ceil(LANES));
-        for (group, lines) in groups.enumerate() {
-            zipped(weight, width, first + group * LANES, lines);
-        }
-        multiply(how, &x, &panel, steps, &mut out[first..], [width, count]);
     }
 }
 
