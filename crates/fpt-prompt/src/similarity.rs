@@ -38,7 +38,7 @@ impl Activations {
         );
         let start = model.config().decoder_start_token_id as i32;
         let start = Tensor::<2, Int>::from_data(TensorData::new(vec![start], [1, 1]), &device);
-        model.decode_tapped(start, &encoded, &mut KvCache::new(), &mut taps);
+        model.decode_tapped(start, &encoded, &mut KvCache::for_once(), &mut taps);
         Self(taps.0)
     }
 }

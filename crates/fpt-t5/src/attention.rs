@@ -5,7 +5,8 @@ use burn::nn::Linear;
 use burn::tensor::{Device, FloatDType, Int, Tensor};
 
 use crate::feed_forward::linear;
-use crate::taps::{project, project_onto};
+use crate::fused::AttentionOptions;
+use crate::taps::{count, project, project_onto};
 use crate::{AttentionBias, AttentionKind, StackKind, T5Config, Taps, fused};
 
 /// Keys and values of one attention, `[batch, heads, length, d_kv]` each.
@@ -132,21 +133,55 @@ impl Attention {
         taps: &mut dyn Taps,
     ) -> Tensor<3> {
         let query = self.split(project(&self.q, x, self.operand_dtype(), taps));
-        let [batch, heads, queries, d_kv] = query.dims();
-        // Queries by keys, and probabilities by values.
-        taps.multiplied(2 * (batch * heads * queries * source.length() * d_kv) as u64);
+        let keys = source.length();
         let joined = fused::attention(query, source.keys, source.values, bias, self.recompute);
-        let (stack, layer, kind) = place;
-        let outputs = joined.reshape([batch, queries, heads, d_kv]);
+        self.project_heads(residual, joined, keys, place, taps)
+    }
+
+    /// [`forward`](Self::forward) to keys and values that are made of `source`, `[batch, keys, d_model]`, for this alone.
+    pub(crate) fn forward_to(
+        &self,
+        residual: Tensor<3>,
+        x: Tensor<3>,
+        source: Tensor<3>,
+        bias: AttentionBias,
+        place: (StackKind, usize, AttentionKind),
+        taps: &mut dyn Taps,
+    ) -> Tensor<3> {
+        let weights = [&self.q, &self.k, &self.v].map(|linear| linear.weight.val());
+        for (x, weight) in [&x, &source, &source].into_iter().zip(&weights) {
+            count(x, weight, taps);
+        }
+        let options = AttentionOptions {
+            d_kv: self.d_kv,
+            dtype: self.operand_dtype(),
+            recompute: self.recompute,
+        };
+        let [_, keys, _] = source.dims();
+        let joined = fused::attention_of(x, source, weights, bias, options);
+        self.project_heads(residual, joined, keys, place, taps)
+    }
+
+    /// `residual` and what `o` makes of the outputs of the heads, `[batch, queries, heads · d_kv]`.
+    fn project_heads(
+        &self,
+        residual: Tensor<3>,
+        joined: Tensor<3>,
+        keys: usize,
+        (stack, layer, kind): (StackKind, usize, AttentionKind),
+        taps: &mut dyn Taps,
+    ) -> Tensor<3> {
+        let [batch, queries, width] = joined.dims();
+        // Queries by keys, and probabilities by values.
+        taps.multiplied(2 * (batch * queries * keys * width) as u64);
+        let outputs = joined.reshape([batch, queries, width / self.d_kv, self.d_kv]);
         let outputs = taps.heads(stack, layer, kind, outputs);
-        let joined = outputs.reshape([batch, queries, heads * d_kv]);
+        let joined = outputs.reshape([batch, queries, width]);
         project_onto(residual, &self.o, joined, taps)
     }
 
     /// `[batch, length, heads · d_kv]` to `[batch, heads, length, d_kv]`.
     fn split(&self, x: Tensor<3>) -> Tensor<4> {
-        let [batch, length, inner] = x.dims();
-        x.reshape([batch, length, inner / self.d_kv, self.d_kv])
-            .swap_dims(1, 2)
+        fused::split(x, self.d_kv)
     }
 }

@@ -3,10 +3,11 @@
 use burn::module::Module;
 use burn::tensor::{Device, FloatDType, Tensor};
 
+use crate::cache::LayerCache;
 use crate::position::{SelfBias, cross_bias};
 use crate::{
-    Attention, AttentionKind, EncoderOutput, FeedForward, KvCache, RelativePositionBias, StackKind,
-    T5Config, T5LayerNorm, Taps, fused,
+    Attention, AttentionBias, AttentionKind, EncoderOutput, FeedForward, KvCache,
+    RelativePositionBias, StackKind, T5Config, T5LayerNorm, Taps, fused,
 };
 
 /// One decoder layer: self-attention, cross-attention and feed-forward network.
@@ -24,6 +25,65 @@ pub struct DecoderBlock {
     pub feed_forward_norm: T5LayerNorm,
     /// Feed-forward network.
     pub feed_forward: FeedForward,
+}
+
+/// What a layer keeps, and how many positions are expected.
+type OfLayer<'a> = (&'a mut LayerCache, usize);
+
+impl DecoderBlock {
+    /// `x`, `[batch, length, d_model]`, with its attention to itself and to what is in `cache`.
+    fn attend_to_itself(
+        &self,
+        x: Tensor<3>,
+        bias: AttentionBias,
+        cache: Option<&mut OfLayer<'_>>,
+        layer: usize,
+        taps: &mut dyn Taps,
+    ) -> Tensor<3> {
+        let attention = &self.attention;
+        let place = (StackKind::Decoder, layer, AttentionKind::SelfAttention);
+        let normed = self
+            .attention_norm
+            .forward(x.clone(), attention.operand_dtype());
+        let Some((cache, expected)) = cache else {
+            let source = normed.clone();
+            return attention.forward_to(x, normed, source, bias, place, taps);
+        };
+        let new = attention.keys_values(normed.clone(), taps);
+        let own = cache.append(new, *expected);
+        attention.forward(x, normed, own, bias, place, taps)
+    }
+
+    /// `x`, `[batch, length, d_model]`, with its attention to the encoder's output, `[batch, keys, d_model]`.
+    fn attend_to(
+        &self,
+        encoded: &Tensor<3>,
+        x: Tensor<3>,
+        bias: AttentionBias,
+        cache: Option<&mut OfLayer<'_>>,
+        layer: usize,
+        taps: &mut dyn Taps,
+    ) -> Tensor<3> {
+        let attention = &self.cross_attention;
+        let place = (StackKind::Decoder, layer, AttentionKind::CrossAttention);
+        let normed = self
+            .cross_attention_norm
+            .forward(x.clone(), attention.operand_dtype());
+        let source = encoded.clone();
+        let Some((cache, expected)) = cache else {
+            return attention.forward_to(x, normed, source, bias, place, taps);
+        };
+        let make = || {
+            let cross = attention.keys_values(source, taps);
+            if *expected > 1 && !fused::is_gpu(&x.device()) {
+                cross.by_heads()
+            } else {
+                cross
+            }
+        };
+        let cross = cache.cross.get_or_insert_with(make).clone();
+        attention.forward(x, normed, cross, bias, place, taps)
+    }
 }
 
 /// The decoder stack.
@@ -84,36 +144,17 @@ impl Decoder {
         taps: &mut dyn Taps,
     ) -> Tensor<3> {
         let cross_bias = cross_bias(encoded.mask.clone());
-        let (caches, expected) = cache.layers(self.block.len());
+        let mut caches = cache.layers(self.block.len());
         let mut x = embeddings;
-        for (layer, (block, cache)) in self.block.iter().zip(caches).enumerate() {
+        for (layer, block) in self.block.iter().enumerate() {
             taps.residual(StackKind::Decoder, layer, &x);
-            let dtype = block.attention.operand_dtype();
-            let normed = block.attention_norm.forward(x.clone(), dtype);
-            let new = block.attention.keys_values(normed.clone(), taps);
-            let own = cache.append(new, expected);
-            let place = (StackKind::Decoder, layer, AttentionKind::SelfAttention);
+            let mut cache = caches
+                .as_mut()
+                .map(|(caches, expected)| (&mut caches[layer], *expected));
             let bias = own_bias.of(block.attention.kept_heads.as_deref());
-            x = block.attention.forward(x, normed, own, bias, place, taps);
-
-            let dtype = block.cross_attention.operand_dtype();
-            let normed = block.cross_attention_norm.forward(x.clone(), dtype);
-            let cross = cache
-                .cross
-                .get_or_insert_with(|| {
-                    let source = encoded.hidden.clone();
-                    let cross = block.cross_attention.keys_values(source, taps);
-                    if expected > 1 && !fused::is_gpu(&x.device()) {
-                        cross.by_heads()
-                    } else {
-                        cross
-                    }
-                })
-                .clone();
-            let place = (StackKind::Decoder, layer, AttentionKind::CrossAttention);
-            x = block
-                .cross_attention
-                .forward(x, normed, cross, cross_bias.clone(), place, taps);
+            x = block.attend_to_itself(x, bias, cache.as_mut(), layer, taps);
+            let bias = cross_bias.clone();
+            x = block.attend_to(&encoded.hidden, x, bias, cache.as_mut(), layer, taps);
 
             let dtype = block.feed_forward.operand_dtype();
             let normed = block.feed_forward_norm.forward(x.clone(), dtype);

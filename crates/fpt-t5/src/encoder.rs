@@ -45,10 +45,12 @@ impl EncoderBlock {
         taps.residual(StackKind::Encoder, layer, &x);
         let dtype = self.attention.operand_dtype();
         let normed = self.attention_norm.forward(x.clone(), dtype);
-        let source = self.attention.keys_values(normed.clone(), taps);
         let place = (StackKind::Encoder, layer, AttentionKind::SelfAttention);
         let bias = bias.of(self.attention.kept_heads.as_deref());
-        let x = self.attention.forward(x, normed, source, bias, place, taps);
+        let source = normed.clone();
+        let x = self
+            .attention
+            .forward_to(x, normed, source, bias, place, taps);
         let dtype = self.feed_forward.operand_dtype();
         let normed = self.feed_forward_norm.forward(x.clone(), dtype);
         let (stack, network) = (StackKind::Encoder, &self.feed_forward);

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::{Device, FloatDType, Tensor, activation};
 
-use crate::taps::{project, project_onto};
+use crate::taps::{count, project, project_onto};
 use crate::{FeedForwardKind, StackKind, T5Config, Taps, fused};
 
 /// The feed-forward network of a layer (`T5DenseGatedActDense`, `T5DenseActDense` in transformers).
@@ -61,8 +61,11 @@ impl FeedForward {
         let dtype = self.operand_dtype();
         let hidden = match &self.wi_1 {
             Some(wi_1) => {
-                let gate = project(&self.wi_0, x.clone(), dtype, taps);
-                fused::gated_gelu(gate, project(wi_1, x, dtype, taps))
+                let weights = [&self.wi_0, wi_1].map(|linear| linear.weight.val());
+                for weight in &weights {
+                    count(&x, weight, taps);
+                }
+                fused::gated_gelu_of(x, weights, dtype)
             }
             None => activation::relu(project(&self.wi_0, x, dtype, taps)),
         };

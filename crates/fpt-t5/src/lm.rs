@@ -91,7 +91,7 @@ impl Lm for T5 {
         let (embeddings, mask) = prepend(prefix, embeddings, batch.mask.clone());
         let encoded = self.encode_tapped(embeddings, mask, taps);
         let inputs = self.shift_right(batch.labels.clone());
-        self.decode_tapped(inputs, &encoded, &mut KvCache::new(), taps)
+        self.decode_tapped(inputs, &encoded, &mut KvCache::for_once(), taps)
     }
 
     fn loss_and_gradient(

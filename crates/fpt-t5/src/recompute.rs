@@ -79,7 +79,7 @@ impl T5 {
             mask,
         };
         let start = self.shift_right(batch.labels.clone());
-        let logits = self.decode_tapped(start, &encoded, &mut KvCache::new(), counter);
+        let logits = self.decode_tapped(start, &encoded, &mut KvCache::for_once(), counter);
         let loss = Loss::new(logits, batch.labels.clone()).sum / over;
         let mut gradient = gradient(hidden, &loss);
 

@@ -110,7 +110,7 @@ pub(crate) fn product(
 }
 
 /// Tell of the product of `x`, `[batch, length, in]`, and `weight`, `[in, out]`.
-fn count(x: &Tensor<3>, weight: &Tensor<2>, taps: &mut dyn Taps) {
+pub(crate) fn count(x: &Tensor<3>, weight: &Tensor<2>, taps: &mut dyn Taps) {
     let [_, d_out] = weight.dims();
     taps.multiplied((x.shape().num_elements() * d_out) as u64);
 }

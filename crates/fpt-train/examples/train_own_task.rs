@@ -123,9 +123,9 @@ pub(crate) fn run(
     write_data(&data.join(name.as_str()))?;
 
     let mut config = RunConfig::new(name.clone(), model, &data);
-    config.train.steps = 60;
-    config.train.learning_rate = 0.01;
-    config.eval.every = 20;
+    config.train.steps = 90;
+    config.train.learning_rate = 0.005;
+    config.eval.every = 30;
 
     let mut host = Host::new(model_directory);
     host.tasks.add(Arc::new(PetOrFood { name }))?;
@@ -149,7 +149,9 @@ pub(crate) fn run(
 
 fn write_data(directory: &Path) -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(directory)?;
-    let names = ["Anna", "Ben", "Carl", "Dora", "Emil", "Fay", "Gus", "Hana"];
+    let names = [
+        "Anna", "Ben", "Carl", "Dora", "Emil", "Fay", "Gus", "Hana", "Ivan", "Jane", "Kurt", "Lily",
+    ];
     let pets = ["cat", "dog", "horse", "goat"].map(|animal| format!("owns a red {animal}"));
     let foods = ["rice", "cheese", "fish", "beans"].map(|food| format!("loves to eat {food}"));
     let mut lines = Vec::new();
@@ -157,8 +159,8 @@ fn write_data(directory: &Path) -> Result<(), Box<dyn Error>> {
         lines.extend(pets.iter().map(|pet| format!("pet {name} {pet}.\n")));
         lines.extend(foods.iter().map(|food| format!("food {name} {food}.\n")));
     }
-    // Of eight people six are for training.
-    for (split, range) in [("train", 0..48), ("dev", 48..56), ("test", 56..64)] {
+    // Of twelve people eight are for training.
+    for (split, range) in [("train", 0..64), ("dev", 64..80), ("test", 80..96)] {
         let file = directory.join(split).with_extension("txt");
         fs::write(file, lines[range].concat())?;
     }

@@ -47,8 +47,6 @@ pub(super) fn at_worst(
             encoder + decoder - row.f32(row.target * row.vocabulary),
             row.cross_backward(),
         ),
-        // Gradients of all keys and values of the encoder's output, which are added up one by one.
-        (encoder, row.cross_gradients()),
         // Backward through the encoder's last layer.
         (encoder, row.encoder_backward()),
     ];
@@ -195,22 +193,18 @@ impl<'a> Row<'a> {
             let again = self.settings.recompute == Recompute::Attention;
             on_gpu += self.probabilities_if(again, scores);
         }
-        gradients + on_gpu + self.f32(n(2) * self.target * self.d)
-    }
-
-    fn cross_gradients(&self) -> Bytes {
-        let stack = &self.size.decoder;
-        let one = self.operands(n(2) * self.length * self.inner(stack));
-        n(stack.layers) * one + self.f32(n(3) * self.length * self.d)
+        // That of the encoder's output is added up from layer to layer.
+        let encoded = self.f32(self.length * self.d);
+        gradients + on_gpu + encoded + self.f32(n(2) * self.target * self.d)
     }
 
     fn encoder_backward(&self) -> Bytes {
         let stack = &self.size.encoder;
         let width = self.length * self.d;
         let ff = self.operands(self.length * n(stack.d_ff));
-        // Of the residual; of the neurons, of gate and value; the first can take the last's place on a processor.
-        let in_ffn = n(if self.on_gpu() { 3 } else { 2 });
-        let feed_forward = self.f32(width) + in_ffn * ff;
+        // Of the residual; of the neurons, of gate and value, which take the place of others on a processor; of the norm.
+        let in_ffn = n(if self.on_gpu() { 3 } else { 1 });
+        let feed_forward = self.f32(width) + in_ffn * ff + self.operands(width);
         let mut attention = self.f32(width) + self.operands(n(4) * self.length * self.inner(stack));
         if self.on_gpu() {
             attention += self.f32(self.scores()) + self.operands(self.scores());

@@ -177,12 +177,12 @@ impl BackwardPass {
                 let from = (example * sizes.queries + block.start) * width + to;
                 let g = &values(&self.gradient)[from..];
                 let g = View::new(g, [block.len(), sizes.d_kv], [width, 1]);
-                let transposed = View::contiguous(p, size).transpose();
-                multiply_and(how, transposed, g, &mut dv[to..], width);
-
                 let ds = place(&mut d_scores, ds_buffer, sizes.range(head, &block));
                 multiply(g, v.transpose(), ds, sizes.keys);
                 kernels::softmax_backward(p, sizes.keys, ds);
+                // Now that they are in the cache: it takes longer to get them by columns than by rows.
+                let p = View::contiguous(p, size).transpose();
+                multiply_and(how, p, g, &mut dv[to..], width);
                 let ds = View::contiguous(ds, size);
                 multiply(ds, k, &mut dq[block.start * width + to..], width);
                 multiply_and(how, ds.transpose(), q, &mut dk[to..], width);

@@ -9,8 +9,10 @@ use burn::backend::tensor::{FloatTensor, IntTensor, QuantizedTensor};
 use burn::backend::{Autodiff, Backend, TensorMetadata};
 use burn::tensor::{FloatDType, Shape};
 
+use super::projected::{self, AttentionOfState, GeluState, ProjectedAttention, ProjectedGelu};
 use super::{
-    AttentionGradients, AttentionInputs, Bias, FusedBackward, FusedOps, Probabilities, portable,
+    AttentionGradients, AttentionInputs, AttentionOptions, Bias, FusedBackward, FusedOps,
+    Probabilities, portable,
 };
 
 impl<B: FusedBackward, C: CheckpointStrategy> FusedOps for Autodiff<B, C> {
@@ -190,6 +192,66 @@ impl<B: FusedBackward, C: CheckpointStrategy> FusedOps for Autodiff<B, C> {
         }
     }
 
+    fn t5_projected_gelu(
+        x: FloatTensor<Self>,
+        of_gate: FloatTensor<Self>,
+        of_value: FloatTensor<Self>,
+        dtype: FloatDType,
+    ) -> FloatTensor<Self> {
+        let weights = [of_gate, of_value];
+        if weights.iter().any(|weight| weight.is_tracked()) {
+            return projected::gated_gelu::<Self>(x, weights, dtype);
+        }
+        let prepared = ProjectedGelu
+            .prepare::<C>([x.node()])
+            .compute_bound()
+            .stateful();
+        let (x, weights) = (
+            x.into_primitive(),
+            weights.map(|weight| weight.into_primitive()),
+        );
+        match prepared {
+            OpsKind::Tracked(node) => {
+                let (out, state) = GeluState::new(x, weights, dtype);
+                node.finish(state, out)
+            }
+            OpsKind::UnTracked(node) => node.finish(projected::gated_gelu::<B>(x, weights, dtype)),
+        }
+    }
+
+    fn t5_projected_attention(
+        x: FloatTensor<Self>,
+        source: FloatTensor<Self>,
+        of_queries: FloatTensor<Self>,
+        of_keys: FloatTensor<Self>,
+        of_values: FloatTensor<Self>,
+        by_distance: FloatTensor<Self>,
+        hidden: FloatTensor<Self>,
+        options: AttentionOptions,
+    ) -> FloatTensor<Self> {
+        let (inputs, bias) = ([x, source], [by_distance, hidden]);
+        let weights = [of_queries, of_keys, of_values];
+        if weights.iter().any(|weight| weight.is_tracked()) {
+            return projected::attention::<Self>(inputs, weights, bias, options);
+        }
+        let prepared = ProjectedAttention
+            .prepare::<C>(inputs.each_ref().map(|x| x.node()))
+            .compute_bound()
+            .stateful();
+        let inputs = inputs.map(|x| x.into_primitive());
+        let weights = weights.map(|weight| weight.into_primitive());
+        let bias = bias.map(|part| part.into_primitive());
+        match prepared {
+            OpsKind::Tracked(node) => {
+                let (out, state) = AttentionOfState::new(inputs, weights, bias, options);
+                node.finish(state, out)
+            }
+            OpsKind::UnTracked(node) => {
+                node.finish(projected::attention::<B>(inputs, weights, bias, options))
+            }
+        }
+    }
+
     fn t5_nll(logits: FloatTensor<Self>, labels: IntTensor<Self>) -> FloatTensor<Self> {
         match Nll.prepare::<C>([logits.node()]).compute_bound().stateful() {
             OpsKind::Tracked(node) => {
@@ -332,14 +394,18 @@ impl<B: FusedBackward> Backward<B, 2> for GatedGelu {
 
 /// What an attention keeps for its backward pass.
 #[derive(Clone, Debug)]
-struct AttentionState<B: Backend> {
+pub(super) struct AttentionState<B: Backend> {
     inputs: AttentionInputs<B>,
     probabilities: Probabilities<B>,
 }
 
 impl<B: FusedBackward> AttentionState<B> {
     /// The attention, and what to keep of it.
-    fn new(inputs: AttentionInputs<B>, bias: Bias<B>, recompute: bool) -> (FloatTensor<B>, Self) {
+    pub(super) fn new(
+        inputs: AttentionInputs<B>,
+        bias: Bias<B>,
+        recompute: bool,
+    ) -> (FloatTensor<B>, Self) {
         let (out, probabilities) = B::t5_attention_kept(inputs.clone(), bias, recompute);
         let state = Self {
             inputs,
@@ -348,7 +414,11 @@ impl<B: FusedBackward> AttentionState<B> {
         (out, state)
     }
 
-    fn backward(self, gradient: FloatTensor<B>, want_scores: bool) -> AttentionGradients<B> {
+    pub(super) fn backward(
+        self,
+        gradient: FloatTensor<B>,
+        want_scores: bool,
+    ) -> AttentionGradients<B> {
         B::t5_attention_backward(self.inputs, self.probabilities, gradient, want_scores)
     }
 }

@@ -131,17 +131,16 @@ impl FusedBackward for Flex {
         if !all_f32(&[&x, &weight, &gradient]) {
             return portable::rms_norm_backward::<Self>(x, weight, gradient, epsilon);
         }
-        let (x, gradient) = (x.to_contiguous(), gradient.to_contiguous());
-        let weight = weight.to_contiguous();
+        let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
         let weight = values(&weight);
-        let mut out = empty(x.shape());
+        let mut gradient = owned(gradient);
         let chunk = chunk(x.layout().num_elements(), weight.len());
-        out.storage_mut::<f32>()
+        gradient
+            .storage_mut::<f32>()
             .par_chunks_mut(chunk)
             .zip(values(&x).par_chunks(chunk))
-            .zip(values(&gradient).par_chunks(chunk))
-            .for_each(|((out, x), g)| kernels::rms_norm_backward(x, weight, g, epsilon, out));
-        out
+            .for_each(|(g, x)| kernels::rms_norm_backward(x, weight, epsilon, g));
+        gradient
     }
 
     fn t5_linear_backward(
@@ -154,6 +153,19 @@ impl FusedBackward for Flex {
             return portable::linear::<Self>(gradient, weight);
         }
         linear::backward(&gradient, weight)
+    }
+
+    fn t5_linear_backward_onto(
+        weight: FlexTensor,
+        gradient: FlexTensor,
+        before: FlexTensor,
+        dtype: FloatDType,
+    ) -> FlexTensor {
+        if !linear::suits(&gradient, &weight) || before.dtype() != DType::F32 {
+            let more = Self::t5_linear_backward(weight, gradient, dtype);
+            return Self::float_add(before, more);
+        }
+        linear::backward_onto(before, &gradient, weight)
     }
 
     fn t5_weight_backward(x: FlexTensor, gradient: FlexTensor) -> FlexTensor {
@@ -188,20 +200,16 @@ impl FusedBackward for Flex {
         if !all_f32(&[&gate, &value, &gradient]) {
             return portable::gated_gelu_backward::<Self>(gate, value, gradient);
         }
-        let (gate, value) = (gate.to_contiguous(), value.to_contiguous());
-        let mut d_value = gradient.to_contiguous();
-        let mut d_gate = empty(gate.shape());
+        let value = value.to_contiguous();
+        // Each gradient takes the place of what it is computed from.
+        let (mut gate, mut gradient) = (owned(gate), owned(gradient));
         let chunk = chunk(gate.layout().num_elements(), 1);
-        d_gate
-            .storage_mut::<f32>()
+        gate.storage_mut::<f32>()
             .par_chunks_mut(chunk)
-            .zip(d_value.storage_mut::<f32>().par_chunks_mut(chunk))
-            .zip(values(&gate).par_chunks(chunk))
+            .zip(gradient.storage_mut::<f32>().par_chunks_mut(chunk))
             .zip(values(&value).par_chunks(chunk))
-            .for_each(|(((d_gate, g), gate), value)| {
-                kernels::gated_gelu_backward(gate, value, g, d_gate);
-            });
-        (d_gate, d_value)
+            .for_each(|((gate, g), value)| kernels::gated_gelu_backward(gate, value, g));
+        (gate, gradient)
     }
 
     fn t5_attention_kept(
@@ -264,23 +272,22 @@ impl FusedBackward for Flex {
                 logits, labels, sums, gradient,
             );
         };
-        let (logits, gradient) = (logits.to_contiguous(), gradient.to_contiguous());
+        let (mut logits, gradient) = (owned(logits), gradient.to_contiguous());
         let [_, width]: [usize; 2] = logits.shape().dims();
-        let mut out = empty(logits.shape());
-        out.storage_mut::<f32>()
+        logits
+            .storage_mut::<f32>()
             .par_chunks_mut(width.max(1))
-            .zip(values(&logits).par_chunks(width.max(1)))
             .zip(values(&sums))
             .zip(values(&gradient))
             .zip(&targets)
-            .for_each(|((((out, logits), &sum), &g), target)| match *target {
+            .for_each(|(((logits, &sum), &g), target)| match *target {
                 Some(target) => {
-                    kernels::scaled_softmax(logits, sum, g, out);
-                    out[target] -= g;
+                    kernels::scaled_softmax(logits, sum, g);
+                    logits[target] -= g;
                 }
-                None => out.fill(0.0),
+                None => logits.fill(0.0),
             });
-        out
+        logits
     }
 }
 
@@ -338,18 +345,33 @@ fn targets(logits: &FlexTensor, labels: &IntTensor<Flex>) -> Option<Vec<Option<u
     }
 }
 
+/// The numbers of `x` in their order and no others, so that they can be changed; a copy, if anything else has them.
+pub(super) fn owned(x: FlexTensor) -> FlexTensor {
+    // Not `to_contiguous` alone, which would share them with `x`.
+    let x = if x.layout().is_contiguous() {
+        x
+    } else {
+        x.to_contiguous()
+    };
+    if x.storage::<f32>().len() == x.layout().num_elements() {
+        return x;
+    }
+    tensor(values(&x).to_vec(), x.shape())
+}
+
 fn all_f32(tensors: &[&FlexTensor]) -> bool {
     tensors.iter().all(|tensor| tensor.dtype() == DType::F32)
 }
 
 /// Zeros. Not [`FlexTensor::empty`], whose bytes are aligned by copying them once more.
 pub(super) fn empty(shape: Shape) -> FlexTensor {
-    let zeros = vec![0.0_f32; shape.num_elements()];
-    FlexTensor::new(
-        Bytes::from_elems(zeros),
-        Layout::contiguous(shape),
-        DType::F32,
-    )
+    tensor(vec![0.0; shape.num_elements()], shape)
+}
+
+/// These numbers, as a tensor of `shape`.
+pub(super) fn tensor(numbers: Vec<f32>, shape: Shape) -> FlexTensor {
+    let layout = Layout::contiguous(shape);
+    FlexTensor::new(Bytes::from_elems(numbers), layout, DType::F32)
 }
 
 /// The elements of a contiguous f32 tensor.

@@ -137,42 +137,41 @@ pub(super) fn rms_norm_of<S: Simd>(
     }
 }
 
-/// Gradient of [`rms_norm`]'s `x`.
+/// Gradient of [`rms_norm`]'s `x`, in the place of the result's.
 #[with_simd(rms_norm_backward = Arch::new())]
 #[inline(always)]
 pub(super) fn rms_norm_backward_of<S: Simd>(
     simd: S,
     x: &[f32],
     weight: &[f32],
-    gradient: &[f32],
     epsilon: f32,
-    out: &mut [f32],
+    gradient: &mut [f32],
 ) {
     let width = weight.len();
     let (w, w_rest) = S::as_simd_f32s(weight);
     let last_w = simd.partial_load_f32s(w_rest);
-    let rows = x.chunks_exact(width).zip(gradient.chunks_exact(width));
-    for ((x, g), out) in rows.zip(out.chunks_exact_mut(width)) {
-        let ((x, x_rest), (g, g_rest)) = (S::as_simd_f32s(x), S::as_simd_f32s(g));
-        let (out, out_rest) = S::as_mut_simd_f32s(out);
+    let rows = x.chunks_exact(width);
+    for (x, g) in rows.zip(gradient.chunks_exact_mut(width)) {
+        let (x, x_rest) = S::as_simd_f32s(x);
+        let (g, g_rest) = S::as_mut_simd_f32s(g);
         let last_x = simd.partial_load_f32s(x_rest);
         let last_g = simd.mul_f32s(simd.partial_load_f32s(g_rest), last_w);
         let mut squares = simd.mul_f32s(last_x, last_x);
         let mut products = simd.mul_f32s(last_x, last_g);
-        for ((x, g), w) in x.iter().zip(g).zip(w) {
+        for ((x, g), w) in x.iter().zip(&*g).zip(w) {
             squares = simd.mul_add_f32s(*x, *x, squares);
             products = simd.mul_add_f32s(simd.mul_f32s(*x, *w), *g, products);
         }
         let r = reciprocal_rms(simd.reduce_sum_f32s(squares), width, epsilon);
         let mean = simd.reduce_sum_f32s(products) / width as f32;
         let (k, r) = (simd.splat_f32s(mean * r * r), simd.splat_f32s(r));
-        for (((out, x), g), w) in out.iter_mut().zip(x).zip(g).zip(w) {
-            let g = simd.mul_f32s(*g, *w);
-            *out = simd.mul_f32s(simd.sub_f32s(g, simd.mul_f32s(*x, k)), r);
+        for ((g, x), w) in g.iter_mut().zip(x).zip(w) {
+            let of_normed = simd.mul_f32s(*g, *w);
+            *g = simd.mul_f32s(simd.sub_f32s(of_normed, simd.mul_f32s(*x, k)), r);
         }
-        if !out_rest.is_empty() {
+        if !g_rest.is_empty() {
             let last = simd.sub_f32s(last_g, simd.mul_f32s(last_x, k));
-            simd.partial_store_f32s(out_rest, simd.mul_f32s(last, r));
+            simd.partial_store_f32s(g_rest, simd.mul_f32s(last, r));
         }
     }
 }
@@ -192,23 +191,20 @@ pub(super) fn gated_gelu_of<S: Simd>(simd: S, gate: &[f32], value: &[f32], out: 
     simd.partial_store_f32s(out_rest, gated(simd, gate, value));
 }
 
-/// Gradients of [`gated_gelu`]'s inputs; that of the value takes the place of the result's gradient.
+/// Gradients of [`gated_gelu`]'s inputs, that of the gate in its place, that of the value in the place of the result's.
 #[with_simd(gated_gelu_backward = Arch::new())]
 #[inline(always)]
 pub(super) fn gated_gelu_backward_of<S: Simd>(
     simd: S,
-    gate: &[f32],
+    gate: &mut [f32],
     value: &[f32],
     gradient: &mut [f32],
-    d_gate: &mut [f32],
 ) {
-    let (gate, gate_rest) = S::as_simd_f32s(gate);
+    let (gate, gate_rest) = S::as_mut_simd_f32s(gate);
     let (value, value_rest) = S::as_simd_f32s(value);
     let (gradient, gradient_rest) = S::as_mut_simd_f32s(gradient);
-    let (d_gate, d_gate_rest) = S::as_mut_simd_f32s(d_gate);
-    let inputs = gate.iter().zip(value);
-    for (((gate, value), g), d_gate) in inputs.zip(gradient).zip(d_gate) {
-        [*d_gate, *g] = gated_backward(simd, [*gate, *value, *g]);
+    for ((gate, value), g) in gate.iter_mut().zip(value).zip(gradient) {
+        [*gate, *g] = gated_backward(simd, [*gate, *value, *g]);
     }
     let last = [
         simd.partial_load_f32s(gate_rest),
@@ -216,7 +212,7 @@ pub(super) fn gated_gelu_backward_of<S: Simd>(
         simd.partial_load_f32s(gradient_rest),
     ];
     let gradients = gated_backward(simd, last);
-    simd.partial_store_f32s(d_gate_rest, gradients[0]);
+    simd.partial_store_f32s(gate_rest, gradients[0]);
     simd.partial_store_f32s(gradient_rest, gradients[1]);
 }
 
@@ -347,24 +343,17 @@ pub(crate) fn maxima_of<S: Simd>(simd: S, x: &[f32], width: usize, out: &mut [f3
     }
 }
 
-/// `exp(x - log_sum_exp) · scale`.
+/// `exp(x - log_sum_exp) · scale`, in the place of `x`.
 #[with_simd(scaled_softmax = Arch::new())]
 #[inline(always)]
-pub(super) fn scaled_softmax_of<S: Simd>(
-    simd: S,
-    x: &[f32],
-    log_sum_exp: f32,
-    scale: f32,
-    out: &mut [f32],
-) {
+pub(super) fn scaled_softmax_of<S: Simd>(simd: S, x: &mut [f32], log_sum_exp: f32, scale: f32) {
     let (sum, scale) = (simd.splat_f32s(log_sum_exp), simd.splat_f32s(scale));
-    let (x, rest) = S::as_simd_f32s(x);
-    let (out, out_rest) = S::as_mut_simd_f32s(out);
-    for (out, x) in out.iter_mut().zip(x) {
-        *out = simd.mul_f32s(exp(simd, simd.sub_f32s(*x, sum)), scale);
+    let (x, rest) = S::as_mut_simd_f32s(x);
+    for x in x {
+        *x = simd.mul_f32s(exp(simd, simd.sub_f32s(*x, sum)), scale);
     }
     let last = exp(simd, simd.sub_f32s(simd.partial_load_f32s(rest), sum));
-    simd.partial_store_f32s(out_rest, simd.mul_f32s(last, scale));
+    simd.partial_store_f32s(rest, simd.mul_f32s(last, scale));
 }
 
 #[cfg(test)]

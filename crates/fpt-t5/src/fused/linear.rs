@@ -8,7 +8,7 @@ use burn_flex::{FlexQTensor, FlexTensor, Layout};
 use faer::Accum;
 use rayon::prelude::*;
 
-use super::flex::{dense, empty, last_two_of, values};
+use super::flex::{dense, empty, last_two_of, owned, values};
 use super::int8::{self, Matrix, Order, Rounder};
 use super::matrix::{View, multiply, multiply_and, multiply_widened};
 use super::{bfloat16, few_rows};
@@ -75,14 +75,19 @@ pub(super) fn backward_to_weight(x: &FlexTensor, gradient: &FlexTensor) -> FlexT
 /// The gradient of `x` from that of `x · weight`.
 pub(super) fn backward(gradient: &FlexTensor, weight: FlexTensor) -> FlexTensor {
     let [width, _]: [usize; 2] = weight.shape().dims();
-    if let Some(lying) = as_it_lies::<bf16>(&weight) {
-        return by_rows(gradient, width, |gradient, out| {
-            bfloat16::by_columns(Accum::Replace, gradient, width, lying, out);
-        });
-    }
+    let [batch, length, _]: [usize; 3] = gradient.shape().dims();
+    let out = empty(Shape::new([batch, length, width]));
+    product_into(out, Accum::Replace, gradient, weight.transpose(0, 1))
+}
+
+/// `before` and the gradient of `x` from that of `x · weight`, in the place of `before` if nothing else has it.
+pub(super) fn backward_onto(
+    before: FlexTensor,
+    gradient: &FlexTensor,
+    weight: FlexTensor,
+) -> FlexTensor {
     let weight = weight.transpose(0, 1);
-    let out = empty(shape_of_product(gradient, &weight));
-    product_into(out, Accum::Replace, gradient, weight)
+    product_into(owned(before), Accum::Add, gradient, weight)
 }
 
 /// The numbers of a weight, `[in, out]`, whose inputs of each output lie together.
@@ -184,21 +189,6 @@ fn product_into(out: FlexTensor, how: Accum, x: &FlexTensor, weight: FlexTensor)
         let x = View::contiguous(x, [x.len() / width, width]);
         multiply_and(how, x, last_two_of(&weight, 0), out, columns);
     })
-}
-
-/// The numbers of `x` in their order and no others, so that they can be changed; a copy, if anything else has them.
-fn owned(x: FlexTensor) -> FlexTensor {
-    // Not `to_contiguous` alone, which would share them with `x`.
-    let x = if x.layout().is_contiguous() {
-        x
-    } else {
-        x.to_contiguous()
-    };
-    if x.storage::<f32>().len() == x.layout().num_elements() {
-        return x;
-    }
-    let layout = Layout::contiguous(x.shape());
-    FlexTensor::new(Bytes::from_elems(values(&x).to_vec()), layout, DType::F32)
 }
 
 /// The scheme of weights, `[in, out]`, in an [`Order`] of their own, which only what is here reads: as nothing of Burn's

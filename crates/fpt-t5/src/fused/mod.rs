@@ -22,6 +22,7 @@ mod linear;
 mod matrix;
 mod narrow;
 mod portable;
+mod projected;
 mod shortlist;
 #[cfg(test)]
 mod tests;
@@ -85,6 +86,33 @@ pub(crate) trait FusedOps: Backend {
         hidden: FloatTensor<Self>,
         recompute: bool,
     ) -> FloatTensor<Self>;
+    /// See [`gated_gelu_of`].
+    fn t5_projected_gelu(
+        x: FloatTensor<Self>,
+        of_gate: FloatTensor<Self>,
+        of_value: FloatTensor<Self>,
+        dtype: FloatDType,
+    ) -> FloatTensor<Self> {
+        projected::gated_gelu::<Self>(x, [of_gate, of_value], dtype)
+    }
+    /// See [`attention_of`] and [`t5_attention_parts`](Self::t5_attention_parts).
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "a backend is given tensors one by one"
+    )]
+    fn t5_projected_attention(
+        x: FloatTensor<Self>,
+        source: FloatTensor<Self>,
+        of_queries: FloatTensor<Self>,
+        of_keys: FloatTensor<Self>,
+        of_values: FloatTensor<Self>,
+        by_distance: FloatTensor<Self>,
+        hidden: FloatTensor<Self>,
+        options: AttentionOptions,
+    ) -> FloatTensor<Self> {
+        let weights = [of_queries, of_keys, of_values];
+        projected::attention::<Self>([x, source], weights, [by_distance, hidden], options)
+    }
     /// See [`negative_log_likelihood`].
     fn t5_nll(logits: FloatTensor<Self>, labels: IntTensor<Self>) -> FloatTensor<Self>;
 }
@@ -104,6 +132,15 @@ pub(crate) trait FusedBackward: FusedOps {
         gradient: FloatTensor<Self>,
         dtype: FloatDType,
     ) -> FloatTensor<Self>;
+    /// [`t5_linear_backward`](Self::t5_linear_backward), added to `before`.
+    fn t5_linear_backward_onto(
+        weight: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        before: FloatTensor<Self>,
+        dtype: FloatDType,
+    ) -> FloatTensor<Self> {
+        Self::float_add(before, Self::t5_linear_backward(weight, gradient, dtype))
+    }
     /// Gradient of `weight` from that of `x · weight`.
     fn t5_weight_backward(x: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self>;
     /// Gradient of `x`, of type `dtype`, from that of `x · weight`.
@@ -243,16 +280,17 @@ pub(crate) fn rms_norm(
 /// Backward, with the gradient `g` of the result: `dx = g · weightᵀ`, and `dweight = xᵀ · g` where the weight is
 /// trained, which a prompt's model is not: then `x` is not kept either.
 pub(crate) fn linear(x: Tensor<3>, weight: Tensor<2>, dtype: FloatDType) -> Tensor<3> {
-    let product = match weight.dtype() {
-        DType::QFloat(_) => Dispatch::t5_linear_rounded,
-        _ => Dispatch::t5_linear,
+    let product = if is_rounded(&weight) {
+        Dispatch::t5_linear_rounded
+    } else {
+        Dispatch::t5_linear
     };
     Tensor::from_dispatch(product(x.into_dispatch(), weight.into_dispatch(), dtype))
 }
 
 /// `residual + x · weight` in f32: [`linear`], added to `[batch, length, out]` while it is computed.
 pub(crate) fn linear_onto(residual: Tensor<3>, x: Tensor<3>, weight: Tensor<2>) -> Tensor<3> {
-    if matches!(weight.dtype(), DType::QFloat(_)) {
+    if is_rounded(&weight) {
         return residual + linear(x, weight, FloatDType::F32);
     }
     Tensor::from_dispatch(Dispatch::t5_linear_onto(
@@ -260,6 +298,29 @@ pub(crate) fn linear_onto(residual: Tensor<3>, x: Tensor<3>, weight: Tensor<2>) 
         weight.into_dispatch(),
         residual.into_dispatch(),
     ))
+}
+
+/// [`gated_gelu`] of what two weights, `[d_model, d_ff]`, make of `x`, `[batch, length, d_model]`, as numbers of type
+/// `dtype`.
+pub(crate) fn gated_gelu_of(
+    x: Tensor<3>,
+    [of_gate, of_value]: [Tensor<2>; 2],
+    dtype: FloatDType,
+) -> Tensor<3> {
+    if is_rounded(&of_gate) || is_rounded(&of_value) {
+        let gate = linear(x.clone(), of_gate, dtype);
+        return gated_gelu(gate, linear(x, of_value, dtype));
+    }
+    Tensor::from_dispatch(Dispatch::t5_projected_gelu(
+        x.into_dispatch(),
+        of_gate.into_dispatch(),
+        of_value.into_dispatch(),
+        dtype,
+    ))
+}
+
+fn is_rounded(weight: &Tensor<2>) -> bool {
+    matches!(weight.dtype(), DType::QFloat(_))
 }
 
 /// `weight`, `[in, out]`, as integers of one byte with a scale for each block of inputs of each output, for
@@ -346,14 +407,72 @@ pub(crate) fn attention(
             by_distance,
             hidden,
         } => {
-            let part = |part: Option<Tensor<2>>| match part {
-                Some(part) => part.into_dispatch(),
-                None => Tensor::<1>::zeros([1], &device.clone().inner()).into_dispatch(),
-            };
-            let (by_distance, hidden) = (part(by_distance), part(hidden));
+            let (by_distance, hidden) = (part(by_distance, &device), part(hidden, &device));
             Dispatch::t5_attention_parts(queries, keys, values, by_distance, hidden, recompute)
         }
     })
+}
+
+/// A part of a bias as a backend's operations take it.
+fn part(part: Option<Tensor<2>>, device: &Device) -> DispatchTensor {
+    match part {
+        Some(part) => part.into_dispatch(),
+        None => Tensor::<1>::zeros([1], &device.clone().inner()).into_dispatch(),
+    }
+}
+
+/// How [`attention_of`] is computed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AttentionOptions {
+    /// Width of a head.
+    pub(crate) d_kv: usize,
+    /// The type of queries, keys and values.
+    pub(crate) dtype: FloatDType,
+    /// Whether a backward pass computes the probabilities again.
+    pub(crate) recompute: bool,
+}
+
+/// [`attention`] of what three weights, `[d_model, heads · d_kv]`, make of `x`, queries, and of `source`, keys and values:
+/// `[batch, length, d_model]` each, to `[batch, queries, heads · d_kv]`.
+pub(crate) fn attention_of(
+    x: Tensor<3>,
+    source: Tensor<3>,
+    weights: [Tensor<2>; 3],
+    bias: AttentionBias,
+    options: AttentionOptions,
+) -> Tensor<3> {
+    let (by_distance, hidden) = match bias {
+        AttentionBias::Parts {
+            by_distance,
+            hidden,
+        } if !weights.iter().any(is_rounded) => (by_distance, hidden),
+        bias => {
+            let heads = |x, weight| split(linear(x, weight, options.dtype), options.d_kv);
+            let [queries, keys, values] = weights;
+            let queries = heads(x, queries);
+            let (keys, values) = (heads(source.clone(), keys), heads(source, values));
+            return attention(queries, keys, values, bias, options.recompute);
+        }
+    };
+    let device = x.device();
+    let [of_queries, of_keys, of_values] = weights.map(Tensor::into_dispatch);
+    Tensor::from_dispatch(Dispatch::t5_projected_attention(
+        x.into_dispatch(),
+        source.into_dispatch(),
+        of_queries,
+        of_keys,
+        of_values,
+        part(by_distance, &device),
+        part(hidden, &device),
+        options,
+    ))
+}
+
+/// `[batch, length, heads · d_kv]` to `[batch, heads, length, d_kv]`.
+pub(crate) fn split(x: Tensor<3>, d_kv: usize) -> Tensor<4> {
+    let [batch, length, width] = x.dims();
+    x.reshape([batch, length, width / d_kv, d_kv])
+        .swap_dims(1, 2)
 }
 
 /// `log Σ exp(logits) - logits[label]` of each row of `logits`, `[rows, vocabulary]`: `[rows]`, and 0 where the

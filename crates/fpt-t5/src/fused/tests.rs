@@ -6,7 +6,7 @@ use burn::tensor::{
 };
 use proptest::prelude::*;
 
-use super::AttentionBias;
+use super::{AttentionBias, AttentionOptions};
 
 const F32: FloatDType = FloatDType::F32;
 
@@ -272,6 +272,81 @@ proptest! {
                 |[q, k, v]| super::attention(q, k, v, whole(whole_bias.clone()), false),
             );
         }
+    }
+
+    /// Projections and attention are one operation, of a sequence to itself or to another, where weights are frozen.
+    #[test]
+    fn attention_of_projections(
+        (batch, heads, d_kv) in (1..4_usize, 1..5_usize, 1..20_usize),
+        (queries, keys, d_model) in (1..20_usize, 1..40_usize, 1..40_usize),
+        (is_of_itself, is_frozen, recompute) in any::<(bool, bool, bool)>(),
+    ) {
+        let keys = if is_of_itself { queries } else { keys };
+        let by_distance = random([heads, queries + keys - 1], &Device::flex());
+        let hidden = random([batch, keys], &Device::flex());
+        let bias = |dtype: DType| {
+            let part = |part: &Tensor<2>| Some(part.clone().cast(dtype));
+            AttentionBias::Parts { by_distance: part(&by_distance), hidden: part(&hidden) }
+        };
+        let weight = || tracked([1, d_model, heads * d_kv]);
+        let inputs = [
+            tracked([batch, queries, d_model]),
+            tracked([batch, keys, d_model]),
+            weight(),
+            weight(),
+            weight(),
+        ];
+        // Queries and keys so small that not one key has it all.
+        let scale = 1.0 / (d_model as f64).sqrt();
+        let parts = |[x, source, weights @ ..]: [Tensor<3>; 5]| {
+            let source = if is_of_itself { x.clone() } else { source };
+            let weights = weights.map(|w| {
+                let weight = w.reshape([d_model, heads * d_kv]) * scale;
+                if is_frozen { weight.detach() } else { weight }
+            });
+            (x, source, weights)
+        };
+        let options = AttentionOptions { d_kv, dtype: F32, recompute };
+        let fused = |inputs| {
+            let (x, source, weights) = parts(inputs);
+            let bias = bias(x.dtype());
+            super::attention_of(x, source, weights, bias, options)
+        };
+        let plain = |inputs| {
+            let (x, source, [q, k, v]) = parts(inputs);
+            let heads = |x: Tensor<3>, w: Tensor<2>| super::split(x.matmul(w.unsqueeze()), d_kv);
+            let (q, k, v) = (heads(x, q), heads(source.clone(), k), heads(source, v));
+            super::attention(q, k, v, bias(DType::F32), false)
+        };
+        same(inputs.clone(), fused, plain);
+        let double = |inputs: [Tensor<3>; 5]| fused(inputs.map(|x| x.cast(DType::F64)));
+        same(inputs, |inputs| double(inputs).cast(DType::F32), plain);
+    }
+
+    #[test]
+    fn gated_gelu_of_projections(
+        (batch, length) in (1..4_usize, 1..9_usize),
+        (d_model, d_ff) in (1..40_usize, 1..70_usize),
+        is_frozen in any::<bool>(),
+    ) {
+        let weight = || tracked([1, d_model, d_ff]);
+        let inputs = [tracked([batch, length, d_model]), weight(), weight()];
+        let scale = 1.0 / (d_model as f64).sqrt();
+        let weights = |weights: [Tensor<3>; 2]| {
+            weights.map(|w| {
+                let weight = w.reshape([d_model, d_ff]) * scale;
+                if is_frozen { weight.detach() } else { weight }
+            })
+        };
+        let out_scale = 1.0 / (d_ff as f64).sqrt();
+        let fused = |[x, gate, value]: [Tensor<3>; 3]| {
+            super::gated_gelu_of(x, weights([gate, value]), F32) * out_scale
+        };
+        let plain = |[x, gate, value]: [Tensor<3>; 3]| {
+            let [gate, value] = weights([gate, value]).map(|w| x.clone().matmul(w.unsqueeze()));
+            plain_gelu(gate) * value * out_scale
+        };
+        same(inputs, fused, plain);
     }
 
     #[test]

@@ -79,7 +79,7 @@ const BASE_512_TRAINED: Case = Case {
     ..SMALL_512_TRAINED
 };
 
-const CASES: [Case; 17] = [
+const CASES: [Case; 18] = [
     Case {
         name: "mini-mnli",
         kind: Kind::Train,
@@ -95,6 +95,14 @@ const CASES: [Case; 17] = [
         variants: TRAIN,
         turns: None,
         save: |to| save(Work::mini(&TaskName::SQUAD2, Batches::Train, 4, None), to),
+    },
+    Case {
+        name: "mini-mnli, bf16 weights",
+        kind: Kind::Train,
+        way: Way::with("bf16"),
+        variants: TRAIN_BF16,
+        turns: None,
+        save: |to| save(Work::mini(&TaskName::MNLI, Batches::Train, 4, None), to),
     },
     Case {
         name: SMALL.name,
