@@ -105,7 +105,7 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
     let scratch = PathBuf::from("target/bench");
     let worker = scratch.join("worker");
     keep_this_program(&worker)?;
-    let mut report = write::Report::new();
+    let (mut report, mut failure) = (write::Report::new(), None);
     if !args.only_peer {
         report.benchmarks = criterion::run(&scratch.join("criterion"), &args.filters)?;
         if named(startup::NAME, &args.filters) {
@@ -125,11 +125,12 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
         };
         let results = peer::compare(&options)?;
         (report.comparisons, report.timings) = (results.rows, results.timings);
+        failure = results.failure;
     }
     let directory = report.write(&args.out, args.name.as_deref())?;
     terminal::note(&format!("written to {}", directory.display()));
     print(&report, &report.tables(), args.json)?;
-    Ok(true)
+    failure.map_or(Ok(true), Err)
 }
 
 /// Compare with another revision.

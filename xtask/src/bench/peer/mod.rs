@@ -123,9 +123,11 @@ fn their_script(python: &Path, script: &str) -> Command {
 pub(super) struct Results {
     pub rows: Vec<Comparison>,
     pub timings: Vec<Timing>,
+    /// What ended the comparisons early.
+    pub failure: Option<anyhow::Error>,
 }
 
-/// Every case with each number of threads.
+/// Every case with each number of threads. What was measured before one fails is not lost.
 pub(super) fn compare(options: &Options<'_>) -> anyhow::Result<Results> {
     let python = match options.python {
         Some(python) => python.to_path_buf(),
@@ -135,9 +137,13 @@ pub(super) fn compare(options: &Options<'_>) -> anyhow::Result<Results> {
         }
     };
     let mut results = Results::default();
-    match options.peer {
-        Peer::Pytorch => pytorch::compare(options, &python, &mut results)?,
-        Peer::Ctranslate2 => ctranslate2::compare(options, &python, &mut results)?,
+    let compared = match options.peer {
+        Peer::Pytorch => pytorch::compare(options, &python, &mut results),
+        Peer::Ctranslate2 => ctranslate2::compare(options, &python, &mut results),
+    };
+    match compared {
+        Err(error) if results.rows.is_empty() => return Err(error),
+        compared => results.failure = compared.err(),
     }
     ensure!(
         !results.rows.is_empty(),

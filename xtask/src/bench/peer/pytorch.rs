@@ -102,7 +102,8 @@ const CASES: [Case; 18] = [
         way: Way::with("bf16"),
         variants: TRAIN_BF16,
         turns: None,
-        save: |to| save(Work::mini(&TaskName::MNLI, Batches::Train, 4, None), to),
+        // Another step would multiply what rounding to 8 bits has made of this one.
+        save: |to| save(Work::mini(&TaskName::MNLI, Batches::Train, 1, None), to),
     },
     Case {
         name: SMALL.name,
