@@ -74,10 +74,9 @@ pub(super) fn backward_to_weight(x: &FlexTensor, gradient: &FlexTensor) -> FlexT
 
 /// The gradient of `x` from that of `x · weight`.
 pub(super) fn backward(gradient: &FlexTensor, weight: FlexTensor) -> FlexTensor {
-    let [width, _]: [usize; 2] = weight.shape().dims();
-    let [batch, length, _]: [usize; 3] = gradient.shape().dims();
-    let out = empty(Shape::new([batch, length, width]));
-    product_into(out, Accum::Replace, gradient, weight.transpose(0, 1))
+    let weight = weight.transpose(0, 1);
+    let out = empty(shape_of_product(gradient, &weight));
+    product_into(out, Accum::Replace, gradient, weight)
 }
 
 /// `before` and the gradient of `x` from that of `x · weight`, in the place of `before` if nothing else has it.
