@@ -23,6 +23,9 @@ use serde::{Deserialize, Serialize};
 
 /// The experiment that the scale model's work is taken from.
 pub const EXPERIMENT: &str = "configs/mini.toml";
+
+/// Examples in a training step of the scale model, the paper's: not the experiment's, which may change, so that figures compare.
+const TRAIN_BATCH: usize = 32;
 /// Vectors of a prompt.
 const PROMPT: usize = 20;
 
@@ -189,7 +192,7 @@ impl Work {
         });
         let rows: Vec<Vec<usize>> = match kind {
             Batches::Train => {
-                let batches = TrainBatches::new(lengths, config.train.batch_size, 0)?;
+                let batches = TrainBatches::new(lengths, TRAIN_BATCH, 0)?;
                 (0..count).map(|step| batches.indices(step)).collect()
             }
             Batches::Evaluate => EvalBatches::new(&lengths, config.eval.batch_size)?

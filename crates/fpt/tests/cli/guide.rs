@@ -107,7 +107,7 @@ fn the_schedule_of_the_readme_works_as_printed() {
     trained(&lab.fpt_in(&train, &environment));
     let config = std::fs::read_to_string(lab.path("runs/mine/config.toml")).unwrap();
     assert!(
-        config.contains("name = \"wide-then-deep\"") && config.contains("batch_size = 32"),
+        config.contains("name = \"wide-then-deep\"") && config.contains("batch_size = 16"),
         "{config}"
     );
 }
