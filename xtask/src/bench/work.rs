@@ -26,6 +26,7 @@ pub const EXPERIMENT: &str = "configs/mini.toml";
 
 /// Examples in a training step of the scale model, the paper's: not the experiment's, which may change, so that figures compare.
 const TRAIN_BATCH: usize = 32;
+
 /// Vectors of a prompt.
 const PROMPT: usize = 20;
 
