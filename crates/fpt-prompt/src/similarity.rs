@@ -1,7 +1,7 @@
 //! How alike two prompts are.
 
 use burn::tensor::{Int, Tensor, TensorData};
-use fpt_t5::{KvCache, StackKind, T5, Taps};
+use fpt_t5::{StackKind, T5, Taps};
 use serde::{Deserialize, Serialize};
 
 use crate::{PromptError, SoftPrompt};
@@ -38,7 +38,7 @@ impl Activations {
         );
         let start = model.config().decoder_start_token_id as i32;
         let start = Tensor::<2, Int>::from_data(TensorData::new(vec![start], [1, 1]), &device);
-        model.decode_tapped(start, &encoded, &mut KvCache::for_once(), &mut taps);
+        model.decode_tapped(start, &encoded, None, &mut taps);
         Self(taps.0)
     }
 }

@@ -9,7 +9,7 @@ use fpt_lab::shipped_model;
 use fpt_prompt::{
     AdapterInfo, InitKind, PromptError, SoftPrompt, load_adapter, load_prompt, save_adapter,
 };
-use fpt_t5::{Generation, KvCache, T5, prepend};
+use fpt_t5::{Generation, T5, prepend};
 use serde::Deserialize;
 
 fn here(path: &str) -> PathBuf {
@@ -40,7 +40,7 @@ fn assert_same_answers(model: &T5, prompt: &SoftPrompt, fixture: &Path) {
 
         let start = model.config().decoder_start_token_id;
         let first = Tensor::<2, Int>::from_data([[start as i32]], &device);
-        let logits = model.decode(first, &encoded, &mut KvCache::new());
+        let logits = model.decode(first, &encoded, None);
         let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
         assert_eq!(logits.len(), example.first_logits.len());
         for (ours, theirs) in logits.iter().zip(&example.first_logits) {

@@ -14,8 +14,6 @@ pub struct KvCache {
     layers: Vec<LayerCache>,
     /// Positions for which it may make room.
     expected: usize,
-    /// Whether nothing is kept.
-    is_for_once: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -39,14 +37,6 @@ impl KvCache {
         }
     }
 
-    /// A cache that keeps nothing, for all positions at once, as in training: nothing can follow, and there is less to do.
-    pub fn for_once() -> Self {
-        Self {
-            is_for_once: true,
-            ..Self::default()
-        }
-    }
-
     /// Number of positions decoded so far.
     pub fn length(&self) -> usize {
         self.layers
@@ -63,13 +53,10 @@ impl KvCache {
         }
     }
 
-    /// One cache for each of so many layers, and how many positions are expected; `None` if nothing is kept.
-    pub(crate) fn layers(&mut self, count: usize) -> Option<(&mut [LayerCache], usize)> {
-        if self.is_for_once {
-            return None;
-        }
+    /// One cache for each of so many layers, and how many positions are expected.
+    pub(crate) fn layers(&mut self, count: usize) -> (&mut [LayerCache], usize) {
         self.layers.resize_with(count, LayerCache::default);
-        Some((&mut self.layers, self.expected))
+        (&mut self.layers, self.expected)
     }
 }
 

@@ -119,18 +119,19 @@ impl Decoder {
 
     /// Decode `embeddings`, `[batch, length, d_model]`, which follow the positions in `cache`.
     ///
-    /// Teacher forcing is one call with an empty cache; generation is a call per token with the same cache.
+    /// Teacher forcing is one call without a cache; generation is a call per token with the same cache.
     /// The cache belongs to one `encoded`: its cross-attention keys are computed on first use.
     /// In and out in f32, `[batch, length, d_model]`.
     pub fn forward(
         &self,
         embeddings: Tensor<3>,
         encoded: &EncoderOutput,
-        cache: &mut KvCache,
+        cache: Option<&mut KvCache>,
         taps: &mut dyn Taps,
     ) -> Tensor<3> {
         let [_, length, _] = embeddings.dims();
-        let own_bias = SelfBias::decoder(&self.position_bias, cache.length(), length);
+        let before = cache.as_ref().map_or(0, |cache| cache.length());
+        let own_bias = SelfBias::decoder(&self.position_bias, before, length);
         self.forward_biased(embeddings, &own_bias, encoded, cache, taps)
     }
 
@@ -140,11 +141,11 @@ impl Decoder {
         embeddings: Tensor<3>,
         own_bias: &SelfBias,
         encoded: &EncoderOutput,
-        cache: &mut KvCache,
+        cache: Option<&mut KvCache>,
         taps: &mut dyn Taps,
     ) -> Tensor<3> {
         let cross_bias = cross_bias(encoded.mask.clone());
-        let mut caches = cache.layers(self.block.len());
+        let mut caches = cache.map(|cache| cache.layers(self.block.len()));
         let mut x = embeddings;
         for (layer, block) in self.block.iter().enumerate() {
             taps.residual(StackKind::Decoder, layer, &x);

@@ -2,9 +2,7 @@
 
 use burn::tensor::{Device, Int, Tensor};
 
-use crate::{
-    Generation, KvCache, Loss, MacCounter, Recompute, T5, Taps, fused, prepend_visible, rank,
-};
+use crate::{Generation, Loss, MacCounter, Recompute, T5, Taps, fused, prepend_visible, rank};
 
 /// Token ids of some examples, on the device of the model.
 #[derive(Clone, Debug)]
@@ -91,7 +89,7 @@ impl Lm for T5 {
         let (embeddings, mask) = prepend(prefix, embeddings, batch.mask.clone());
         let encoded = self.encode_tapped(embeddings, mask, taps);
         let inputs = self.shift_right(batch.labels.clone());
-        self.decode_tapped(inputs, &encoded, &mut KvCache::for_once(), taps)
+        self.decode_tapped(inputs, &encoded, None, taps)
     }
 
     fn loss_and_gradient(

@@ -119,12 +119,12 @@ impl T5 {
     }
 
     /// Logits `[batch, length, vocabulary]` of the decoder for `ids`, `[batch, length]`, that follow what
-    /// is in `cache`. With an empty cache this is teacher forcing.
+    /// is in `cache`. Without a cache `ids` are all there are, as in teacher forcing, and there is less to do.
     pub fn decode(
         &self,
         ids: Tensor<2, Int>,
         encoded: &EncoderOutput,
-        cache: &mut KvCache,
+        cache: Option<&mut KvCache>,
     ) -> Tensor<3> {
         self.decode_tapped(ids, encoded, cache, &mut NoTaps)
     }
@@ -134,7 +134,7 @@ impl T5 {
         &self,
         ids: Tensor<2, Int>,
         encoded: &EncoderOutput,
-        cache: &mut KvCache,
+        cache: Option<&mut KvCache>,
         taps: &mut dyn Taps,
     ) -> Tensor<3> {
         let hidden = self.decoder.forward(self.embed(ids), encoded, cache, taps);
@@ -151,7 +151,7 @@ impl T5 {
         let embeddings = self.embed(last);
         let hidden = self
             .decoder
-            .forward(embeddings, encoded, cache, &mut NoTaps);
+            .forward(embeddings, encoded, Some(cache), &mut NoTaps);
         self.scaled(hidden)
     }
 
@@ -168,7 +168,7 @@ impl T5 {
         let embeddings = self.embed(last);
         let hidden = self
             .decoder
-            .forward_biased(embeddings, own_bias, encoded, cache, taps);
+            .forward_biased(embeddings, own_bias, encoded, Some(cache), taps);
         self.head(hidden, taps)
     }
 

@@ -18,7 +18,7 @@ impl T5 {
         let mut input = vec![self.config().decoder_start_token_id];
         input.extend(start);
         let mut cache = KvCache::new();
-        let logits = self.decode(rows(&input, batch, &device), encoded, &mut cache);
+        let logits = self.decode(rows(&input, batch, &device), encoded, Some(&mut cache));
         let [_, _, vocabulary] = logits.dims();
         let next = logits
             .clone()
@@ -34,7 +34,7 @@ impl T5 {
                 next.clone()
             } else {
                 let input = rows(before, batch, &device);
-                let after = self.decode(input, encoded, &mut cache.clone());
+                let after = self.decode(input, encoded, Some(&mut cache.clone()));
                 Tensor::cat(vec![next.clone(), after], 1)
             };
             let own = log_likelihood(logits, rest);

@@ -4,7 +4,7 @@ use burn::tensor::{FloatDType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::position::SelfBias;
-use crate::{EncoderOutput, KvCache, LmBatch, Loss, MacCounter, NoTaps, T5, fused, prepend};
+use crate::{EncoderOutput, LmBatch, Loss, MacCounter, NoTaps, T5, fused, prepend};
 
 /// What a backward pass computes again instead of keeping it: memory for time. The results are the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -79,7 +79,7 @@ impl T5 {
             mask,
         };
         let start = self.shift_right(batch.labels.clone());
-        let logits = self.decode_tapped(start, &encoded, &mut KvCache::for_once(), counter);
+        let logits = self.decode_tapped(start, &encoded, None, counter);
         let loss = Loss::new(logits, batch.labels.clone()).sum / over;
         let mut gradient = gradient(hidden, &loss);
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use burn::tensor::{Device, DeviceKind, FloatDType};
 use fpt_lab::{Expected, assert_close, assert_logits, values, visible};
-use fpt_t5::{Generation, KvCache, Lm, Loss, T5, parity, prepend};
+use fpt_t5::{Generation, Lm, Loss, T5, parity, prepend};
 
 fn device() -> Device {
     Device::wgpu(DeviceKind::DefaultDevice)
@@ -44,11 +44,7 @@ fn a_model_is_that_of_transformers() {
         &visible(expected.values("encoder_output"), &mask_values),
         1e-4,
     );
-    let logits = model.decode(
-        model.shift_right(labels.clone()),
-        &encoded,
-        &mut KvCache::new(),
-    );
+    let logits = model.decode(model.shift_right(labels.clone()), &encoded, None);
     let logits_values = values(logits.clone().inner());
     assert_logits("gated_untied", &logits_values, expected.values("logits"));
     let loss = Loss::new(logits, labels).mean();

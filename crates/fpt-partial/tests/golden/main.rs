@@ -10,7 +10,7 @@ use fpt_partial::{
 };
 use fpt_prompt::SoftPrompt;
 use fpt_schedule::cost::{BatchShape, true_macs};
-use fpt_t5::{Generation, KvCache, Lm, LmBatch, Loss, MacCounter, Recompute, T5, prepend};
+use fpt_t5::{Generation, Lm, LmBatch, Loss, MacCounter, Recompute, T5, prepend};
 
 const CASES: [&str; 2] = ["gated_untied", "relu_tied"];
 
@@ -54,7 +54,7 @@ impl Case {
         let mask = self.expected.floats("attention_mask", &device);
         let encoded = model.encode(model.embed(ids), mask);
         let inputs = model.shift_right(self.expected.ints("labels", &device));
-        values(model.decode(inputs, &encoded, &mut KvCache::new()))
+        values(model.decode(inputs, &encoded, None))
     }
 }
 
@@ -79,11 +79,7 @@ fn a_partial_model_is_transformers_with_the_rest_deleted() {
             &visible(expected.values("encoder_output"), &real),
             1e-4,
         );
-        let logits = model.decode(
-            model.shift_right(labels.clone()),
-            &encoded,
-            &mut KvCache::new(),
-        );
+        let logits = model.decode(model.shift_right(labels.clone()), &encoded, None);
         assert_logits(
             name,
             &values(logits.clone().inner()),

@@ -255,7 +255,7 @@ mod tests {
         let encoded = model.encode(model.embed(ids), mask);
         let alone = |text: usize, said: [i32; 4]| {
             let said = Tensor::from_ints([said], &device);
-            let logits = model.decode(said, &encoded.select(&[text]), &mut KvCache::new());
+            let logits = model.decode(said, &encoded.select(&[text]), None);
             let [_, _, width] = logits.dims();
             logits.slice([0..1, 3..4, 0..width])
         };

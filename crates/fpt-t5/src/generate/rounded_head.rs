@@ -136,7 +136,7 @@ mod tests {
         let mut last = Tensor::<2, Int>::zeros([rows, 1], &Device::flex());
         let mut answers = vec![Vec::new(); rows];
         for _ in 0..ANSWER {
-            let logits = model.decode(last, encoded, &mut cache);
+            let logits = model.decode(last, encoded, Some(&mut cache));
             last = logits
                 .slice([0..rows, 0..1, 0..known])
                 .squeeze_dim::<2>(1)

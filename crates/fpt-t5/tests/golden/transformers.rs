@@ -45,11 +45,7 @@ fn check(case: &str) {
         ),
         1e-4,
     );
-    let logits = model.decode(
-        model.shift_right(labels.clone()),
-        &encoded,
-        &mut KvCache::new(),
-    );
+    let logits = model.decode(model.shift_right(labels.clone()), &encoded, None);
     assert_logits(
         case,
         &values(logits.clone()),
@@ -77,11 +73,7 @@ fn check(case: &str) {
         &visible(expected.values("encoder_output"), &mask_values),
         1e-4,
     );
-    let logits = model.decode(
-        model.shift_right(labels.clone()),
-        &encoded,
-        &mut KvCache::new(),
-    );
+    let logits = model.decode(model.shift_right(labels.clone()), &encoded, None);
     assert_logits(
         case,
         &values(logits.clone().inner()),
@@ -232,7 +224,7 @@ fn taps_see_what_hooks_see() {
         let mut taps = Collector::default();
         let encoded = model.encode_tapped(embeddings, mask, &mut taps);
         let inputs = model.shift_right(expected.ints("labels", &device));
-        model.decode_tapped(inputs, &encoded, &mut KvCache::new(), &mut taps);
+        model.decode_tapped(inputs, &encoded, None, &mut taps);
 
         let names: Vec<&String> = expected
             .names()
@@ -262,7 +254,7 @@ fn decoding_step_by_step_equals_teacher_forcing() {
     );
     let inputs = model.shift_right(expected.ints("labels", &device));
     let [batch, length] = inputs.dims();
-    let whole = model.decode(inputs.clone(), &encoded, &mut KvCache::new());
+    let whole = model.decode(inputs.clone(), &encoded, None);
 
     // In pieces of one, of two, and the rest: the cache must not care how it was filled, nor how much is expected.
     let whole = values(whole);
@@ -272,8 +264,8 @@ fn decoding_step_by_step_equals_teacher_forcing() {
         for (from, to) in [(0, 1), (1, 3), (3, length)] {
             let piece = inputs.clone().slice([0..batch, from..to]);
             // What a copy of the cache goes on with is not for this one.
-            _ = model.decode(piece.clone() + 1, &encoded, &mut cache.clone());
-            pieces.push(model.decode_tapped(piece, &encoded, &mut cache, &mut NoTaps));
+            _ = model.decode(piece.clone() + 1, &encoded, Some(&mut cache.clone()));
+            pieces.push(model.decode_tapped(piece, &encoded, Some(&mut cache), &mut NoTaps));
             assert_eq!(cache.length(), to);
         }
         let logits = values(Tensor::cat(pieces, 1));

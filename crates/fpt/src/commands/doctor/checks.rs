@@ -266,11 +266,11 @@ fn step_by_step(pair: &Pair, bounds: Bounds) -> Vec<Check> {
     let encoded = model.encode(embeddings, mask);
     let ids = model.shift_right(batch.labels);
     let [rows, length] = ids.dims();
-    let at_once = numbers(model.decode(ids.clone(), &encoded, &mut KvCache::new()));
+    let at_once = numbers(model.decode(ids.clone(), &encoded, None));
     let mut cache = KvCache::new();
     let parts = (0..length).map(|place| {
         let id = ids.clone().slice([0..rows, place..place + 1]);
-        model.decode(id, &encoded, &mut cache)
+        model.decode(id, &encoded, Some(&mut cache))
     });
     let one_by_one = numbers(Tensor::cat(parts.collect(), 1));
     let error = relative(&one_by_one, &at_once);
